@@ -1,0 +1,115 @@
+"""Files and folders that appear whole or not at all: write beside the target, fsync, rename.
+
+A folder under construction is `.NAME.incomplete`, locked (flock) by its builder: a second builder is refused, and what
+a killed builder left behind is recognised by its free lock and swept away by the next one.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fastmri_cls.foundation.errors import UserError
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on a clean exit fsync it and rename it to `path`, else remove it.
+
+    The temporary name keeps the suffixes of `path`, since Keras and matplotlib choose a format by them.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".incomplete-", suffix=path.name)
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private; results are to be shared
+        _fsync(temporary)
+        temporary.replace(path)
+        _fsync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8, atomically."""
+    with new_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def new_directory(path: Path, *, force: bool = False) -> Iterator[Path]:
+    """Yield an empty folder beside `path`; on a clean exit it becomes `path`, else it is removed.
+
+    Raises:
+        UserError: `path` exists (and not `force`), is a file, or is being written by another process.
+    """
+    path = path.absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replaced = path.with_name(f".{path.name}.replaced")
+    incomplete = path.with_name(f".{path.name}.incomplete")
+    lock = _lock_directory(incomplete, path)
+    try:
+        if replaced.exists() and not path.exists():
+            replaced.rename(path)  # a run with force was killed between its two renames
+        _refuse_to_overwrite(path, force)
+        for leftover in incomplete.iterdir():
+            shutil.rmtree(leftover) if leftover.is_dir() and not leftover.is_symlink() else leftover.unlink()
+        yield incomplete
+        for item in incomplete.rglob("*"):
+            _fsync(item)
+        _fsync(incomplete)
+        _refuse_to_overwrite(path, force)
+        if path.exists():
+            path.rename(replaced)
+        incomplete.rename(path)
+        _fsync(path.parent)
+        shutil.rmtree(replaced, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(incomplete, ignore_errors=True)
+        raise
+    finally:
+        os.close(lock)
+
+
+def _lock_directory(incomplete: Path, path: Path) -> int:
+    """Create and lock `incomplete`; return the descriptor that holds the lock."""
+    while True:
+        incomplete.mkdir(exist_ok=True)
+        try:
+            descriptor = os.open(incomplete, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise UserError(f"{path}: another process is writing it; wait for it or choose another --out") from None
+        if incomplete.exists() and os.path.samestat(os.fstat(descriptor), incomplete.stat()):
+            return descriptor
+        os.close(descriptor)  # its builder finished and renamed it between our two calls: try again
+
+
+def _refuse_to_overwrite(path: Path, force: bool) -> None:
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path}: is a file; choose another --out")
+    if path.exists() and not force and any(path.iterdir()):
+        raise UserError(f"{path}: exists already; add --force to replace it or choose another --out")
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

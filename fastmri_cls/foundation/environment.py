@@ -1,0 +1,41 @@
+"""What a result depends on besides its options: versions, commit, machine. Written into config.json and benchmarks."""
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("tensorflow", "keras", "keras-cv", "scikit-learn", "numpy", "pillow")
+
+
+def describe() -> dict[str, Any]:
+    """Return versions, commit and machine as plain JSON values; never imports the packages it names."""
+    return {
+        "fastmri-cls": metadata.version("fastmri-cls"),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the checkout this package runs from, None where it was installed from a wheel."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return result.stdout.strip() or None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

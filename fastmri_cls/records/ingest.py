@@ -1,0 +1,126 @@
+"""One pass over the source files: decode, fingerprint, resize and encode, in parallel, with bounded memory.
+
+The work is spread over processes that never import TensorFlow; results come back in the order of the files, so that
+everything after depends on neither the number of workers nor their speed.
+"""
+
+import io
+import multiprocessing
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from PIL import Image
+
+from fastmri_cls.audit.hashing import Fingerprint, fingerprint
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.sources.decode import FileFacts, RejectedImage, decode_with_facts, resize
+from fastmri_cls.sources.folders import SourceFile
+
+_CHUNK = 16  # files a task: sending a task costs about as much as a tenth of one image
+_TASKS_IN_FLIGHT = 4  # per worker: 64 images of at most a few 100 kB each wait for the parent
+
+
+@dataclass(frozen=True)
+class StorageForm:
+    """How an image is stored: `size` pixels square, `resize` method, `channels` (0: as the image has), `encoding`."""
+
+    size: int
+    resize: str
+    channels: int
+    encoding: str
+
+
+@dataclass(frozen=True)
+class IngestedImage:
+    """A decoded file: the stored form of its pixels, their channels, the fingerprint and the file's facts."""
+
+    encoded: bytes
+    channels: int
+    fingerprint: Fingerprint
+    facts: FileFacts
+
+
+def ingest(
+    files: Sequence[SourceFile], form: StorageForm | None, workers: int
+) -> Iterator[tuple[SourceFile, IngestedImage | str]]:
+    """Yield each file with its ingested image, or with the reason why it was rejected, in the order of `files`.
+
+    Without a `form` (an audit needs no stored pixels) `encoded` is empty.
+    """
+    if workers == 1:
+        for file in files:
+            yield file, _ingest_file(file, form)
+        return
+    context = multiprocessing.get_context("spawn")  # fork would copy the threads' locks of the progress bar
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_exit_with_parent) as pool:
+        waiting: deque[tuple[Sequence[SourceFile], Future[list[IngestedImage | str]]]] = deque()
+        chunks = (files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK))
+        try:
+            for chunk in islice(chunks, workers * _TASKS_IN_FLIGHT):
+                waiting.append((chunk, pool.submit(_ingest_files, chunk, form)))
+            while waiting:
+                done, future = waiting.popleft()
+                results = future.result()
+                for chunk in islice(chunks, 1):
+                    waiting.append((chunk, pool.submit(_ingest_files, chunk, form)))
+                yield from zip(done, results, strict=True)
+        except BrokenProcessPool:
+            raise UserError(f"a worker process died near {done[0].path} (out of memory?); try --workers 1") from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def encode_image(pixels: np.ndarray, encoding: str) -> bytes:
+    """Return uint8 [height, width(, 3)] as raw bytes, PNG, or JPEG of quality 95 without subsampling."""
+    if encoding == "raw":
+        return pixels.tobytes()
+    buffer = io.BytesIO()
+    if encoding == "png":
+        Image.fromarray(pixels).save(buffer, "PNG")
+    else:
+        Image.fromarray(pixels).save(buffer, "JPEG", quality=95, subsampling=0)
+    return buffer.getvalue()
+
+
+def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
+    """Return uint8 pixels with 1 ([height, width], luma) or 3 ([height, width, 3], grey repeated) channels."""
+    if channels == 1 and pixels.ndim == 3:
+        return np.asarray(Image.fromarray(pixels).convert("L"))
+    if channels == 3 and pixels.ndim == 2:
+        return np.repeat(pixels[:, :, None], 3, axis=2)
+    return pixels
+
+
+def _ingest_files(files: Sequence[SourceFile], form: StorageForm | None) -> list[IngestedImage | str]:
+    return [_ingest_file(file, form) for file in files]
+
+
+def _ingest_file(file: SourceFile, form: StorageForm | None) -> IngestedImage | str:
+    try:
+        pixels, facts = decode_with_facts(file.path)
+    except RejectedImage as rejection:
+        return str(rejection)
+    print_ = fingerprint(pixels)
+    if form is None:
+        return IngestedImage(b"", 1 if pixels.ndim == 2 else 3, print_, facts)
+    stored = resize(with_channels(pixels, form.channels), form.size, form.resize)
+    return IngestedImage(encode_image(stored, form.encoding), 1 if stored.ndim == 2 else 3, print_, facts)
+
+
+def _exit_with_parent() -> None:
+    """End this worker when the parent is gone: after kill -9 of the parent nobody else would."""
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,168 @@
+"""dataset.json: what a dataset folder holds, read and written here alone.
+
+The manifest is the contract between building and training. Counts, bytes and sha256 of every shard stand in it, because
+TFRecord files that are cut at a record boundary, emptied or swapped are read without a word.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fastmri_cls.foundation.atomic import write_text
+from fastmri_cls.foundation.errors import UserError
+
+FORMAT_VERSION = 1
+FILE_NAME = "dataset.json"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One TFRecord file: its name in the dataset folder, examples, bytes and sha256."""
+
+    name: str
+    num_examples: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split: its counts by class and by source, and its shards in reading order."""
+
+    num_examples: int
+    per_class: dict[str, int]
+    per_source: dict[str, int]
+    shards: tuple[Shard, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything dataset.json says; `split` is the method (published, grouped, ...), `splits` its result by name."""
+
+    classes: tuple[str, ...]
+    image_size: int
+    channels: int
+    encoding: str
+    options: dict[str, Any]
+    sources: list[dict[str, Any]]
+    split: str
+    splits: dict[str, Split]
+    rejected: list[dict[str, str]] = field(default_factory=list)
+    duplicates: dict[str, Any] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of what training sees: classes, image form, and every shard of every split."""
+        seen = (
+            self.classes,
+            self.image_size,
+            self.channels,
+            self.encoding,
+            {k: asdict(v) for k, v in self.splits.items()},
+        )
+        return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def test_splits(self) -> list[str]:
+        """Names of the test splits, `test.<source>`, in the order of the sources."""
+        return [name for name in self.splits if name.startswith("test.")]
+
+    @property
+    def source_names(self) -> list[str]:
+        """Names of the sources, in the order they were given."""
+        return [source["name"] for source in self.sources]
+
+    def write(self, directory: Path) -> None:
+        """Write dataset.json into `directory`."""
+        content = {**asdict(self), "fingerprint": self.fingerprint}
+        write_text(directory / FILE_NAME, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Read and check dataset.json of `directory`.
+
+    Raises:
+        UserError: there is none, it is not valid, of another format version, or was edited (its fingerprint differs).
+    """
+    path = directory / FILE_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{directory}: no {FILE_NAME} in it; make a dataset with build-tfrecords --out DIR") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not valid JSON ({error}); rebuild with build-tfrecords --force") from None
+    if not isinstance(content, dict) or "format_version" not in content:
+        raise UserError(f"{path}: has no format_version; rebuild with build-tfrecords --force")
+    if content["format_version"] != FORMAT_VERSION:
+        raise UserError(
+            f"{path}: format version {content['format_version']!r}, this fastmri-cls reads {FORMAT_VERSION}; "
+            "rebuild with build-tfrecords --force"
+        )
+    try:
+        manifest = _from_json(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{path}: {type(error).__name__} {error} where a dataset manifest was expected; "
+            "rebuild with build-tfrecords --force"
+        ) from None
+    if content.get("fingerprint") != manifest.fingerprint:
+        raise UserError(f"{path}: was edited, its fingerprint does not fit; rebuild with build-tfrecords --force")
+    return manifest
+
+
+def _from_json(content: Mapping[str, Any]) -> Manifest:
+    splits = {
+        name: Split(
+            num_examples=int(split["num_examples"]),
+            per_class={str(key): int(count) for key, count in split["per_class"].items()},
+            per_source={str(key): int(count) for key, count in split["per_source"].items()},
+            shards=tuple(
+                Shard(_file_name(shard["name"]), int(shard["num_examples"]), int(shard["bytes"]), str(shard["sha256"]))
+                for shard in split["shards"]
+            ),
+        )
+        for name, split in content["splits"].items()
+    }
+    return Manifest(
+        classes=tuple(str(name) for name in content["classes"]),
+        image_size=int(content["image_size"]),
+        channels=int(content["channels"]),
+        encoding=str(content["encoding"]),
+        options=dict(content["options"]),
+        sources=[
+            {"name": str(s["name"]), "path": str(s["path"]), "num_files": int(s["num_files"])}
+            for s in content["sources"]
+        ],
+        split=str(content["split"]),
+        splits=splits,
+        rejected=[{"path": str(r["path"]), "reason": str(r["reason"])} for r in content["rejected"]],
+        duplicates=dict(content["duplicates"]),
+    )
+
+
+def _file_name(name: str) -> str:
+    if Path(name).name != name:
+        raise ValueError(f"shard name {name!r} leaves the dataset folder")
+    return name
+
+
+def check_files(directory: Path, manifest: Manifest) -> None:
+    """The cheap check every reader makes: each shard is there with the size dataset.json says.
+
+    Raises:
+        UserError: naming every shard that is missing or of another size.
+    """
+    problems = []
+    for split in manifest.splits.values():
+        for shard in split.shards:
+            path = directory / shard.name
+            if not path.is_file():
+                problems.append(f"{shard.name} is missing")
+            elif path.stat().st_size != shard.bytes:
+                problems.append(f"{shard.name} has {path.stat().st_size} bytes, {FILE_NAME} says {shard.bytes}")
+    if problems:
+        raise UserError(f"{directory}: {'; '.join(problems)}; rebuild with build-tfrecords --force")
