@@ -98,6 +98,17 @@ def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
     return pixels
 
 
+def recode(encoded: bytes, channels: int, form: StorageForm) -> bytes:
+    """Return an encoded image of `channels` as one of `form.channels`: a grey image of a set with colour in it."""
+    if channels == form.channels:
+        return encoded
+    if form.encoding == "raw":
+        pixels = np.frombuffer(encoded, np.uint8).reshape(form.size, form.size)
+    else:
+        pixels = np.asarray(Image.open(io.BytesIO(encoded)))
+    return encode_image(with_channels(pixels, form.channels), form.encoding)
+
+
 def _ingest_files(files: Sequence[SourceFile], form: StorageForm | None) -> list[IngestedImage | str]:
     return [_ingest_file(file, form) for file in files]
 

@@ -57,14 +57,18 @@ def parse_images(serialized: tf.Tensor, size: int, channels: int, encoding: str)
     """Parse a batch of serialized Examples into what training needs.
 
     Returns:
-        `image` uint8 [batch, size, size, channels], `label` int64 [batch], `source` string [batch].
+        `image` uint8 [batch, size, size, channels], `label` int64 [batch].
     """
-    features = tf.io.parse_example(serialized, _scalars(("image/encoded", "image/source"), ("image/class/label",)))
+    features = tf.io.parse_example(serialized, _scalars(("image/encoded",), ("image/class/label",)))
     return {
         "image": decode_images(features["image/encoded"], size, channels, encoding),
         "label": features["image/class/label"],
-        "source": features["image/source"],
     }
+
+
+def parse_source(serialized: tf.Tensor) -> tf.Tensor:
+    """Parse the source's name, a scalar string, of one serialized Example."""
+    return tf.io.parse_single_example(serialized, _scalars(("image/source",), ()))["image/source"]
 
 
 def parse_facts(serialized: tf.Tensor) -> dict[str, tf.Tensor]:

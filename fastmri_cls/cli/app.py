@@ -1,0 +1,57 @@
+"""The command line: which commands there are, and how an error becomes one line. Nothing heavy is imported here."""
+
+import errno
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from fastmri_cls.cli import build, demo, evaluate, train, verify
+from fastmri_cls.foundation.errors import UserError
+
+app = typer.Typer(
+    name="fastmri-cls",
+    help="Train brain-MRI (and any class-folder) image classifiers: fast, without leaks, with the evidence.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option(help="Show the traceback of an error, and TensorFlow's own log.")] = False,
+) -> None:
+    """Train brain-MRI (and any class-folder) image classifiers: fast, without leaks, with the evidence."""
+    if not debug:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+app.command("demo")(demo.demo)
+app.command("build-tfrecords")(build.build_tfrecords)
+app.command("verify")(verify.verify)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+
+
+def main() -> None:
+    """Run the command line; a UserError is one line on stderr and exit code 1."""
+    try:
+        app()
+    except (UserError, OSError) as error:
+        if "--debug" in sys.argv:
+            raise
+        print(f"fastmri-cls: error: {_one_line(error)}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("fastmri-cls: interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+def _one_line(error: UserError | OSError) -> str:
+    if isinstance(error, OSError):
+        cure = "; free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        return f"{error.filename or 'a file'}: {error.strerror or error}{cure}"
+    return " ".join(str(error).split())

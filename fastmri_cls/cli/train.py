@@ -1,0 +1,100 @@
+"""`fastmri-cls train`."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class ProtocolName(StrEnum):
+    """The recipes."""
+
+    strict = "strict"
+    paper = "paper"
+    notebook = "notebook"
+
+
+class Cache(StrEnum):
+    """Where decoded images are kept."""
+
+    auto = "auto"
+    none = "none"
+    ram = "ram"
+
+
+class Precision(StrEnum):
+    """Arithmetic of the model."""
+
+    auto = "auto"
+    float32 = "float32"
+    mixed_bfloat16 = "mixed_bfloat16"
+    mixed_float16 = "mixed_float16"
+
+
+class Xla(StrEnum):
+    """Whether the step is compiled."""
+
+    auto = "auto"
+    on = "on"
+    off = "off"
+
+
+def train(
+    data: Annotated[Path, typer.Option(help="A dataset folder made by build-tfrecords.")],
+    model: Annotated[str, typer.Option(help="densenet121-radimagenet, densenet121-imagenet, efficientnetv2s, "
+                                       "convnext-tiny or small-cnn.")],
+    out: Annotated[Path, typer.Option(help="The RUN folder to make.")],
+    protocol: Annotated[ProtocolName, typer.Option(help="The recipe; the flags below override it.")] = ProtocolName.strict,
+    weights: Annotated[
+        str, typer.Option(metavar="default|imagenet|none|PATH", help="PATH: .h5, .weights.h5, .keras or an earlier RUN.")
+    ] = "default",
+    batch_size: Annotated[int | None, typer.Option(min=1, help="[default: 32]")] = None,
+    phase1_epochs: Annotated[int | None, typer.Option(min=0, help="At most. [default: 50]")] = None,
+    phase2_epochs: Annotated[int | None, typer.Option(min=0, help="At most. [default: 10]")] = None,
+    unfreeze: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Share of the backbone's layers phase 2 trains. [default: 0.2]")
+    ] = None,
+    augment: Annotated[str | None, typer.Option(metavar="paper|paper+flip|none", help="[default: paper]")] = None,
+    cache: Annotated[Cache, typer.Option(help="ram: decode once and keep; none: stream from the shards.")] = Cache.auto,
+    precision: Annotated[Precision, typer.Option()] = Precision.auto,
+    xla: Annotated[Xla, typer.Option(help="Compile forward and backward.")] = Xla.auto,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    deterministic: Annotated[bool, typer.Option("--deterministic", help="Bit-identical repeats, at some speed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json's tests as the last line.")] = False,
+) -> None:
+    """Train a model in two phases, evaluate it on every test set and write the report.
+
+    Example: `fastmri-cls train --data data/mri --model small-cnn --out runs/first`
+    """
+    from fastmri_cls.experiment import run_experiment
+    from fastmri_cls.report.tables import print_metrics
+    from fastmri_cls.training.protocol import resolve_protocol
+    from fastmri_cls.training.run import TrainOptions
+
+    overrides = {
+        "batch_size": batch_size,
+        "phase1_epochs": phase1_epochs,
+        "phase2_epochs": phase2_epochs,
+        "unfreeze": unfreeze,
+        "augment": augment,
+    }
+    metrics = run_experiment(
+        TrainOptions(
+            data=data,
+            model=model,
+            out=out,
+            protocol=resolve_protocol(protocol.value, overrides),
+            weights=weights,
+            cache=cache.value,
+            precision=precision.value,
+            xla=xla.value,
+            seed=seed,
+            deterministic=deterministic,
+        )
+    )
+    print_metrics(metrics)
+    print(f"report: {out / 'report.html'}")
+    if as_json:
+        print(json.dumps(metrics["tests"]))

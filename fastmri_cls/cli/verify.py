@@ -1,0 +1,31 @@
+"""`fastmri-cls verify`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def verify(
+    data: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")] = False,
+) -> None:
+    """Check every shard, record count, checksum and label of a dataset folder against its dataset.json.
+
+    Example: `fastmri-cls verify data/mri`
+    """
+    from fastmri_cls.records.manifest import read_manifest
+    from fastmri_cls.records.verify import find_problems
+
+    manifest = read_manifest(data)
+    problems = find_problems(data, manifest)
+    for problem in problems:
+        print(problem)
+    images = sum(split.num_examples for split in manifest.splits.values())
+    if as_json:
+        print(json.dumps({"images": images, "problems": problems}))
+    if problems:
+        raise typer.Exit(1)
+    if not as_json:
+        print(f"{data}: {images} images in {len(manifest.splits)} splits are as dataset.json says")

@@ -1,0 +1,84 @@
+"""Examples -> the batches a step takes: `image` uint8, `label` int64 and `weight` float32 [batch].
+
+The weight carries the class weight in training, and 1 or 0 (padding) in evaluation, where every batch is filled up so
+that one compiled step serves them all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from fastmri_cls.pipeline.examples import Examples, Position
+
+
+@dataclass(frozen=True)
+class TrainingBatches:
+    """The training stream: `steps_per_epoch` batches an epoch.
+
+    An epoch is a fresh pass without its incomplete last batch, or (`endless`) goes on where the last one ended.
+    """
+
+    examples: Examples
+    batch_size: int
+    steps_per_epoch: int
+    class_weights: Sequence[float]
+    seed: int
+    endless: bool = False
+
+    def epoch(self, epoch: int, first_step: int = 0) -> tf.data.Dataset:
+        """Return the batches of `epoch` from `first_step` on."""
+        start = Position(epoch, first_step * self.batch_size)
+        if self.endless:
+            position = (epoch * self.steps_per_epoch + first_step) * self.batch_size
+            start = Position(*divmod(position, self.examples.count))
+        weights = tf.constant(self.class_weights, tf.float32)
+        return (
+            self.examples.shuffled(start, self.batch_size, self.steps_per_epoch - first_step, self.seed)
+            .map(lambda batch: batch | {"weight": tf.gather(weights, batch["label"])})
+            .prefetch(tf.data.AUTOTUNE)
+        )
+
+
+@dataclass(frozen=True)
+class EvaluationBatches:
+    """The examples in the order written; the last batch is padded with examples of weight 0."""
+
+    examples: Examples
+    batch_size: int
+
+    @property
+    def count(self) -> int:
+        """Batches a pass."""
+        return -(-self.examples.count // self.batch_size)
+
+    def epoch(self, epoch: int) -> tf.data.Dataset:
+        """Return all batches, the same in every epoch."""
+        return self.examples.in_order(self.batch_size).map(self._pad).prefetch(tf.data.AUTOTUNE)
+
+    def _pad(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        present = tf.shape(batch["label"])[0]
+        missing = self.batch_size - present
+        image = tf.pad(batch["image"], [[0, missing], [0, 0], [0, 0], [0, 0]])
+        return {
+            "image": tf.ensure_shape(image, [self.batch_size, *batch["image"].shape[1:]]),
+            "label": tf.ensure_shape(tf.pad(batch["label"], [[0, missing]]), [self.batch_size]),
+            "weight": tf.cast(tf.range(self.batch_size) < present, tf.float32),
+        }
+
+
+@dataclass(frozen=True)
+class SlidingWindowBatches:
+    """The published notebooks' validation: `length` batches of an unshuffled set that goes on from epoch to epoch.
+
+    In epoch e (from 0) the window starts at batch `length + 1` * e modulo the set's batches: each epoch's validation
+    consumed one batch more than it used (the fit that explains all 154 logged epochs, see the README).
+    """
+
+    whole: EvaluationBatches
+    length: int
+
+    def epoch(self, epoch: int) -> tf.data.Dataset:
+        """Return the window of `epoch`."""
+        start = (self.length + 1) * epoch % self.whole.count
+        return self.whole.epoch(epoch).repeat().skip(start).take(self.length)

@@ -1,0 +1,81 @@
+"""The accepted images of one pass as columns, row i for image i: what splits, groups and shards are decided from."""
+
+import os
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fastmri_cls.audit.hashing import Fingerprint
+from fastmri_cls.records.ingest import IngestedImage
+from fastmri_cls.sources.decode import FileFacts
+from fastmri_cls.sources.folders import SourceFile
+
+
+class Spool:
+    """The images' encoded bytes on disk, in a file without a name: it is gone when its process is, however it ends."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = tempfile.TemporaryFile(dir=directory)
+        self._offsets = [0]
+
+    def append(self, encoded: bytes) -> None:
+        """Keep `encoded` as the next image."""
+        self._file.write(encoded)
+        self._offsets.append(self._offsets[-1] + len(encoded))
+
+    def __getitem__(self, index: int) -> bytes:
+        start, end = self._offsets[index], self._offsets[index + 1]
+        self._file.flush()
+        return os.pread(self._file.fileno(), end - start, start)
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        self._file.close()
+
+
+@dataclass
+class Catalogue:
+    """Images in the order of the scan, and the files that were rejected with their reasons."""
+
+    files: list[SourceFile] = field(default_factory=list)
+    facts: list[FileFacts] = field(default_factory=list)
+    fingerprints: list[Fingerprint] = field(default_factory=list)
+    channels: list[int] = field(default_factory=list)
+    rejected: list[tuple[SourceFile, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class names, str [n]."""
+        return np.array([file.label for file in self.files])
+
+    @property
+    def sources(self) -> np.ndarray:
+        """Source names, str [n]."""
+        return np.array([file.source for file in self.files])
+
+    @property
+    def given_splits(self) -> np.ndarray:
+        """The split each file's folder names, str [n]; empty where there is none."""
+        return np.array([file.split or "" for file in self.files])
+
+
+def collect(ingested: Iterable[tuple[SourceFile, IngestedImage | str]], spool: Spool | None = None) -> Catalogue:
+    """Run through `ingested` once; encoded images go to `spool`, everything else stays in memory (about 5 kB an image)."""
+    catalogue = Catalogue()
+    for file, image in ingested:
+        if isinstance(image, str):
+            catalogue.rejected.append((file, image))
+            continue
+        catalogue.files.append(file)
+        catalogue.facts.append(image.facts)
+        catalogue.fingerprints.append(image.fingerprint)
+        catalogue.channels.append(image.channels)
+        if spool is not None:
+            spool.append(image.encoded)
+    return catalogue

@@ -1,0 +1,62 @@
+"""What a RUN records of its epochs: a row of history.csv, a TensorBoard scalar, a line for people."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from fastmri_cls.foundation.progress import console
+
+COLUMNS = (
+    "phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "images_per_second",
+)  # fmt: skip
+
+
+class History(keras.callbacks.Callback):
+    """Append each epoch to history.csv, to TensorBoard and to the log; both phases go on one axis.
+
+    Args:
+        run: the RUN folder.
+        phase: 1 or 2.
+        epochs_before: epochs of earlier phases, the offset of TensorBoard's axis.
+        max_epochs: of this phase, for the line people read.
+    """
+
+    def __init__(self, run: Path, phase: int, epochs_before: int, max_epochs: int) -> None:
+        super().__init__()
+        self.phase = phase
+        self.epochs_done = epochs_before
+        self._path = run / "history.csv"
+        self._max_epochs = max_epochs
+        self._learning_rate = 0.0
+        self._tensorboard = tf.summary.create_file_writer(str(run / "tensorboard"))
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Note the rate the epoch trains with: ReduceLROnPlateau changes it at the epoch's end."""
+        self._learning_rate = float(self.model.optimizer.learning_rate)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Record the epoch."""
+        row = {"phase": self.phase, "epoch": epoch + 1, **(logs or {}), "learning_rate": self._learning_rate}
+        self._append(row)
+        with self._tensorboard.as_default(step=self.epochs_done):
+            for name in COLUMNS[2:]:
+                tf.summary.scalar(name, row[name])
+        self._tensorboard.flush()
+        self.epochs_done += 1
+        console.print(
+            f"phase {self.phase} epoch {epoch + 1:2}/{self._max_epochs}  loss {row['loss']:.4f}  "
+            f"accuracy {row['accuracy']:.4f}  val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}  "
+            f"{row['seconds']:.1f} s  {row['images_per_second']:.0f} images/s",
+            highlight=False,
+        )
+
+    def _append(self, row: dict[str, Any]) -> None:
+        is_new = not self._path.exists()
+        with self._path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            if is_new:
+                writer.writeheader()
+            writer.writerow({name: row[name] for name in COLUMNS})

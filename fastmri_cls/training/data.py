@@ -1,0 +1,86 @@
+"""A dataset folder and a protocol -> the batches of a training: what is trained on, validated on, and how it weighs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.pipeline.batches import EvaluationBatches, SlidingWindowBatches, TrainingBatches
+from fastmri_cls.pipeline.examples import CachedExamples, Examples, Selection, StreamedExamples
+from fastmri_cls.records.manifest import Manifest
+from fastmri_cls.training.protocol import SLIDING_WINDOW_BATCHES, Protocol
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The batches of both phases."""
+
+    training: TrainingBatches
+    validation: EvaluationBatches | SlidingWindowBatches
+
+
+def load_training_data(directory: Path, manifest: Manifest, protocol: Protocol, cache: str, seed: int) -> TrainingData:
+    """Open the examples `protocol` trains and validates on, in the tier `cache` (none or ram).
+
+    Raises:
+        UserError: the dataset lacks a split the protocol needs, or has too few images for one batch.
+    """
+    train, validate = training_selection(manifest, protocol), _validation_selection(manifest, protocol)
+    for selection in (train, validate):
+        if selection.count(manifest) == 0:
+            raise UserError(
+                f"{directory}: no images in {'+'.join(selection.splits)}, which protocol {protocol.name} needs; "
+                "rebuild with build-tfrecords"
+            )
+
+    def open_examples(selection: Selection) -> Examples:
+        streamed = StreamedExamples(directory, manifest, selection)
+        return CachedExamples(streamed) if cache == "ram" else streamed
+
+    examples = open_examples(train)
+    steps = protocol.steps_per_epoch or examples.count // protocol.batch_size
+    if steps == 0:
+        raise UserError(
+            f"{directory}: {examples.count} training images do not fill one batch; choose --batch-size {examples.count}"
+        )
+    training = TrainingBatches(
+        examples,
+        protocol.batch_size,
+        steps,
+        class_weights(manifest, protocol).tolist(),
+        seed,
+        endless=protocol.steps_per_epoch is not None,
+    )
+    evaluation = EvaluationBatches(open_examples(validate), protocol.batch_size)
+    if protocol.validate_on == "sliding-window":
+        return TrainingData(training, SlidingWindowBatches(evaluation, SLIDING_WINDOW_BATCHES))
+    return TrainingData(training, evaluation)
+
+
+def class_weights(manifest: Manifest, protocol: Protocol) -> np.ndarray:
+    """Return float [classes], scikit-learn's balanced weights of the images the protocol names; absent classes get 0.
+
+    The notebooks weigh by every source's Training images although they see the first source alone.
+    """
+    from sklearn.utils.class_weight import compute_class_weight
+
+    splits = training_selection(manifest, protocol).splits
+    counts = np.array([sum(manifest.splits[s].per_class.get(name, 0) for s in splits) for name in manifest.classes])
+    present = np.flatnonzero(counts)
+    weights = np.zeros(len(counts))
+    weights[present] = compute_class_weight("balanced", classes=present, y=np.repeat(present, counts[present]))
+    return weights
+
+
+def training_selection(manifest: Manifest, protocol: Protocol) -> Selection:
+    """Return what the protocol trains on."""
+    if protocol.train_on == "first-source":
+        return Selection(("train", "val"), source=manifest.source_names[0])
+    return Selection(("train",))
+
+
+def _validation_selection(manifest: Manifest, protocol: Protocol) -> Selection:
+    if protocol.validate_on == "sliding-window":
+        return Selection((manifest.test_splits[0],))
+    return Selection(("val",))

@@ -1,0 +1,92 @@
+"""The recipes as frozen dataclasses: `strict`, `paper` and `notebook`. A flag of `train` overrides one field.
+
+What each says, and why the notebook differs from its paper, stands in the README and in the published code.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from fastmri_cls.foundation.errors import UserError
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase: Adam at `learning_rate` for at most `max_epochs`, with the patience of both callbacks in epochs."""
+
+    max_epochs: int
+    learning_rate: float
+    early_stopping_patience: int
+    plateau_patience: int
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Everything about a training that is decided before it starts, but for the model, the data and the machine.
+
+    Fields:
+        train_on: `split`, the train split; `first-source`, all Training images of the first source alone
+            (while the class weights count every source's, as the notebooks do).
+        steps_per_epoch: None for one pass; else that many steps of an endless shuffled stream.
+        validate_on: `split`, the val split; `sliding-window`, the notebooks' window over the first test set.
+        preprocessing: `own`, what the weights were trained with; `keras`, keras.applications' for the family;
+            `densenet`, DenseNet's whatever the backbone.
+        contrast: factor about the mean, in training only.
+        resize: how the images should have been resized when the dataset was built.
+        scratch_factor: multiplies both learning rates without pretrained weights, where nothing is to be protected and
+            both phases train the whole network.
+        unfreeze: share of the backbone's layers that phase 2 trains, from the top.
+    """
+
+    name: str
+    train_on: Literal["split", "first-source"] = "split"
+    steps_per_epoch: int | None = None
+    validate_on: Literal["split", "sliding-window"] = "split"
+    preprocessing: Literal["own", "keras", "densenet"] = "own"
+    contrast: float = 1.0
+    resize: str = "bilinear"
+    augment: str = "paper"
+    batch_size: int = 32
+    phase1: Phase = field(default=Phase(50, 1e-4, early_stopping_patience=8, plateau_patience=3))
+    phase2: Phase = field(default=Phase(10, 1e-5, early_stopping_patience=5, plateau_patience=2))
+    scratch_factor: float = 10.0
+    unfreeze: float = 0.2
+    label_smoothing: float = 0.1
+    plateau_factor: float = 0.2
+    min_learning_rate: float = 1e-7
+
+
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol("strict"),
+        Protocol("paper", preprocessing="keras"),
+        Protocol(
+            "notebook",
+            train_on="first-source",
+            steps_per_epoch=269,
+            validate_on="sliding-window",
+            preprocessing="densenet",
+            contrast=1.5,
+            resize="nearest",
+        ),
+    )
+}
+
+# The notebooks' validation: `steps` of 54 over an endless, unshuffled first test set that goes on from epoch to epoch.
+SLIDING_WINDOW_BATCHES = 54
+
+
+def resolve_protocol(name: str, overrides: dict[str, Any]) -> Protocol:
+    """Return the preset with the given fields replaced; `phase1_epochs` and `phase2_epochs` reach into the phases.
+
+    Raises:
+        UserError: no preset has that name.
+    """
+    if name not in PROTOCOLS:
+        raise UserError(f"--protocol {name}: unknown; choose one of {', '.join(PROTOCOLS)}")
+    protocol = PROTOCOLS[name]
+    for phase in ("phase1", "phase2"):
+        epochs = overrides.pop(f"{phase}_epochs", None)
+        if epochs is not None:
+            protocol = replace(protocol, **{phase: replace(getattr(protocol, phase), max_epochs=epochs)})
+    return replace(protocol, **{name: value for name, value in overrides.items() if value is not None})

@@ -1,0 +1,155 @@
+"""One training from options to model.keras: the RUN folder, the two phases, the saved model. `train` calls this."""
+
+import json
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from fastmri_cls.augment.policies import make_augmentation
+from fastmri_cls.foundation.atomic import new_file, write_text
+from fastmri_cls.foundation.environment import describe
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.progress import console
+from fastmri_cls.models.head import Classifier, build_classifier, float32_copy, freeze_for_phase
+from fastmri_cls.models.registry import find_backbone
+from fastmri_cls.models.weights import load_weights
+from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
+from fastmri_cls.training.callbacks import History
+from fastmri_cls.training.data import TrainingData, load_training_data
+from fastmri_cls.training.engine import Engine, StepOptions
+from fastmri_cls.training.precision import choose_cache, choose_precision, choose_xla
+from fastmri_cls.training.protocol import Phase, Protocol
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What a run is made with; `cache`, `precision` and `xla` may be `auto`."""
+
+    data: Path
+    model: str
+    out: Path
+    protocol: Protocol
+    weights: str = "default"
+    cache: str = "auto"
+    precision: str = "auto"
+    xla: str = "auto"
+    seed: int = 0
+    deterministic: bool = False
+
+
+def train(options: TrainOptions) -> None:
+    """Train both phases and write config.json, history.csv, tensorboard/ and model.keras into `options.out`.
+
+    Raises:
+        UserError: the dataset is unsound or unfit for the protocol, the model or its weights cannot be had, OUT exists.
+    """
+    manifest = read_manifest(options.data)
+    check_files(options.data, manifest)
+    backbone = find_backbone(options.model)
+    options = _resolve(options, manifest)
+    _check_resize(manifest, options.protocol)
+    if options.out.exists() and any(options.out.iterdir()):
+        raise UserError(f"{options.out}: exists already; choose another --out")
+
+    keras.utils.set_random_seed(options.seed)
+    if options.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    classifier = build_classifier(
+        backbone,
+        num_classes=len(manifest.classes),
+        image_size=manifest.image_size,
+        channels=manifest.channels,
+        preprocessing=options.protocol.preprocessing,
+        unfreeze=options.protocol.unfreeze,
+        policy=options.precision,
+        seed=options.seed,
+    )
+    loaded = load_weights(classifier, backbone, options.weights)
+    data = load_training_data(options.data, manifest, options.protocol, options.cache, options.seed)
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    write_config(options, manifest, loaded)
+    run_phases(classifier, data, options, manifest, from_scratch=loaded is None)
+    with new_file(options.out / "model.keras") as path:
+        float32_copy(classifier).save(path)
+
+
+def run_phases(
+    classifier: Classifier, data: TrainingData, options: TrainOptions, manifest: Manifest, *, from_scratch: bool
+) -> None:
+    """Train phase 1 and phase 2 of the protocol; the classifier ends with the best weights of the last phase."""
+    protocol = options.protocol
+    epochs_done = 0
+    for number, phase in ((1, protocol.phase1), (2, protocol.phase2)):
+        if phase.max_epochs == 0:
+            continue
+        freeze_for_phase(classifier, number, from_scratch=from_scratch)
+        rate = phase.learning_rate * (protocol.scratch_factor if from_scratch else 1.0)
+        classifier.model.compile(optimizer=keras.optimizers.Adam(rate), loss="categorical_crossentropy")
+        xla = options.xla == "on"
+        engine = Engine(
+            classifier.model,
+            make_augmentation(protocol.augment, contrast=protocol.contrast),
+            StepOptions(len(manifest.classes), protocol.label_smoothing, options.seed + number, xla),
+        )
+        history = History(options.out, number, epochs_done, phase.max_epochs)
+        engine.fit(data.training, data.validation, phase.max_epochs, [*_schedule(phase, protocol), history])
+        epochs_done = history.epochs_done
+
+
+def _schedule(phase: Phase, protocol: Protocol) -> list[keras.callbacks.Callback]:
+    return [
+        keras.callbacks.EarlyStopping(
+            monitor="val_accuracy", mode="max", patience=phase.early_stopping_patience, restore_best_weights=True
+        ),
+        keras.callbacks.ReduceLROnPlateau(
+            monitor="val_loss",
+            mode="min",
+            factor=protocol.plateau_factor,
+            patience=phase.plateau_patience,
+            min_lr=protocol.min_learning_rate,
+        ),
+    ]
+
+
+def write_config(options: TrainOptions, manifest: Manifest, loaded: dict[str, Any] | None) -> None:
+    """Write config.json: every option as resolved, the dataset, the weights, versions and devices."""
+    config = {
+        **{name: str(value) if isinstance(value, Path) else value for name, value in asdict(options).items()},
+        "classes": list(manifest.classes),
+        "image_size": manifest.image_size,
+        "channels": manifest.channels,
+        "dataset": {
+            "fingerprint": manifest.fingerprint,
+            "split": manifest.split,
+            "splits": {name: split.num_examples for name, split in manifest.splits.items()},
+            "per_class": {name: split.per_class for name, split in manifest.splits.items()},
+        },
+        "loaded_weights": loaded,
+        "devices": [device.name for device in tf.config.list_logical_devices()],
+        "environment": describe(),
+    }
+    write_text(options.out / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+
+
+def _resolve(options: TrainOptions, manifest: Manifest) -> TrainOptions:
+    return replace(
+        options,
+        cache=choose_cache(options.cache, manifest),
+        precision=choose_precision(options.precision),
+        xla=choose_xla(options.xla, options.model),
+    )
+
+
+def _check_resize(manifest: Manifest, protocol: Protocol) -> None:
+    built = manifest.options.get("resize")
+    if built != protocol.resize:
+        console.print(
+            f"note: the dataset was resized with {built}, protocol {protocol.name} means {protocol.resize} "
+            f"(build-tfrecords --resize {protocol.resize})",
+            highlight=False,
+        )
