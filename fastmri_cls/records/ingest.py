@@ -20,8 +20,9 @@ from PIL import Image
 
 from fastmri_cls.audit.hashing import Fingerprint, fingerprint
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.sources.decode import FileFacts, RejectedImage, decode_with_facts, resize
+from fastmri_cls.sources.decode import FileFacts, decode_with_facts, resize
 from fastmri_cls.sources.folders import SourceFile
+from fastmri_cls.sources.pixels import RejectedImage
 
 _CHUNK = 16  # files a task: sending a task costs about as much as a tenth of one image
 _TASKS_IN_FLIGHT = 4  # per worker: 64 images of at most a few 100 kB each wait for the parent

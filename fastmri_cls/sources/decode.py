@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageOps, ImageStat, UnidentifiedImageError
 
 from fastmri_cls.sources.dicom import is_dicom, read_dicom
-from fastmri_cls.sources.rejected import RejectedImage
+from fastmri_cls.sources.pixels import RejectedImage, stretch_to_8_bits
 
 # Mean over the pixels of (largest - smallest channel), in levels. In the public MRI sets grey scans with a coloured
 # mark or cursor reach 5.5 (106 of 7142 RGB files have any colour); colour photographs begin near 30.
@@ -80,8 +80,6 @@ def _to_8_bits(image: Image.Image) -> np.ndarray:
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
         turned = ImageOps.exif_transpose(image)
         return stretch_to_8_bits(np.asarray(turned, dtype=np.float64))
-    if image.format == "JPEG" and image.mode == "RGB":
-        image.load()
     upright = ImageOps.exif_transpose(image)
     if upright.mode in ("L", "1"):
         return np.asarray(upright.convert("L"))
@@ -90,20 +88,6 @@ def _to_8_bits(image: Image.Image) -> np.ndarray:
         foreground = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", foreground.size, (0, 0, 0, 255)), foreground)
     return _grey_where_grey(upright.convert("RGB"))
-
-
-def stretch_to_8_bits(values: np.ndarray) -> np.ndarray:
-    """Return uint8: finite `values` stretched from their smallest to their largest; 16-bit scans seldom fill the range.
-
-    Raises:
-        ValueError: no value is finite.
-    """
-    finite = np.isfinite(values)
-    if not finite.any():
-        raise ValueError("no finite pixel")
-    low, high = values[finite].min(), values[finite].max()
-    scaled = (np.where(finite, values, low) - low) * (255.0 / (high - low) if high > low else 0.0)
-    return np.rint(scaled).astype(np.uint8)
 
 
 def _grey_where_grey(image: Image.Image) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmri_cls.sources.rejected import RejectedImage
+from fastmri_cls.sources.pixels import RejectedImage, stretch_to_8_bits
 
 _MAX_PIXELS = 178_956_970  # Pillow's limit for an error, twice its MAX_IMAGE_PIXELS
 
@@ -50,8 +50,6 @@ def read_dicom(path: Path) -> tuple[np.ndarray, str]:
 
 def _to_8_bits(dataset: Any, photometric: str) -> np.ndarray:
     from pydicom.pixels import apply_modality_lut, apply_voi_lut, convert_color_space
-
-    from fastmri_cls.sources.decode import stretch_to_8_bits
 
     pixels = dataset.pixel_array
     samples = int(dataset.get("SamplesPerPixel", 1))
