@@ -1,0 +1,87 @@
+"""The feature extractors: keras.applications' without their tops, ConvNeXt rebuilt to run fast, and the small CNN.
+
+Each builder returns a functional model from preprocessed images to a feature map. Weights are loaded elsewhere.
+"""
+
+from collections.abc import Callable
+
+import keras
+from keras import layers
+
+Shape = tuple[int, int, int]
+
+
+def densenet121(shape: Shape) -> keras.Model:
+    """DenseNet121, 427 layers."""
+    return keras.applications.DenseNet121(include_top=False, weights=None, input_shape=shape)
+
+
+def efficientnetv2s(shape: Shape) -> keras.Model:
+    """EfficientNetV2S with its own rescaling inside, 513 layers."""
+    return keras.applications.EfficientNetV2S(include_top=False, weights=None, input_shape=shape)
+
+
+def convnext_tiny_upstream(shape: Shape) -> keras.Model:
+    """ConvNeXt-Tiny as Keras has it, with its own normalisation inside, 133 layers."""
+    return keras.applications.ConvNeXtTiny(include_top=False, weights=None, input_shape=shape)
+
+
+def convnext_tiny(shape: Shape) -> keras.Model:
+    """ConvNeXt-Tiny with DepthwiseConv2D in place of the grouped 7 x 7 convolutions: the same function, 133 layers.
+
+    Keras runs a grouped convolution as one XLA function of its own, which on a CPU is many times slower.
+    """
+    return keras.models.clone_model(convnext_tiny_upstream(shape), clone_function=_ungrouped)
+
+
+def _ungrouped(layer: layers.Layer) -> layers.Layer:
+    if not isinstance(layer, layers.Conv2D) or layer.groups == 1:
+        return layer.__class__.from_config(layer.get_config())
+    return layers.DepthwiseConv2D(layer.kernel_size, padding=layer.padding, dtype=layer.dtype_policy, name=layer.name)
+
+
+def copy_weights(upstream: keras.Model, base: keras.Model) -> None:
+    """Copy all weights from Keras' own architecture to ours; a grouped kernel (h, w, 1, c) becomes (h, w, c, 1)."""
+    values = []
+    for value, target in zip(upstream.get_weights(), base.weights, strict=True):
+        values.append(value if value.shape == tuple(target.shape) else value.transpose(0, 1, 3, 2))
+    base.set_weights(values)
+
+
+def small_cnn(shape: Shape) -> keras.Model:
+    """A residual network of about a million parameters that trains from scratch on two cores in minutes.
+
+    The stem takes 8 x 8 pixels at a stride of 4 at once, since convolutions at full resolution would cost more than all
+    the rest; then three stages of residual blocks at 1/4, 1/8, 1/16 of the size, and a last convolution at 1/32.
+    """
+    inputs = keras.Input(shape)
+    x = _convolution(32, 8, strides=4)(inputs)
+    for filters, strides in ((32, 1), (64, 2), (128, 2)):
+        x = _residual_block(x, filters, strides)
+    x = _residual_block(x, 128, 1)
+    x = _convolution(256, 3, strides=2)(x)
+    return keras.Model(inputs, x, name="small_cnn")
+
+
+def _residual_block(x: keras.KerasTensor, filters: int, strides: int) -> keras.KerasTensor:
+    shortcut = x
+    if strides != 1 or x.shape[-1] != filters:
+        shortcut = layers.BatchNormalization()(layers.Conv2D(filters, 1, strides, use_bias=False)(x))
+    y = _convolution(filters, 3, strides)(x)
+    y = layers.BatchNormalization()(layers.Conv2D(filters, 3, padding="same", use_bias=False)(y))
+    return layers.Activation("relu")(layers.Add()([shortcut, y]))
+
+
+def _convolution(filters: int, kernel: int, strides: int) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+    def apply(x: keras.KerasTensor) -> keras.KerasTensor:
+        x = layers.Conv2D(filters, kernel, strides, "same", use_bias=False, kernel_initializer="he_normal")(x)
+        return layers.Activation("relu")(layers.BatchNormalization()(x))
+
+    return apply
+
+
+def unfrozen_layers(base: keras.Model, fraction: float) -> list[layers.Layer]:
+    """Return the last `fraction` of the backbone's layers, without its BatchNormalization: what phase 2 trains."""
+    count = int(len(base.layers) * fraction)
+    last = base.layers[len(base.layers) - count :]
+    return [layer for layer in last if not isinstance(layer, layers.BatchNormalization)]
