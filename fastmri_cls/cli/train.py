@@ -43,25 +43,35 @@ class Xla(StrEnum):
 
 def train(
     data: Annotated[Path, typer.Option(help="A dataset folder made by build-tfrecords.")],
-    model: Annotated[str, typer.Option(help="densenet121-radimagenet, densenet121-imagenet, efficientnetv2s, "
-                                       "convnext-tiny or small-cnn.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="densenet121-radimagenet, densenet121-imagenet, efficientnetv2s, convnext-tiny or small-cnn."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="The RUN folder to make.")],
-    protocol: Annotated[ProtocolName, typer.Option(help="The recipe; the flags below override it.")] = ProtocolName.strict,
+    protocol: Annotated[
+        ProtocolName, typer.Option(help="The recipe; the flags below override it.")
+    ] = ProtocolName.strict,
     weights: Annotated[
-        str, typer.Option(metavar="default|imagenet|none|PATH", help="PATH: .h5, .weights.h5, .keras or an earlier RUN.")
+        str,
+        typer.Option(metavar="default|imagenet|none|PATH", help="PATH: .h5, .weights.h5, .keras or an earlier RUN."),
     ] = "default",
     batch_size: Annotated[int | None, typer.Option(min=1, help="[default: 32]")] = None,
     phase1_epochs: Annotated[int | None, typer.Option(min=0, help="At most. [default: 50]")] = None,
     phase2_epochs: Annotated[int | None, typer.Option(min=0, help="At most. [default: 10]")] = None,
     unfreeze: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Share of the backbone's layers phase 2 trains. [default: 0.2]")
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Share of the backbone's layers phase 2 trains. [default: 0.2]"),
     ] = None,
     augment: Annotated[str | None, typer.Option(metavar="paper|paper+flip|none", help="[default: paper]")] = None,
     cache: Annotated[Cache, typer.Option(help="ram: decode once and keep; none: stream from the shards.")] = Cache.auto,
     precision: Annotated[Precision, typer.Option()] = Precision.auto,
     xla: Annotated[Xla, typer.Option(help="Compile forward and backward.")] = Xla.auto,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    deterministic: Annotated[bool, typer.Option("--deterministic", help="Bit-identical repeats, at some speed.")] = False,
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="Bit-identical repeats, at some speed.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json's tests as the last line.")] = False,
 ) -> None:
     """Train a model in two phases, evaluate it on every test set and write the report.

@@ -1,15 +1,12 @@
 """A trained RUN on the splits of a dataset -> probabilities, in the order the images were written."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.evaluation.predictions import Predictions
-from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.pipeline.batches import EvaluationBatches
 from fastmri_cls.pipeline.examples import Selection, StreamedExamples
 from fastmri_cls.records.manifest import Manifest
@@ -50,17 +47,3 @@ def _probabilities(model: keras.Model, directory: Path, manifest: Manifest, spli
 
     rows = [forward(batch["image"]).numpy() for batch in batches.epoch(0)]
     return np.concatenate(rows)[: manifest.splits[split].num_examples]
-
-
-def read_config(run: Path) -> dict[str, Any]:
-    """Return config.json of a RUN.
-
-    Raises:
-        UserError: `run` is no RUN folder, or its config.json is not JSON.
-    """
-    try:
-        return dict(json.loads((run / "config.json").read_text(encoding="utf-8")))
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{run}: no config.json in it; give the --out folder of a train command") from None
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{run / 'config.json'}: not valid JSON ({error}); train again") from None

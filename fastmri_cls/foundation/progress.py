@@ -1,21 +1,45 @@
-"""Progress bars for long work, on stderr, so that stdout stays clean for results and --json."""
+"""What people see of long work, on stderr, so that stdout stays clean for results and --json: bars and log lines."""
 
+import logging
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
+from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 console = Console(stderr=True)
 
+log = logging.getLogger("fastmri_cls")
+log.setLevel(logging.INFO)
+log.propagate = False
+if not log.handlers:
+    log.addHandler(RichHandler(console=console, show_time=False, show_level=False, show_path=False, highlighter=None))
+
 T = TypeVar("T")
+
+
+@contextmanager
+def log_to(path: Path) -> Iterator[None]:
+    """Append every log line to the file `path` too, with its time."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
 
 
 class RateColumn(ProgressColumn):
     """Items a second."""
 
     def render(self, task: Task) -> Text:
+        """Return the rate, once there is one."""
         speed = task.finished_speed or task.speed
         return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
 

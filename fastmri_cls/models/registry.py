@@ -71,7 +71,9 @@ def _plus_minus_one(x: keras.KerasTensor) -> keras.KerasTensor:
     return layers.Rescaling(1 / 127.5, -1)(x)
 
 
-def _variants(own: Preprocessing, of_keras: Preprocessing, densenet: Preprocessing = _densenet) -> dict[str, Preprocessing]:
+def _variants(
+    own: Preprocessing, of_keras: Preprocessing, densenet: Preprocessing = _densenet
+) -> dict[str, Preprocessing]:
     return {"own": own, "keras": of_keras, "densenet": densenet}
 
 

@@ -27,7 +27,9 @@ def dataset_card(manifest: Manifest) -> str:
         "",
         "## Origin",
         "",
-        *_table(("source", "folder", "usable images"), [(s["name"], s["path"], s["num_files"]) for s in manifest.sources]),
+        *_table(
+            ("source", "folder", "usable images"), [(s["name"], s["path"], s["num_files"]) for s in manifest.sources]
+        ),
         "",
         "The images remain under their sources' licences; this folder is a derived copy.",
         "",

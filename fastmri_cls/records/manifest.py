@@ -67,6 +67,12 @@ class Manifest:
         return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 
     @property
+    def pixels_bytes(self) -> int:
+        """Bytes of all images decoded."""
+        count = sum(split.num_examples for split in self.splits.values())
+        return count * self.image_size**2 * self.channels
+
+    @property
     def test_splits(self) -> list[str]:
         """Names of the test splits, `test.<source>`, in the order of the sources."""
         return [name for name in self.splits if name.startswith("test.")]

@@ -112,7 +112,9 @@ def parse_sources(arguments: list[str]) -> list[Source]:
         if not folder.is_dir():
             raise UserError(f"source {argument}: {folder} is no folder; give [NAME=]FOLDER")
         if name.casefold() in (source.name.casefold() for source in sources):
-            raise UserError(f"source {argument}: another source is named {name} too; give NAME=FOLDER with another name")
+            raise UserError(
+                f"source {argument}: another source is named {name} too; give NAME=FOLDER with another name"
+            )
         sources.append(Source(name, folder))
     return sources
 
@@ -131,7 +133,9 @@ def scan(source: Source, classes: ClassNames) -> list[SourceFile]:
         for folder in (path for path in _children(place) if path.is_dir()):
             label = classes.canonical(folder.name)
             if classes.names and label not in classes.names:
-                raise UserError(f"{folder}: class {label!r} is not in the --classes file; add it there or move the folder")
+                raise UserError(
+                    f"{folder}: class {label!r} is not in the --classes file; add it there or move the folder"
+                )
             for path in _files_below(folder):
                 files.append(SourceFile(source.name, path, path.relative_to(source.path).as_posix(), split, label))
     if not files:

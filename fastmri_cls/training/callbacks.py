@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fastmri_cls.foundation.progress import console
+from fastmri_cls.foundation.progress import log
 
 COLUMNS = (
     "phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "images_per_second",
@@ -46,11 +46,10 @@ class History(keras.callbacks.Callback):
                 tf.summary.scalar(name, row[name])
         self._tensorboard.flush()
         self.epochs_done += 1
-        console.print(
+        log.info(
             f"phase {self.phase} epoch {epoch + 1:2}/{self._max_epochs}  loss {row['loss']:.4f}  "
             f"accuracy {row['accuracy']:.4f}  val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}  "
-            f"{row['seconds']:.1f} s  {row['images_per_second']:.0f} images/s",
-            highlight=False,
+            f"{row['seconds']:.1f} s  {row['images_per_second']:.0f} images/s"
         )
 
     def _append(self, row: dict[str, Any]) -> None:

@@ -51,10 +51,12 @@ class Engine:
         validation: EvaluationBatches | SlidingWindowBatches,
         max_epochs: int,
         callbacks: list[keras.callbacks.Callback],
+        epochs_before: int = 0,
     ) -> None:
         """Train for at most `max_epochs`, calling `callbacks` as Keras' fit does (a batch there is a call of 16 steps).
 
-        The logs of an epoch hold loss, accuracy, val_loss, val_accuracy, seconds and images_per_second.
+        Orders and draws are keyed by the epoch counted from the run's first, so `epochs_before` is what earlier phases
+        had. The logs of an epoch hold loss, accuracy, val_loss, val_accuracy, seconds and images_per_second.
         """
         calls = keras.callbacks.CallbackList(callbacks, model=self.model, epochs=max_epochs)
         self.model.stop_training = False
@@ -62,7 +64,7 @@ class Engine:
         for epoch in range(max_epochs):
             calls.on_epoch_begin(epoch)
             started = time.perf_counter()
-            logs = self._train_epoch(training, epoch, calls)
+            logs = self._train_epoch(training, epochs_before + epoch, calls)
             trained = time.perf_counter() - started
             logs |= {f"val_{name}": value for name, value in self.evaluate(validation, epoch).items()}
             logs["seconds"] = time.perf_counter() - started

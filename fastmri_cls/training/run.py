@@ -1,7 +1,6 @@
 """One training from options to model.keras: the RUN folder, the two phases, the saved model. `train` calls this."""
 
 import json
-
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,16 @@ from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.foundation.atomic import new_file, write_text
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.foundation.progress import console
-from fastmri_cls.models.head import Classifier, build_classifier, float32_copy, freeze_for_phase
+from fastmri_cls.foundation.progress import log, log_to
+from fastmri_cls.foundation.run_folder import FILE_NAME
+from fastmri_cls.models.head import Classifier, ClassifierOptions, build_classifier, float32_copy, freeze_for_phase
 from fastmri_cls.models.registry import find_backbone
 from fastmri_cls.models.weights import load_weights
 from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
 from fastmri_cls.training.callbacks import History
 from fastmri_cls.training.data import TrainingData, load_training_data
 from fastmri_cls.training.engine import Engine, StepOptions
-from fastmri_cls.training.precision import choose_cache, choose_precision, choose_xla
+from fastmri_cls.training.precision import choose_cache, choose_precision, choose_xla, make_optimizer
 from fastmri_cls.training.protocol import Phase, Protocol
 
 
@@ -51,7 +51,6 @@ def train(options: TrainOptions) -> None:
     check_files(options.data, manifest)
     backbone = find_backbone(options.model)
     options = _resolve(options, manifest)
-    _check_resize(manifest, options.protocol)
     if options.out.exists() and any(options.out.iterdir()):
         raise UserError(f"{options.out}: exists already; choose another --out")
 
@@ -60,44 +59,43 @@ def train(options: TrainOptions) -> None:
         tf.config.experimental.enable_op_determinism()
     classifier = build_classifier(
         backbone,
-        num_classes=len(manifest.classes),
-        image_size=manifest.image_size,
-        channels=manifest.channels,
-        preprocessing=options.protocol.preprocessing,
-        unfreeze=options.protocol.unfreeze,
-        policy=options.precision,
-        seed=options.seed,
+        ClassifierOptions(
+            num_classes=len(manifest.classes),
+            image_size=manifest.image_size,
+            channels=manifest.channels,
+            preprocessing=options.protocol.preprocessing,
+            precision=options.precision,
+        ),
     )
-    loaded = load_weights(classifier, backbone, options.weights)
+    loaded = load_weights(classifier, options.weights)
     data = load_training_data(options.data, manifest, options.protocol, options.cache, options.seed)
 
     options.out.mkdir(parents=True, exist_ok=True)
-    write_config(options, manifest, loaded)
-    run_phases(classifier, data, options, manifest, from_scratch=loaded is None)
-    with new_file(options.out / "model.keras") as path:
-        float32_copy(classifier).save(path)
+    with log_to(options.out / "train.log"):
+        _check_resize(manifest, options.protocol)
+        write_config(options, manifest, loaded)
+        run_phases(classifier, data, options, from_scratch=loaded is None)
+        with new_file(options.out / "model.keras") as path:
+            float32_copy(classifier).model.save(path)
 
 
-def run_phases(
-    classifier: Classifier, data: TrainingData, options: TrainOptions, manifest: Manifest, *, from_scratch: bool
-) -> None:
+def run_phases(classifier: Classifier, data: TrainingData, options: TrainOptions, *, from_scratch: bool) -> None:
     """Train phase 1 and phase 2 of the protocol; the classifier ends with the best weights of the last phase."""
     protocol = options.protocol
+    xla = options.xla == "on"
+    augment = make_augmentation(protocol.augment, contrast=protocol.contrast)
     epochs_done = 0
     for number, phase in ((1, protocol.phase1), (2, protocol.phase2)):
         if phase.max_epochs == 0:
             continue
-        freeze_for_phase(classifier, number, from_scratch=from_scratch)
+        freeze_for_phase(classifier, number, protocol.unfreeze, from_scratch=from_scratch)
         rate = phase.learning_rate * (protocol.scratch_factor if from_scratch else 1.0)
-        classifier.model.compile(optimizer=keras.optimizers.Adam(rate), loss="categorical_crossentropy")
-        xla = options.xla == "on"
-        engine = Engine(
-            classifier.model,
-            make_augmentation(protocol.augment, contrast=protocol.contrast),
-            StepOptions(len(manifest.classes), protocol.label_smoothing, options.seed + number, xla),
-        )
+        classifier.model.compile(make_optimizer(rate, options.precision))
+        step = StepOptions(classifier.options.num_classes, protocol.label_smoothing, options.seed, xla)
         history = History(options.out, number, epochs_done, phase.max_epochs)
-        engine.fit(data.training, data.validation, phase.max_epochs, [*_schedule(phase, protocol), history])
+        callbacks = [*_schedule(phase, protocol), history]
+        engine = Engine(classifier.model, augment, step)
+        engine.fit(data.training, data.validation, phase.max_epochs, callbacks, epochs_done)
         epochs_done = history.epochs_done
 
 
@@ -133,23 +131,22 @@ def write_config(options: TrainOptions, manifest: Manifest, loaded: dict[str, An
         "devices": [device.name for device in tf.config.list_logical_devices()],
         "environment": describe(),
     }
-    write_text(options.out / "config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    write_text(options.out / FILE_NAME, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
 
 def _resolve(options: TrainOptions, manifest: Manifest) -> TrainOptions:
     return replace(
         options,
-        cache=choose_cache(options.cache, manifest),
+        cache=choose_cache(options.cache, manifest.pixels_bytes),
         precision=choose_precision(options.precision),
-        xla=choose_xla(options.xla, options.model),
+        xla="on" if choose_xla(options.xla) else "off",
     )
 
 
 def _check_resize(manifest: Manifest, protocol: Protocol) -> None:
     built = manifest.options.get("resize")
     if built != protocol.resize:
-        console.print(
+        log.info(
             f"note: the dataset was resized with {built}, protocol {protocol.name} means {protocol.resize} "
-            f"(build-tfrecords --resize {protocol.resize})",
-            highlight=False,
+            f"(build-tfrecords --resize {protocol.resize})"
         )
