@@ -10,17 +10,18 @@ import typer
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A finished RUN folder.")],
     data: Annotated[Path, typer.Option(help="Any dataset folder with the same classes.")],
+    out: Annotated[Path | None, typer.Option(help="Where results go; by default into RUN.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json's tests as the last line.")] = False,
 ) -> None:
-    """Evaluate a trained RUN again: predictions.csv, metrics.json, figures and report.html, written into RUN.
+    """Evaluate a trained RUN again: predictions.csv, metrics.json, figures/ and report.html, into RUN or --out.
 
     Example: `fastmri-cls evaluate runs/first --data data/mri`
     """
     from fastmri_cls.experiment import evaluate_and_report
     from fastmri_cls.report.tables import print_metrics
 
-    metrics = evaluate_and_report(run, data)
+    metrics = evaluate_and_report(run, data, out or run)
     print_metrics(metrics)
-    print(f"report: {run / 'report.html'}")
+    print(f"report: {(out or run) / 'report.html'}")
     if as_json:
         print(json.dumps(metrics["tests"]))

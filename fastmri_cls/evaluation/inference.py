@@ -1,5 +1,6 @@
 """A trained RUN on the splits of a dataset -> probabilities, in the order the images were written."""
 
+import zipfile
 from pathlib import Path
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.evaluation.predictions import Predictions
+from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.pipeline.batches import EvaluationBatches
 from fastmri_cls.pipeline.examples import Selection, StreamedExamples
 from fastmri_cls.records.manifest import Manifest
@@ -14,6 +16,21 @@ from fastmri_cls.records.schema import parse_facts
 
 # One size for every evaluation: sums in another order would change the last digits of a probability.
 _BATCH = 32
+
+
+def load_model(path: Path) -> keras.Model:
+    """Load model.keras of a RUN in Keras' safe mode.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: does not exist; the training of that RUN has not finished")
+    try:
+        return keras.models.load_model(path, compile=False)
+    except (ValueError, KeyError, OSError, TypeError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: cannot be loaded ({reason}); it is damaged, train again") from None
 
 
 def predict_splits(model: keras.Model, directory: Path, manifest: Manifest, splits: list[str]) -> Predictions:

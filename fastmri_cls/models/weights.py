@@ -31,8 +31,8 @@ def load_weights(classifier: Classifier, spec: str) -> dict[str, Any] | None:
     """Load what `--weights spec` means into the classifier's backbone.
 
     Args:
-        spec: `default`, `none`, the name of a published set, the path of a weights file (.h5, .weights.h5, .keras), or an
-            earlier RUN folder, whose backbone is taken.
+        spec: `default`, `none`, the name of a published set, the path of a weights file (.h5, .weights.h5, .keras),
+            or an earlier RUN folder, whose backbone is taken.
 
     Returns:
         `{spec, path, sha256, tensors}`, or None where the backbone stays as initialised.

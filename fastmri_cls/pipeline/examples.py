@@ -71,7 +71,7 @@ class StreamedExamples:
         return self._parse(records.skip(start.offset).batch(batch_size, drop_remainder=True).take(steps))
 
     def _one_pass(self, seed: tf.Tensor) -> tf.data.Dataset:
-        """Shards in shuffled order, several read at once, then mixed in a buffer: serialized, so as small as they get."""
+        """Shards in shuffled order, several read at once, then mixed in a buffer while still serialized."""
         shards = tf.data.Dataset.from_tensor_slices(self._shards).shuffle(len(self._shards), seed=seed)
         records = shards.interleave(tf.data.TFRecordDataset, cycle_length=8, deterministic=True)
         return self._of_source(records).shuffle(min(self.count, _SHUFFLE_BUFFER), seed=seed)

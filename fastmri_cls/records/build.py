@@ -103,12 +103,12 @@ def _check_accepted(catalogue: Catalogue, num_files: int, options: BuildOptions)
     if len(everything) < 2:
         raise UserError(f"only the class {', '.join(everything)} was found; a classifier needs at least two")
     for source, labels in found.items():
-        if missing := sorted(everything - labels):
-            if not options.allow_missing_classes:
-                raise UserError(
-                    f"source {source}: has no images of class {', '.join(missing)}; check the folder names, "
-                    "map them with --classes, or add --allow-missing-classes"
-                )
+        missing = sorted(everything - labels)
+        if missing and not options.allow_missing_classes:
+            raise UserError(
+                f"source {source}: has no images of class {', '.join(missing)}; check the folder names, "
+                "map them with --classes, or add --allow-missing-classes"
+            )
 
 
 def _write_splits(

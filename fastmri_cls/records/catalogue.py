@@ -18,7 +18,7 @@ class Spool:
     """The images' encoded bytes on disk, in a file without a name: it is gone when its process is, however it ends."""
 
     def __init__(self, directory: Path) -> None:
-        self._file = tempfile.TemporaryFile(dir=directory)
+        self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed in `close`
         self._offsets = [0]
 
     def append(self, encoded: bytes) -> None:
@@ -66,7 +66,7 @@ class Catalogue:
 
 
 def collect(ingested: Iterable[tuple[SourceFile, IngestedImage | str]], spool: Spool | None = None) -> Catalogue:
-    """Run through `ingested` once; encoded images go to `spool`, everything else stays in memory (about 5 kB an image)."""
+    """Run through `ingested` once; encoded images go to `spool`, all else stays in memory (5 kB an image)."""
     catalogue = Catalogue()
     for file, image in ingested:
         if isinstance(image, str):

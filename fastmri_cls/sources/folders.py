@@ -148,7 +148,7 @@ def scan(source: Source, classes: ClassNames) -> list[SourceFile]:
 
 def _children(folder: Path) -> list[Path]:
     try:
-        names = sorted(os.listdir(folder))
+        names = sorted(os.listdir(folder))  # noqa: PTH208 - names are compared, not paths
     except OSError as error:
         raise UserError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from None
     return [folder / name for name in names if not name.startswith(".") and name.casefold() not in _IGNORED]

@@ -1,0 +1,139 @@
+"""A whole run: train, then evaluate every test set and report. `train`, `evaluate` and `demo` call this."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from matplotlib.figure import Figure
+
+from fastmri_cls.augment.policies import Batch, make_augmentation
+from fastmri_cls.evaluation.inference import load_model, predict_splits
+from fastmri_cls.evaluation.metrics import all_metrics
+from fastmri_cls.evaluation.predictions import Predictions, write_predictions
+from fastmri_cls.foundation.atomic import new_file, write_text
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.run_folder import read_config
+from fastmri_cls.pipeline.examples import Selection, StreamedExamples
+from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
+from fastmri_cls.report import figures
+from fastmri_cls.report.html import write_run_report
+from fastmri_cls.training.run import TrainOptions, train
+
+_SHOWN_DRAWS = 4
+
+
+def run_experiment(options: TrainOptions) -> dict[str, Any]:
+    """Train, evaluate and report; return the content of metrics.json."""
+    train(options)
+    keras.backend.clear_session()
+    return evaluate_and_report(options.out, options.data, options.out)
+
+
+def evaluate_and_report(run: Path, data: Path, out: Path) -> dict[str, Any]:
+    """Evaluate `run` on the tests of dataset `data` and write predictions, metrics, figures and report into `out`.
+
+    Raises:
+        UserError: the RUN is unfinished, or the dataset has other classes, another image size or no test split.
+    """
+    config = read_config(run)
+    manifest = read_manifest(data)
+    check_files(data, manifest)
+    _check_fits(run, config, data, manifest)
+    model = load_model(run / "model.keras")
+    tests = predict_splits(model, data, manifest, manifest.test_splits)
+    has_validation = manifest.splits["val"].num_examples > 0
+    validation = predict_splits(model, data, manifest, ["val"]) if has_validation else None
+
+    history = _read_history(run / "history.csv")
+    metrics = {**all_metrics(tests, validation), "timing": _timing(history)}
+    out.mkdir(parents=True, exist_ok=True)
+    write_predictions(out / "predictions.csv", tests)
+    if validation:
+        write_predictions(out / "predictions-val.csv", validation)
+    write_text(out / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
+    drawn = _draw(config, tests, history, data, manifest)
+    files = {}
+    for title, figure in drawn.items():
+        files[title] = out / "figures" / f"{title.lower().replace(' ', '-')}.png"
+        with new_file(files[title]) as temporary:
+            figure.savefig(temporary)
+    write_run_report(out / "report.html", config, metrics, files, _describe(data, manifest, tests))
+    return metrics
+
+
+def _check_fits(run: Path, config: dict[str, Any], data: Path, manifest: Manifest) -> None:
+    if list(manifest.classes) != config["classes"]:
+        raise UserError(
+            f"{data}: has the classes {', '.join(manifest.classes)}, {run} knows {', '.join(config['classes'])}; "
+            "rebuild the dataset with --classes"
+        )
+    for name, found in (("image_size", manifest.image_size), ("channels", manifest.channels)):
+        if found != config[name]:
+            flag = f"--{name.replace('_', '-')} {config[name]}"
+            raise UserError(f"{data}: {name} is {found}, {run} takes {config[name]}; rebuild the dataset with {flag}")
+    if not manifest.test_splits:
+        raise UserError(
+            f"{data}: has no test split; rebuild it with --split grouped or from sources with Testing folders"
+        )
+
+
+def _draw(
+    config: dict[str, Any], tests: Predictions, history: list[dict[str, float]], data: Path, manifest: Manifest
+) -> dict[str, Figure]:
+    sets = figures.figure_sets(tests)
+    return {
+        "Confusion matrix": figures.confusion_matrices(sets),
+        "Class accuracy": figures.class_accuracy(sets),
+        "ROC": figures.roc_curves(sets),
+        "Precision recall": figures.precision_recall_curves(sets),
+        "Reliability": figures.reliability_diagram(sets),
+        "Training curves": figures.training_curves(history),
+        "Augmented examples": _augmented_examples(config, data, manifest),
+    }
+
+
+def _augmented_examples(config: dict[str, Any], data: Path, manifest: Manifest) -> Figure:
+    """One training image of each class, and what the first draws of the run's policy make of it."""
+    wanted = [label for label, name in enumerate(manifest.classes) if manifest.splits["train"].per_class.get(name)]
+    images: dict[int, np.ndarray] = {}
+    for batch in StreamedExamples(data, manifest, Selection(("train",))).in_order(64).as_numpy_iterator():
+        for image, label in zip(batch["image"], batch["label"].tolist(), strict=True):
+            images.setdefault(label, image)
+        if len(images) == len(wanted):
+            break
+    originals = np.stack([images[label] for label in wanted])
+    protocol = config["protocol"]
+    augment = make_augmentation(protocol["augment"], contrast=protocol["contrast"])
+    batch = Batch(originals, np.eye(len(manifest.classes), dtype=np.float32)[wanted], np.ones(len(wanted), np.float32))
+    draws = [augment(batch, np.array([config["seed"], draw])).images.numpy() for draw in range(_SHOWN_DRAWS)]
+    return figures.augmented_examples(
+        originals, draws, [manifest.classes[label] for label in wanted], protocol["augment"]
+    )
+
+
+def _read_history(path: Path) -> list[dict[str, float]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def _timing(history: list[dict[str, float]]) -> dict[str, float]:
+    return {
+        "epochs": len(history),
+        "training_seconds": sum(row["seconds"] for row in history),
+        "images_per_second": float(np.median([row["images_per_second"] for row in history])),
+    }
+
+
+def _describe(data: Path, manifest: Manifest, tests: Predictions) -> dict[str, Any]:
+    sources = dict.fromkeys(tests.sources.tolist())
+    clean = {s: (int(tests.clean[tests.sources == s].sum()), int((tests.sources == s).sum())) for s in sources}
+    return {
+        "path": str(data),
+        "split": manifest.split,
+        "splits": {name: split.num_examples for name, split in manifest.splits.items()},
+        "clean": clean,
+        "leaking": any(clean_images < images for clean_images, images in clean.values()),
+    }
