@@ -17,6 +17,9 @@ def evaluate(
 
     Example: `fastmri-cls evaluate runs/first --data data/mri`
     """
+    from fastmri_cls.foundation.quiet import import_tensorflow
+
+    import_tensorflow()
     from fastmri_cls.experiment import evaluate_and_report
     from fastmri_cls.report.tables import print_metrics
 

@@ -78,6 +78,9 @@ def train(
 
     Example: `fastmri-cls train --data data/mri --model small-cnn --out runs/first`
     """
+    from fastmri_cls.foundation.quiet import import_tensorflow
+
+    import_tensorflow()
     from fastmri_cls.experiment import run_experiment
     from fastmri_cls.report.tables import print_metrics
     from fastmri_cls.training.protocol import resolve_protocol

@@ -15,6 +15,9 @@ def verify(
 
     Example: `fastmri-cls verify data/mri`
     """
+    from fastmri_cls.foundation.quiet import import_tensorflow
+
+    import_tensorflow()
     from fastmri_cls.records.manifest import read_manifest
     from fastmri_cls.records.verify import find_problems
 

@@ -12,7 +12,7 @@ class Reliability(NamedTuple):
 
     confidence: np.ndarray
     accuracy: np.ndarray
-    count: np.ndarray
+    images: np.ndarray
 
 
 def reliability(labels: np.ndarray, probabilities: np.ndarray) -> Reliability:
@@ -34,4 +34,4 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray) -> Reliability:
 def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the mean over images of |accuracy - confidence| of their bin."""
     bins = reliability(labels, probabilities)
-    return float(np.average(np.abs(bins.accuracy - bins.confidence), weights=bins.count))
+    return float(np.average(np.abs(bins.accuracy - bins.confidence), weights=bins.images))

@@ -7,17 +7,24 @@ from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 console = Console(stderr=True)
 
+
+class _ConsoleHandler(logging.Handler):
+    """Prints above a progress bar where one is drawn, and never breaks a line itself."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
+
+
 log = logging.getLogger("fastmri_cls")
 log.setLevel(logging.INFO)
 log.propagate = False
 if not log.handlers:
-    log.addHandler(RichHandler(console=console, show_time=False, show_level=False, show_path=False, highlighter=None))
+    log.addHandler(_ConsoleHandler())
 
 T = TypeVar("T")
 

@@ -35,7 +35,7 @@ class TrainingBatches:
         weights = tf.constant(self.class_weights, tf.float32)
         return (
             self.examples.shuffled(start, self.batch_size, self.steps_per_epoch - first_step, self.seed)
-            .map(lambda batch: batch | {"weight": tf.gather(weights, batch["label"])})
+            .map(lambda batch: _full(batch | {"weight": tf.gather(weights, batch["label"])}, self.batch_size))
             .prefetch(tf.data.AUTOTUNE)
         )
 
@@ -59,12 +59,12 @@ class EvaluationBatches:
     def _pad(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         present = tf.shape(batch["label"])[0]
         missing = self.batch_size - present
-        image = tf.pad(batch["image"], [[0, missing], [0, 0], [0, 0], [0, 0]])
-        return {
-            "image": tf.ensure_shape(image, [self.batch_size, *batch["image"].shape[1:]]),
-            "label": tf.ensure_shape(tf.pad(batch["label"], [[0, missing]]), [self.batch_size]),
+        padded = {
+            "image": tf.pad(batch["image"], [[0, missing], [0, 0], [0, 0], [0, 0]]),
+            "label": tf.pad(batch["label"], [[0, missing]]),
             "weight": tf.cast(tf.range(self.batch_size) < present, tf.float32),
         }
+        return _full(padded, self.batch_size)
 
 
 @dataclass(frozen=True)
@@ -82,3 +82,8 @@ class SlidingWindowBatches:
         """Return the window of `epoch`."""
         start = (self.length + 1) * epoch % self.whole.count
         return self.whole.epoch(epoch).repeat().skip(start).take(self.length)
+
+
+def _full(batch: dict[str, tf.Tensor], batch_size: int) -> dict[str, tf.Tensor]:
+    """State the batch size, which parsing forgets: a compiled step wants static shapes."""
+    return {name: tf.ensure_shape(tensor, [batch_size, *tensor.shape[1:]]) for name, tensor in batch.items()}

@@ -13,6 +13,7 @@ from fastmri_cls.audit.pairs import Pair, find_pairs
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import track
+from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.records.assignment import Assignment, SplitOptions, assign, look_up, read_split_table
 from fastmri_cls.records.card import dataset_card
 from fastmri_cls.records.catalogue import Catalogue, Spool, collect
@@ -122,6 +123,7 @@ def _write_splits(
     options: BuildOptions,
 ) -> dict[str, Split]:
     # TensorFlow is imported here, after the worker processes have done their work without it.
+    import_tensorflow()
     from fastmri_cls.records.schema import Example
     from fastmri_cls.records.writer import write_split
 

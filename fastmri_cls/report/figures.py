@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
 from fastmri_cls.evaluation.calibration import reliability
@@ -12,7 +13,6 @@ from fastmri_cls.evaluation.predictions import Predictions
 
 # Okabe and Ito's palette, which people with any colour vision can tell apart.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
-_DPI_SCALE = {"dpi": 110, "layout": "constrained"}
 
 
 def figure_sets(p: Predictions) -> dict[str, Predictions]:
@@ -31,7 +31,7 @@ def augmented_examples(
         originals: [n, height, width, channels] in 0..255. augmented: several such arrays. names: classes [n].
     """
     columns = ["as stored", *(f"draw {number + 1}" for number in range(len(augmented)))]
-    figure = Figure(figsize=(1.6 * len(columns), 1.72 * len(names)), **_DPI_SCALE)
+    figure = _figure(1.6 * len(columns), 1.72 * len(names))
     grid = figure.subplots(len(names), len(columns), squeeze=False)
     for column, images in enumerate((originals, *augmented)):
         for row, name in enumerate(names):
@@ -71,7 +71,7 @@ def confusion_matrices(sets: Mapping[str, Predictions]) -> Figure:
 def class_accuracy(sets: Mapping[str, Predictions]) -> Figure:
     """Show each class's accuracy (its recall) on each set as bars."""
     classes = next(iter(sets.values())).classes
-    figure = Figure(figsize=(max(5.0, 1.5 * len(classes)), 3.4), **_DPI_SCALE)
+    figure = _figure(max(5.0, 1.5 * len(classes)), 3.4)
     axes = figure.subplots()
     width = 0.8 / len(sets)
     for number, (name, p) in enumerate(sets.items()):
@@ -130,7 +130,7 @@ def reliability_diagram(sets: Mapping[str, Predictions]) -> Figure:
         axes.plot([0, 1], [0, 1], color="#bbbbbb", linestyle=":", linewidth=1)
         axes.plot(bins.confidence, bins.accuracy, color=_COLOURS[0], linewidth=1)
         axes.scatter(
-            bins.confidence, bins.accuracy, s=12 + 250 * bins.count / bins.count.max(), color=_COLOURS[0], alpha=0.6
+            bins.confidence, bins.accuracy, s=12 + 250 * bins.images / bins.images.max(), color=_COLOURS[0], alpha=0.6
         )
         _unit_square(axes, "confidence", "accuracy", name)
     return figure
@@ -142,7 +142,7 @@ def training_curves(history: Sequence[Mapping[str, float]]) -> Figure:
     Args:
         history: the rows of history.csv.
     """
-    figure = Figure(figsize=(10.5, 3.3), **_DPI_SCALE)
+    figure = _figure(10.5, 3.3)
     epochs = np.arange(1, len(history) + 1)
     second = [epoch for epoch, row in zip(epochs, history, strict=True) if row["phase"] == 2]
     for axes, (title, names) in zip(
@@ -161,7 +161,7 @@ def training_curves(history: Sequence[Mapping[str, float]]) -> Figure:
             axes.axvspan(second[0] - 0.5, second[-1] + 0.5, color="#eeeeee", zorder=0, label="phase 2")
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if title == "learning rate":
             axes.set_yscale("log")
         else:
@@ -170,8 +170,12 @@ def training_curves(history: Sequence[Mapping[str, float]]) -> Figure:
     return figure
 
 
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), dpi=110, layout="constrained")
+
+
 def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(width * count, height), **_DPI_SCALE)
+    figure = _figure(width * count, height)
     return figure, list(figure.subplots(1, count, squeeze=False)[0])
 
 

@@ -1,7 +1,7 @@
 """Phantom brain slices for the demo and the tests: drawn, not recorded, so they can go anywhere.
 
-A slice has a skull, tissue, ventricles, noise and, by its class, a lesion of its own place and look: a glioma ragged and
-uneven inside a hemisphere, a meningioma round and bright at the skull, a pituitary tumour small and low in the middle.
+A slice has a skull, tissue, ventricles, noise and, by its class, a lesion of its own place and look: a glioma ragged
+and uneven inside a hemisphere, a meningioma round and bright at the skull, a pituitary tumour small and low in the middle.
 """
 
 from pathlib import Path

@@ -47,9 +47,9 @@ class History(keras.callbacks.Callback):
         self._tensorboard.flush()
         self.epochs_done += 1
         log.info(
-            f"phase {self.phase} epoch {epoch + 1:2}/{self._max_epochs}  loss {row['loss']:.4f}  "
-            f"accuracy {row['accuracy']:.4f}  val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}  "
-            f"{row['seconds']:.1f} s  {row['images_per_second']:.0f} images/s"
+            f"phase {self.phase}  {epoch + 1:2}/{self._max_epochs}  loss {row['loss']:.4f}  acc {row['accuracy']:.4f}  "
+            f"val {row['val_loss']:.4f} {row['val_accuracy']:.4f}  {row['seconds']:.1f} s  "
+            f"{row['images_per_second']:.0f}/s"
         )
 
     def _append(self, row: dict[str, Any]) -> None:
