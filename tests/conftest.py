@@ -1,4 +1,4 @@
-"""What most tests share: two small phantom sources, a dataset built from them, and the command line as users call it."""
+"""What most tests share: two small phantom sources, a dataset built from them, and the command line."""
 
 import os
 import subprocess

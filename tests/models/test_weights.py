@@ -87,7 +87,7 @@ def test_a_file_of_the_same_layers_but_other_shapes_is_refused(densenet, tmp_pat
     path = save_legacy(densenet, tmp_path / "bent.h5")
     with h5py.File(path, "r+") as file:
         group = file["conv1_conv"]
-        name = [n.decode() if isinstance(n, bytes) else n for n in group.attrs["weight_names"]][0]
+        name = next(n.decode() if isinstance(n, bytes) else n for n in group.attrs["weight_names"])
         shape = group[name].shape
         del group[name]
         group[name] = np.zeros((*shape[:-1], shape[-1] + 1), np.float32)
@@ -134,7 +134,7 @@ def server(tmp_path):
     answers: dict[str, tuple[bytes, int]] = {}
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             if self.path not in answers:
                 self.send_error(404)
                 return
