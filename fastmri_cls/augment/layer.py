@@ -8,15 +8,7 @@ from typing import Any
 import tensorflow as tf
 from keras_cv.layers import VectorizedBaseImageAugmentationLayer
 
-from fastmri_cls.augment.affine import (
-    AffineParameters,
-    AffineRanges,
-    draw_affine,
-    matrix,
-    resample_gather,
-    resample_projective,
-    scale_brightness,
-)
+from fastmri_cls.augment.affine import AffineParameters, AffineRanges, apply_affine, draw_affine
 
 
 class RandomAffineBrightness(VectorizedBaseImageAugmentationLayer):
@@ -29,7 +21,7 @@ class RandomAffineBrightness(VectorizedBaseImageAugmentationLayer):
     Args:
         ranges: how far each parameter may go.
         seed: of the draws.
-        compiled: resample by gathers, which XLA fuses, in place of TensorFlow's kernel, which it cannot compile.
+        compiled: resample under XLA, in place of TensorFlow's kernel.
     """
 
     def __init__(self, ranges: AffineRanges, seed: int, *, compiled: bool = True, **kwargs: Any) -> None:
@@ -45,10 +37,8 @@ class RandomAffineBrightness(VectorizedBaseImageAugmentationLayer):
         return draw_affine(key, batch_size, images.shape[1], self.ranges)
 
     def augment_images(self, images: tf.Tensor, transformations: AffineParameters, **_: Any) -> tf.Tensor:
-        """Apply `transformations` to uint8 or float images; returns float32 in whole levels 0..255."""
-        resample = resample_gather if self.compiled else resample_projective
-        moved = resample(images, matrix(transformations, images.shape[1], images.shape[2]))
-        return scale_brightness(moved, transformations.brightness)
+        """Apply `transformations` to images in whole levels 0..255; returns float32, whole levels too."""
+        return apply_affine(tf.cast(images, tf.uint8), transformations, compiled=self.compiled)
 
     def augment_labels(self, labels: tf.Tensor, transformations: AffineParameters, **_: Any) -> tf.Tensor:
         """Return `labels`: no transformation changes a class."""

@@ -11,7 +11,8 @@ from fastmri_cls.augment.affine import (
     AffineRanges,
     draw_affine,
     matrix,
-    resample_gather,
+    pack_pairs,
+    resample_pairs,
     resample_projective,
     scale_contrast,
 )
@@ -53,7 +54,7 @@ def as_tensors(transforms: list[dict]) -> AffineParameters:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("compiled", [True, False], ids=["gather", "projective"])
+@pytest.mark.parametrize("compiled", [True, False], ids=["pairs", "projective"])
 @pytest.mark.parametrize("ranges", ["paper", "wide, flipped"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_same_parameters_give_image_data_generators_pixels(compiled, ranges, channels):
@@ -83,7 +84,9 @@ def test_the_same_parameters_give_image_data_generators_pixels(compiled, ranges,
 def test_both_resampling_methods_agree():
     images = tf.constant(smooth_images(8, 1))
     matrices = matrix(draw_affine([0, 1], 8, SIZE, AffineRanges(rotation=30, shift=0.2)), SIZE, SIZE)
-    np.testing.assert_allclose(resample_gather(images, matrices), resample_projective(images, matrices), atol=0.01)
+    np.testing.assert_allclose(
+        resample_pairs(pack_pairs(images), matrices), resample_projective(images, matrices), atol=0.01
+    )
 
 
 def test_drawn_parameters_have_image_data_generators_distributions():

@@ -1,0 +1,102 @@
+"""RandAugment and AugMix out of Keras' single operations, for uint8 or float32 images in 0..255.
+
+Why not Keras' layers of these names: its RandAugment computes all eleven operations to keep one, and its AugMix chooses
+with Python's `random`, that is once, when the graph is traced. keras-cv's cannot be keyed by the step. Here, as in
+Keras, one choice serves the whole batch, while every image draws its own strength.
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+from keras import layers
+
+from fastmri_cls.augment.keyed import KeyedSeeds
+
+# RandAugment's N = 2 operations at M = 9 of 30 (Cubuk et al. 2020, for ImageNet), of the maxima torchvision lists.
+_OPERATIONS_PER_IMAGE = 2
+_MAGNITUDE = 9 / 30
+_CHAINS, _MAX_DEPTH = 3, 3  # AugMix (Hendrycks et al. 2020): width 3, depth 1 to 3, Dirichlet and Beta of 1
+_RANGE = (0, 255)
+
+Operation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def _operations() -> list[Operation]:
+    """What both choose from: images float32, key int [2] -> images float32."""
+    fill = {"fill_mode": "constant", "fill_value": 0.0, "dtype": "float32"}
+    levels = {"value_range": _RANGE, "dtype": "float32"}
+    chosen = (
+        layers.RandomRotation(30 / 360 * _MAGNITUDE, **fill),
+        layers.RandomShear(x_factor=0.3 * _MAGNITUDE, y_factor=0.3 * _MAGNITUDE, **fill),
+        layers.RandomTranslation(0.45 * _MAGNITUDE, 0.45 * _MAGNITUDE, **fill),
+        layers.RandomBrightness(0.9 * _MAGNITUDE, **levels),
+        layers.RandomContrast(0.9 * _MAGNITUDE, **levels),
+        layers.RandomSharpness(_MAGNITUDE, **levels),
+        layers.RandomPosterization(8 - round(4 * _MAGNITUDE), **levels),
+        layers.Solarization(threshold_factor=_MAGNITUDE, **levels),
+        layers.AutoContrast(**levels),
+        layers.Equalization(**levels),
+    )
+    return [_keyed(layer) for layer in chosen]
+
+
+def _keyed(layer: layers.Layer) -> Operation:
+    def apply(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        transformation = layer.get_random_transformation(images, training=True, seed=KeyedSeeds(key))
+        moved = layer.transform_images(images, transformation, training=True)
+        return tf.ensure_shape(tf.clip_by_value(tf.cast(moved, tf.float32), *_RANGE), images.shape)
+
+    return apply
+
+
+def make_randaugment() -> Operation:
+    """Return images, key -> images after two operations drawn from ten."""
+    one_of = _choice(_operations())
+
+    def randaugment(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        images = tf.cast(images, tf.float32)
+        for number in range(_OPERATIONS_PER_IMAGE):
+            images = one_of(images, tf.random.experimental.stateless_fold_in(key, number))
+        return images
+
+    return randaugment
+
+
+def make_augmix() -> Operation:
+    """Return images, key -> each image mixed with three chains of one to three operations drawn from ten."""
+    one_of = _choice(_operations())
+
+    def augmix(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        images = tf.cast(images, tf.float32)
+        of_chains, of_image, depths, *of_steps = tf.unstack(
+            tf.random.split(key, 3 + _CHAINS * _MAX_DEPTH, alg="philox"), axis=0
+        )
+        count = images.shape[0]
+        exponential = -tf.math.log(1 - tf.random.stateless_uniform([_CHAINS, count, 1, 1, 1], of_chains, alg="philox"))
+        shares = exponential / tf.reduce_sum(exponential, axis=0)  # Dirichlet(1, 1, 1)
+        own = tf.random.stateless_uniform([count, 1, 1, 1], of_image, alg="philox")  # Beta(1, 1)
+        depth = tf.random.stateless_uniform([_CHAINS], depths, 1, _MAX_DEPTH + 1, tf.int32, alg="philox")
+        mixed = own * images
+        for chain in range(_CHAINS):
+            changed = images
+            for step in range(_MAX_DEPTH):
+                seed = of_steps[chain * _MAX_DEPTH + step]
+                changed = tf.cond(
+                    step < depth[chain],
+                    lambda changed=changed, seed=seed: one_of(changed, seed),
+                    lambda changed=changed: changed,
+                )
+            mixed += (1 - own) * shares[chain] * changed
+        return mixed
+
+    return augmix
+
+
+def _choice(operations: list[Operation]) -> Operation:
+    @tf.function  # traced once, however often the chains call it
+    def one_of(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        of_choice, of_operation = tf.unstack(tf.random.split(key, 2, alg="philox"), axis=0)
+        choice = tf.random.stateless_uniform([], of_choice, 0, len(operations), tf.int32, alg="philox")
+        return tf.switch_case(choice, [lambda apply=apply: apply(images, of_operation) for apply in operations])
+
+    return one_of
