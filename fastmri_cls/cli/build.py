@@ -65,11 +65,14 @@ def build_tfrecords(
         Leakage, typer.Option(help="published: training images that a test image repeats are kept, dropped, an error.")
     ] = Leakage.report,
     keep_copies: Annotated[bool, typer.Option("--keep-copies", help="grouped: keep exact copies too.")] = False,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Cut what is not test into K folds instead of train and val.")
+    ] = None,
     classes: Annotated[Path | None, typer.Option(help="A file of class names, one a line: `name: alias, …`.")] = None,
     shards: Annotated[int | None, typer.Option(min=1, help="Of each split; by default one for 2048 images.")] = None,
     max_rejected: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of bad files that is no error.")] = 0.05,
     allow_missing_classes: Annotated[
-        bool, typer.Option("--allow-missing-classes", help="Accept a source that lacks a class of another.")
+        bool, typer.Option("--allow-missing-classes", help="Accept a source or split without a class of another.")
     ] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -80,8 +83,8 @@ def build_tfrecords(
 
     Example: `fastmri-cls build-tfrecords nickparvar=archive1 bhuvaji=archive2 --out data/mri`
     """
-    from fastmri_cls.records.assignment import SplitOptions
-    from fastmri_cls.records.build import BuildOptions, build_dataset
+    from fastmri_cls.records.build import build_dataset
+    from fastmri_cls.records.options import BuildOptions, SplitOptions
     from fastmri_cls.report.tables import print_dataset
     from fastmri_cls.sources.folders import ClassNames, parse_sources, read_classes
 
@@ -90,7 +93,7 @@ def build_tfrecords(
         resize=resize.value,
         channels=channels.value,
         encoding=encoding.value,
-        splitting=SplitOptions(split, val_fraction, test_fraction, leakage.value, keep_copies, seed),
+        splitting=SplitOptions(split, val_fraction, test_fraction, leakage.value, keep_copies, folds, seed),
         shards=shards,
         max_rejected=max_rejected,
         allow_missing_classes=allow_missing_classes,

@@ -46,9 +46,11 @@ def new_directory(path: Path, *, force: bool = False) -> Iterator[Path]:
     """Yield an empty folder beside `path`; on a clean exit it becomes `path`, else it is removed.
 
     Raises:
-        UserError: `path` exists (and not `force`), is a file, or is being written by another process.
+        UserError: `path` exists (and not `force`), is a file or mount point, or is being written by another process.
     """
     path = path.absolute()
+    if path.is_mount():
+        raise UserError(f"{path}: is a mount point and cannot be renamed into place; choose a folder in it")
     path.parent.mkdir(parents=True, exist_ok=True)
     replaced = path.with_name(f".{path.name}.replaced")
     incomplete = path.with_name(f".{path.name}.incomplete")
@@ -56,6 +58,7 @@ def new_directory(path: Path, *, force: bool = False) -> Iterator[Path]:
     try:
         if replaced.exists() and not path.exists():
             replaced.rename(path)  # a run with force was killed between its two renames
+        shutil.rmtree(replaced, ignore_errors=True)  # or after them
         _refuse_to_overwrite(path, force)
         for leftover in incomplete.iterdir():
             shutil.rmtree(leftover) if leftover.is_dir() and not leftover.is_symlink() else leftover.unlink()

@@ -8,42 +8,29 @@ import numpy as np
 
 from fastmri_cls.audit.groups import label_conflicts
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.progress import log
 from fastmri_cls.records.catalogue import Catalogue
-from fastmri_cls.sources.splits import split_grouped, split_published
+from fastmri_cls.records.options import SplitOptions
+from fastmri_cls.sources.splits import cut_folds, cut_validation, split_grouped
 
 _SPLIT_NAMES = ("train", "val", "test")
-
-
-@dataclass(frozen=True)
-class SplitOptions:
-    """How images are split.
-
-    Fields:
-        method: `grouped`, `published`, or the path of a CSV.
-        val_fraction: share of what is not test. test_fraction: share of everything (`grouped` alone).
-        leakage: what `published` does with training images that a test image repeats: report, drop or fail.
-        keep_copies: keep exact copies where `grouped` would keep one of them.
-    """
-
-    method: str = "grouped"
-    val_fraction: float = 0.2
-    test_fraction: float = 0.2
-    leakage: str = "report"
-    keep_copies: bool = False
-    seed: int = 0
 
 
 @dataclass(frozen=True)
 class SplitTable:
     """A user's CSV: a patient or study id, or a split, for some or all files. Keys are (source or "", filename)."""
 
+    path: Path
     groups: dict[tuple[str, str], str]
     splits: dict[tuple[str, str], str]
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """`split` str [n], empty where an image is left out for `reason` str [n]; `clean` bool [n] of the test images."""
+    """`split` str [n], empty where an image is left out for `reason` str [n]; `clean` bool [n] of the test images.
+
+    A test image is clean when no image that is trained or validated on shares its group.
+    """
 
     split: np.ndarray
     reason: np.ndarray
@@ -54,7 +41,7 @@ def read_split_table(path: Path) -> SplitTable:
     """Read a CSV with a column `filename` (relative to its source), `group` and/or `split`, and perhaps `source`.
 
     Raises:
-        UserError: the file is missing, has no such columns, or names another split than train, val or test.
+        UserError: the file is missing, has no such columns, names an unknown split, or gives a file two entries.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -66,15 +53,39 @@ def read_split_table(path: Path) -> SplitTable:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"--split {path}: not a readable UTF-8 CSV ({error})") from None
     if "filename" not in columns or not columns & {"group", "split"}:
-        raise UserError(f"--split {path}: needs the columns filename and group or split; it has {sorted(columns)}")
+        raise UserError(
+            f"--split {path}: needs the columns filename and group or split; it has {', '.join(sorted(columns))}"
+        )
     wrong = sorted({row["split"] for row in rows if row.get("split")} - set(_SPLIT_NAMES))
     if wrong:
         raise UserError(f"--split {path}: split {wrong[0]!r} is none of {', '.join(_SPLIT_NAMES)}")
-    keys = [(row.get("source") or "", row["filename"]) for row in rows]
-    return SplitTable(
-        groups={key: row["group"] for key, row in zip(keys, rows, strict=True) if row.get("group")},
-        splits={key: row["split"] for key, row in zip(keys, rows, strict=True) if row.get("split")},
-    )
+    table = SplitTable(path, {}, {})
+    for number, row in enumerate(rows, start=2):
+        key = (row.get("source") or "", row["filename"] or "")
+        for known, entry in ((table.groups, row.get("group")), (table.splits, row.get("split"))):
+            if entry and known.setdefault(key, entry) != entry:
+                raise UserError(f"--split {path}: line {number}: {key[1]} has another entry already; keep one of them")
+    return table
+
+
+def check_matches(table: SplitTable, catalogue: Catalogue) -> None:
+    """Say how many rows name no image: a table that misses its images would silently split as if there were none.
+
+    Raises:
+        UserError: not one row does.
+    """
+    known = {(file.source, file.filename) for file in catalogue.files} | {
+        ("", file.filename) for file in catalogue.files
+    }
+    rows = set(table.groups) | set(table.splits)
+    strangers = sorted(rows - known)
+    if len(strangers) == len(rows):
+        example = catalogue.files[0].filename
+        raise UserError(
+            f"--split {table.path}: no row names an image; filename is relative to its source, for instance {example}"
+        )
+    if strangers:
+        log.warning(f"--split {table.path}: {len(strangers)} rows name no image (the first: {strangers[0][1]})")
 
 
 def look_up(table: dict[tuple[str, str], str], catalogue: Catalogue) -> np.ndarray:
@@ -88,30 +99,39 @@ def assign(catalogue: Catalogue, groups: np.ndarray, options: SplitOptions, tabl
     """Split the catalogue's images; `groups` int [n] are its copy and patient groups.
 
     Raises:
-        UserError: --leakage fail and there is leakage; a CSV's splits cut groups; too few images of a class.
+        UserError: --leakage fail and there is leakage; a class has too few groups to be divided.
     """
-    labels, sources = catalogue.labels, catalogue.sources
-    reason = np.full(len(catalogue), "", dtype=object)
+    reason = np.full(len(catalogue), "", dtype="<U32")
     if table is not None and table.splits:
-        split = _given(look_up(table.splits, catalogue), reason)
+        split = look_up(table.splits, catalogue).astype("<U8")
+        reason[split == ""] = "not in the split CSV"
+        _apply_leakage(split, groups, reason, options.leakage)
     elif options.method == "published":
-        split = split_published(catalogue.given_splits, labels, sources, groups, options.val_fraction, options.seed)
+        split = np.where(catalogue.given_splits == "", "train", catalogue.given_splits).astype("<U8")
         _apply_leakage(split, groups, reason, options.leakage)
     else:
+        split = np.full(len(catalogue), "", dtype="<U8")
         _set_aside(catalogue, groups, reason, options.keep_copies)
-        kept = np.flatnonzero(reason == "")
-        split = np.full(len(catalogue), "", dtype="<U5")
+        kept = reason == ""
         split[kept] = split_grouped(
-            labels[kept], sources[kept], groups[kept], options.val_fraction, options.test_fraction, options.seed
+            catalogue.labels[kept], catalogue.sources[kept], groups[kept], options.test_fraction, options.seed
         )
-    split = np.where(reason == "", split, "")
-    trained_on = np.isin(split, ("train", "val"))
+    split[reason != ""] = ""
+
+    columns = (split, catalogue.labels, catalogue.sources, groups)
+    if options.folds:
+        split = cut_folds(*columns, options.folds, options.seed)
+    elif table is None or not (split == "val").any():  # a CSV with validation images is the last word
+        split = cut_validation(*columns, options.val_fraction, options.seed)
+    trained_on = ~np.isin(split, ("", "test"))
     return Assignment(split, reason, ~np.isin(groups, groups[trained_on]))
 
 
-def _given(splits: np.ndarray, reason: np.ndarray) -> np.ndarray:
-    reason[splits == ""] = "not in the split CSV"
-    return splits
+def straddling_groups(split: np.ndarray, groups: np.ndarray) -> int:
+    """Return how many groups have images in more than one split; images that are left out count nowhere."""
+    used = split != ""
+    pairs = np.unique(np.stack([groups[used], np.unique(split[used], return_inverse=True)[1]], axis=1), axis=0)
+    return int((np.unique(pairs[:, 0], return_counts=True)[1] > 1).sum())
 
 
 def _apply_leakage(split: np.ndarray, groups: np.ndarray, reason: np.ndarray, leakage: str) -> None:
@@ -128,10 +148,6 @@ def _apply_leakage(split: np.ndarray, groups: np.ndarray, reason: np.ndarray, le
 
 def _set_aside(catalogue: Catalogue, groups: np.ndarray, reason: np.ndarray, keep_copies: bool) -> None:
     if not keep_copies:
-        first: dict[str, int] = {}
-        for index, print_ in enumerate(catalogue.fingerprints):
-            kept = first.setdefault(print_.sha256, index)
-            if kept != index:
-                original = catalogue.files[kept]
-                reason[index] = f"exact copy of {original.source}/{original.filename}"
+        _, first = np.unique([print_.sha256 for print_ in catalogue.fingerprints], return_index=True)
+        reason[np.setdiff1d(np.arange(len(catalogue)), first)] = "exact copy of another"
     reason[np.isin(groups, label_conflicts(groups, catalogue.labels))] = "its group has conflicting labels"

@@ -11,21 +11,15 @@ _MOST_REJECTED = 50  # rows; dataset.json has them all
 def dataset_card(manifest: Manifest) -> str:
     """Return the card: origin, counts by split, source and class, duplicates, rejected files, how to rebuild."""
     total = sum(split.num_examples for split in manifest.splits.values())
-    category = next((name for bound, name in _SIZE_CATEGORIES if total < bound), "1M<n<10M")
     parts = [
-        "---",
-        "task_categories: [image-classification]",
-        f"size_categories: [{json.dumps(category)}]",
-        "tags: [medical-imaging, mri, fastmri-cls]",
-        "---",
-        "",
+        *_header(manifest, total),
         "# Image classification dataset built by fastmri-cls",
         "",
         f"{total} images of {manifest.image_size} x {manifest.image_size} pixels, {manifest.channels} channel(s) of "
         f"uint8, {manifest.encoding} encoding, in TFRecord shards. Split: `{manifest.split}`. "
         f"Fingerprint: `{manifest.fingerprint}`.",
         "",
-        "## Origin",
+        "## Dataset sources",
         "",
         *_table(
             ("source", "folder", "usable images"), [(s["name"], s["path"], s["num_files"]) for s in manifest.sources]
@@ -33,7 +27,14 @@ def dataset_card(manifest: Manifest) -> str:
         "",
         "The images remain under their sources' licences; this folder is a derived copy.",
         "",
-        "## Counts",
+        "## Dataset structure",
+        "",
+        "`dataset.json` lists every shard with its examples, bytes and sha256; `images.csv` lists every image with its "
+        "group and its split, or why it is in none. A record is a `tf.train.Example` with `image/encoded`, "
+        "`image/format`, `image/height`, `image/width`, `image/channels`, `image/class/label`, `image/class/text`, "
+        "`image/source`, `image/filename`, `image/sha256`, `image/group` and `image/clean`.",
+        "",
+        "Images by split and class:",
         "",
         *_table(
             ("split", *manifest.classes, "all"),
@@ -43,6 +44,8 @@ def dataset_card(manifest: Manifest) -> str:
             ],
         ),
         "",
+        "Images by split and source:",
+        "",
         *_table(
             ("split", *manifest.source_names),
             [
@@ -51,25 +54,72 @@ def dataset_card(manifest: Manifest) -> str:
             ],
         ),
         "",
-        "## Duplicates",
+        "## Dataset creation",
+        "",
+        "```sh",
+        manifest.options["command"],
+        "```",
+        "",
+        "The same sources, options and seed give byte-identical shards with any number of workers: compare "
+        "`fingerprint` in `dataset.json`. `fastmri-cls verify` checks this folder against it.",
+        "",
+        "### Duplicates",
         "",
         *_duplicates(manifest),
         "",
-        "## Rejected files",
+        "### Rejected files",
         "",
         *_rejected(manifest),
         "",
-        "## How to rebuild",
-        "",
-        "Every image's group and split stand in `images.csv`; the options, in `dataset.json`, were:",
+        "### Options",
         "",
         "```json",
-        json.dumps(manifest.options, indent=2),
+        json.dumps(manifest.options, indent=2, ensure_ascii=False),
         "```",
         "",
-        "The same sources, options and seed give byte-identical shards: compare `fingerprint` in `dataset.json`.",
+        "## Bias, risks and limitations",
+        "",
+        *_limitations(manifest),
     ]
     return "\n".join(parts) + "\n"
+
+
+def _header(manifest: Manifest, total: int) -> list[str]:
+    """The YAML the hub reads; its names are quoted as JSON strings, which YAML takes as they are."""
+    category = next((name for bound, name in _SIZE_CATEGORIES if total < bound), "1M<n<10M")
+    lines = [
+        "---",
+        "pretty_name: Image classification dataset built by fastmri-cls",
+        "license: other",
+        "task_categories:",
+        "- image-classification",
+        "size_categories:",
+        f"- {json.dumps(category)}",
+        "tags:",
+        "- medical-imaging",
+        "- mri",
+        "- fastmri-cls",
+        "dataset_info:",
+        "  features:",
+        "  - name: image",
+        "    dtype: image",
+        "  - name: label",
+        "    dtype:",
+        "      class_label:",
+        "        names:",
+    ]
+    lines += [
+        f"          {json.dumps(str(label))}: {json.dumps(name, ensure_ascii=False)}"
+        for label, name in enumerate(manifest.classes)
+    ]
+    lines.append("  splits:")
+    for name, split in manifest.splits.items():
+        lines += [
+            f"  - name: {json.dumps(name)}",
+            f"    num_bytes: {sum(shard.bytes for shard in split.shards)}",
+            f"    num_examples: {split.num_examples}",
+        ]
+    return [*lines, "---", ""]
 
 
 def _duplicates(manifest: Manifest) -> list[str]:
@@ -79,6 +129,7 @@ def _duplicates(manifest: Manifest) -> list[str]:
         f"- pairs of exact copies: {found['exact']}",
         f"- pairs of near copies (re-encoded, resized, mirrored, turned): {found['near']}",
         f"- independent groups: {found['groups']}",
+        f"- groups with images in more than one split: {found['straddling']}",
         f"- groups with conflicting labels: {found['label_conflicts']}",
         *(left_out or ["- left out: none"]),
     ]
@@ -92,6 +143,22 @@ def _rejected(manifest: Manifest) -> list[str]:
     return _table(("file", "reason"), [(r["path"], r["reason"]) for r in shown]) + (
         ["", f"and {rest} more, see `dataset.json`."] if rest else []
     )
+
+
+def _limitations(manifest: Manifest) -> list[str]:
+    straddling = manifest.duplicates["straddling"]
+    leak = (
+        f"- {straddling} groups of copies have images in more than one split: accuracy on the test images that are not "
+        "`clean` is inflated."
+        if straddling
+        else "- No group of copies has images in more than one split."
+    )
+    return [
+        leak,
+        "- Groups hold copies and, where a CSV named them, patients. Without a CSV, different slices of one patient may "
+        "be in several splits.",
+        "- Labels are those of the sources' folders; nobody has read the images again.",
+    ]
 
 
 def _table(header: tuple[str, ...], rows: list[tuple[object, ...]]) -> list[str]:

@@ -12,6 +12,7 @@ from fastmri_cls.audit.hashing import Fingerprint
 from fastmri_cls.records.ingest import IngestedImage
 from fastmri_cls.sources.decode import FileFacts
 from fastmri_cls.sources.folders import SourceFile
+from fastmri_cls.sources.stamps import FileStamp
 
 
 class Spool:
@@ -44,6 +45,7 @@ class Catalogue:
     facts: list[FileFacts] = field(default_factory=list)
     fingerprints: list[Fingerprint] = field(default_factory=list)
     channels: list[int] = field(default_factory=list)
+    stamps: list[FileStamp | None] = field(default_factory=list)
     rejected: list[tuple[SourceFile, str]] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -76,6 +78,7 @@ def collect(ingested: Iterable[tuple[SourceFile, IngestedImage | str]], spool: S
         catalogue.facts.append(image.facts)
         catalogue.fingerprints.append(image.fingerprint)
         catalogue.channels.append(image.channels)
+        catalogue.stamps.append(image.stamp)
         if spool is not None:
             spool.append(image.encoded)
     return catalogue

@@ -7,6 +7,7 @@ everything after depends on neither the number of workers nor their speed.
 import io
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -21,8 +22,9 @@ from PIL import Image
 from fastmri_cls.audit.hashing import Fingerprint, fingerprint
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.sources.decode import FileFacts, decode_with_facts, resize
-from fastmri_cls.sources.folders import SourceFile
+from fastmri_cls.sources.folders import SourceFile, is_utf8
 from fastmri_cls.sources.pixels import RejectedImage
+from fastmri_cls.sources.stamps import FileStamp, stamp
 
 _CHUNK = 16  # files a task: sending a task costs about as much as a tenth of one image
 _TASKS_IN_FLIGHT = 4  # per worker: 64 images of at most a few 100 kB each wait for the parent
@@ -40,12 +42,13 @@ class StorageForm:
 
 @dataclass(frozen=True)
 class IngestedImage:
-    """A decoded file: the stored form of its pixels, their channels, the fingerprint and the file's facts."""
+    """A decoded file: the stored form of its pixels, their channels, the fingerprint, the file's facts and stamp."""
 
     encoded: bytes
     channels: int
     fingerprint: Fingerprint
     facts: FileFacts
+    stamp: FileStamp | None
 
 
 def ingest(
@@ -53,16 +56,20 @@ def ingest(
 ) -> Iterator[tuple[SourceFile, IngestedImage | str]]:
     """Yield each file with its ingested image, or with the reason why it was rejected, in the order of `files`.
 
-    Without a `form` (an audit needs no stored pixels) `encoded` is empty.
+    Without a `form` (an audit stores nothing) `encoded` is empty and there is no stamp.
+
+    Raises:
+        UserError: a worker process died.
     """
     if workers == 1:
         for file in files:
             yield file, _ingest_file(file, form)
         return
     context = multiprocessing.get_context("spawn")  # fork would copy the threads' locks of the progress bar
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_exit_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent) as pool:
         waiting: deque[tuple[Sequence[SourceFile], Future[list[IngestedImage | str]]]] = deque()
         chunks = (files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK))
+        done = files[:1]
         try:
             for chunk in islice(chunks, workers * _TASKS_IN_FLIGHT):
                 waiting.append((chunk, pool.submit(_ingest_files, chunk, form)))
@@ -115,19 +122,23 @@ def _ingest_files(files: Sequence[SourceFile], form: StorageForm | None) -> list
 
 
 def _ingest_file(file: SourceFile, form: StorageForm | None) -> IngestedImage | str:
+    if not is_utf8(file.filename):
+        return "its name is not UTF-8"  # and could stand in no record
     try:
         pixels, facts = decode_with_facts(file.path)
     except RejectedImage as rejection:
         return str(rejection)
     print_ = fingerprint(pixels)
     if form is None:
-        return IngestedImage(b"", 1 if pixels.ndim == 2 else 3, print_, facts)
+        return IngestedImage(b"", 1 if pixels.ndim == 2 else 3, print_, facts, None)
     stored = resize(with_channels(pixels, form.channels), form.size, form.resize)
-    return IngestedImage(encode_image(stored, form.encoding), 1 if stored.ndim == 2 else 3, print_, facts)
+    encoded = encode_image(stored, form.encoding)
+    return IngestedImage(encoded, 1 if stored.ndim == 2 else 3, print_, facts, stamp(file.path))
 
 
-def _exit_with_parent() -> None:
-    """End this worker when the parent is gone: after kill -9 of the parent nobody else would."""
+def _follow_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when it is gone: after a kill -9 of the parent nobody else would end us."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
     def watch() -> None:

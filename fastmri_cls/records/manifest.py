@@ -56,12 +56,13 @@ class Manifest:
 
     @property
     def fingerprint(self) -> str:
-        """The sha256 of what training sees: classes, image form, and every shard of every split."""
+        """The sha256 of what training and its checks see: classes, image form, duplicates, shards of all splits."""
         seen = (
             self.classes,
             self.image_size,
             self.channels,
             self.encoding,
+            self.duplicates,
             {k: asdict(v) for k, v in self.splits.items()},
         )
         return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
@@ -76,6 +77,32 @@ class Manifest:
     def test_splits(self) -> list[str]:
         """Names of the test splits, `test.<source>`, in the order of the sources."""
         return [name for name in self.splits if name.startswith("test.")]
+
+    @property
+    def folds(self) -> int:
+        """How many splits `fold-0`, `fold-1`, ... stand in place of `train` and `val`; 0 where there are none."""
+        return sum(name.startswith("fold-") for name in self.splits)
+
+    def training_splits(self, fold: int | None = None) -> tuple[str, ...]:
+        """Return the splits to train on: `train`, or all folds but number `fold`.
+
+        Raises:
+            UserError: a fold is asked for and there are none, or the other way round, or no such fold.
+        """
+        validation = self.validation_split(fold)
+        if fold is None:
+            return ("train",)
+        return tuple(name for number in range(self.folds) if (name := f"fold-{number}") != validation)
+
+    def validation_split(self, fold: int | None = None) -> str:
+        """Return the split to validate on: `val`, or fold number `fold`; raises as `training_splits`."""
+        if fold is None and self.folds:
+            raise UserError(f"the dataset is cut into {self.folds} folds; choose one with --fold 0..{self.folds - 1}")
+        if fold is not None and not self.folds:
+            raise UserError(f"--fold {fold}: the dataset has no folds; rebuild it with build-tfrecords --folds K")
+        if fold is not None and not 0 <= fold < self.folds:
+            raise UserError(f"--fold {fold}: the dataset has the folds 0..{self.folds - 1}")
+        return "val" if fold is None else f"fold-{fold}"
 
     @property
     def source_names(self) -> list[str]:

@@ -1,71 +1,121 @@
-"""Every byte, record and label of a dataset folder against its dataset.json."""
+"""Every byte, record and label of a dataset folder against its dataset.json, and its sources against images.csv."""
 
 from collections import Counter
 from pathlib import Path
 
 import tensorflow as tf
 
-from fastmri_cls.foundation.progress import track
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.progress import log, track
+from fastmri_cls.records.images_csv import FILE_NAME, ImageRow, read_images_csv
 from fastmri_cls.records.manifest import Manifest, Shard, Split
 from fastmri_cls.records.schema import parse_facts, parse_images
-from fastmri_cls.records.writer import file_sha256
+from fastmri_cls.sources.folders import ClassNames, Source, printable, scan
+from fastmri_cls.sources.stamps import file_sha256, is_unchanged
 
 _BATCH = 256
+_CURE = "rebuild with build-tfrecords --force"
 
 
 def find_problems(directory: Path, manifest: Manifest) -> list[str]:
-    """Return one line for each thing that is not as dataset.json says; an empty list is a sound dataset."""
+    """Return one line for each thing that is not as dataset.json says; an empty list is a sound, fresh dataset."""
     problems: list[str] = []
     shards = [(split, shard) for split in manifest.splits.values() for shard in split.shards]
     for _, shard in track(shards, "verifying shards", len(shards)):
         problems += _shard_problems(directory / shard.name, shard)
-    if not problems:  # what is damaged cannot be read
-        for name, split in track(manifest.splits.items(), "reading splits", len(manifest.splits)):
-            problems += _split_problems(directory, name, split, manifest)
     known = {shard.name for _, shard in shards}
     problems += [
         f"{path.name}: is no shard of dataset.json; remove it"
         for path in sorted(directory.glob("*.tfrecord"))
         if path.name not in known
     ]
+    try:
+        rows = read_images_csv(directory)
+    except UserError as error:
+        return [*problems, str(error)]
+    if not problems:  # what is damaged cannot be read
+        for name, split in track(manifest.splits.items(), "reading splits", len(manifest.splits)):
+            problems += _split_problems(directory, name, split, manifest, _of_split(rows, name))
+    for source in manifest.sources:
+        of_source = [row for row in rows if row.source == source["name"]]
+        rejected = {r["path"].removeprefix(f"{source['name']}/") for r in manifest.rejected}
+        problems += _source_problems(Source(source["name"], Path(source["path"])), of_source, rejected)
     return problems
 
 
 def _shard_problems(path: Path, shard: Shard) -> list[str]:
     """Check one file: that it is there, its bytes and its checksum."""
-    cure = "rebuild with build-tfrecords --force"
     if not path.is_file():
-        return [f"{shard.name}: is missing; {cure}"]
+        return [f"{shard.name}: is missing; {_CURE}"]
     size = path.stat().st_size
     if size != shard.bytes:
-        return [f"{shard.name}: {size} bytes, dataset.json says {shard.bytes}; {cure}"]
+        return [f"{shard.name}: {size} bytes, dataset.json says {shard.bytes}; {_CURE}"]
     if file_sha256(path) != shard.sha256:
-        return [f"{shard.name}: its sha256 is not dataset.json's, so its bytes have changed; {cure}"]
+        return [f"{shard.name}: its sha256 is not dataset.json's, so its bytes have changed; {_CURE}"]
     return []
 
 
-def _split_problems(directory: Path, name: str, split: Split, manifest: Manifest) -> list[str]:
-    """Read one split as training does, and compare its counts, labels and images with dataset.json."""
+def _of_split(rows: list[ImageRow], name: str) -> list[ImageRow]:
+    split, _, source = name.partition(".")
+    return [row for row in rows if row.split == split and source in ("", row.source)]
+
+
+def _split_problems(directory: Path, name: str, split: Split, manifest: Manifest, rows: list[ImageRow]) -> list[str]:
+    """Read one split as training does, and compare its counts, labels and images with dataset.json and images.csv."""
     per_class: Counter[str] = Counter()
     per_source: Counter[str] = Counter()
+    images: Counter[tuple[str, str, str, int, str]] = Counter()
     problems = []
     shards = [str(directory / shard.name) for shard in split.shards]
     for serialized in tf.data.TFRecordDataset(shards).batch(_BATCH):
         try:
             facts = {key: value.numpy() for key, value in parse_facts(serialized).items()}
             form = (manifest.image_size, manifest.channels, manifest.encoding)
-            images = parse_images(serialized, *form)["image"]
+            pixels = parse_images(serialized, *form)["image"]
         except tf.errors.InvalidArgumentError as error:
-            return [f"{name}: a record does not parse ({error.message[:120]}); rebuild with build-tfrecords --force"]
-        if images.shape[0] != len(facts["source"]):
-            problems.append(f"{name}: images of another size than {manifest.image_size}")
-        names = facts["class/text"].astype(str)
-        per_class.update(names.tolist())
-        per_source.update(facts["source"].astype(str).tolist())
-        expected = [manifest.classes.index(n) if n in manifest.classes else -1 for n in names]
+            return [f"{name}: a record does not parse ({error.message[:120]}); {_CURE}"]
+        if pixels.shape[0] != len(facts["source"]):
+            problems.append(f"{name}: images of another size than {manifest.image_size}; {_CURE}")
+        texts = {
+            key: [value.decode() for value in facts[key]] for key in ("class/text", "source", "filename", "sha256")
+        }
+        per_class.update(texts["class/text"])
+        per_source.update(texts["source"])
+        about = (texts["source"], texts["filename"], texts["class/text"], facts["group"].tolist(), texts["sha256"])
+        images.update(zip(*about, strict=True))
+        expected = [manifest.classes.index(n) if n in manifest.classes else -1 for n in texts["class/text"]]
         if (facts["class/label"] != expected).any():
-            problems.append(f"{name}: a label's number and its text disagree with the classes of dataset.json")
+            problems.append(f"{name}: a label's number and its text disagree with the classes of dataset.json; {_CURE}")
     for what, counted, said in (("class", per_class, split.per_class), ("source", per_source, split.per_source)):
         if counted != Counter(said):
-            problems.append(f"{name}: images by {what} are {dict(counted)}, dataset.json says {said}")
+            problems.append(f"{name}: images by {what} are {dict(counted)}, dataset.json says {said}; {_CURE}")
+    listed = Counter((row.source, row.filename, row.class_name, row.group, row.sha256) for row in rows)
+    differing = (images - listed) + (listed - images)
+    if differing:
+        first = min(differing)
+        problems.append(f"{name}: shards and {FILE_NAME} differ, first in {first[0]}/{first[1]}; {_CURE}")
     return problems
+
+
+def _source_problems(source: Source, rows: list[ImageRow], rejected: set[str]) -> list[str]:
+    """Compare a source's files with those the dataset was built from; one line for each kind of difference."""
+    if not source.path.is_dir():
+        log.warning(f"source {source.name}: {source.path} is not here, so whether the dataset is stale stays unknown")
+        return []
+    gone = [row.filename for row in rows if not (source.path / row.filename).is_file()]
+    changed = [
+        row.filename
+        for row in track(rows, f"comparing {source.name}", len(rows))
+        if (source.path / row.filename).is_file() and not is_unchanged(source.path / row.filename, row.file)
+    ]
+    listed = {row.filename for row in rows} | rejected
+    try:
+        found = scan(source, ClassNames())  # whatever the classes: which files there are is all that is asked
+    except UserError as error:
+        return [str(error)]
+    new = [name for file in found if (name := printable(file.filename)) not in listed]
+    return [
+        f"source {source.name}: {len(names)} files {what} since the build (the first: {names[0]}); {_CURE}"
+        for what, names in (("are gone", gone), ("have changed", changed), ("are new", new))
+        if names
+    ]

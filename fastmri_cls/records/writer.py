@@ -1,16 +1,18 @@
 """A split's examples -> its TFRecord shards and their entry in the manifest."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import tensorflow as tf
 
+from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.manifest import Shard, Split
 from fastmri_cls.records.schema import Example
+from fastmri_cls.sources.stamps import file_sha256
 
 _EXAMPLES_PER_SHARD = 2048  # 0.1 GB of raw grey 224 px images: the 100-200 MB TensorFlow's guide recommends
+_FRAMING = 16  # bytes TFRecord adds to a record: its length, a checksum of the length, one of the record
 
 
 def write_split(
@@ -20,6 +22,9 @@ def write_split(
 
     Args:
         shards: how many; None makes one for every 2048 examples.
+
+    Raises:
+        UserError: a shard cannot be written whole, as when the disk is full.
     """
     count = max(1, min(len(members), shards or -(-len(members) // _EXAMPLES_PER_SHARD)))
     written: list[Shard] = []
@@ -28,17 +33,19 @@ def write_split(
     for number in range(count):
         part = members[number * len(members) // count : (number + 1) * len(members) // count]
         path = directory / f"{name}-{number:05d}-of-{count:05d}.tfrecord"
-        with tf.io.TFRecordWriter(str(path)) as writer:
-            for index in part:
-                record = example(index)
-                writer.write(record.serialize())
-                per_class[record.class_name] += 1
-                per_source[record.source] += 1
-        written.append(Shard(path.name, len(part), path.stat().st_size, file_sha256(path)))
+        size = 0
+        try:
+            with tf.io.TFRecordWriter(str(path)) as writer:
+                for index in part:
+                    record = example(index)
+                    serialized = record.serialize()
+                    writer.write(serialized)
+                    size += len(serialized) + _FRAMING
+                    per_class[record.class_name] += 1
+                    per_source[record.source] += 1
+        except tf.errors.OpError as error:
+            raise UserError(f"{error.message}: a shard cannot be written; free some space") from None
+        if path.stat().st_size != size:
+            raise UserError(f"{path}: {path.stat().st_size} of {size} bytes reached the disk; check it")
+        written.append(Shard(path.name, len(part), size, file_sha256(path)))
     return Split(len(members), dict(per_class), dict(per_source), tuple(written))
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

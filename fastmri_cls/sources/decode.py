@@ -3,7 +3,10 @@
 Whatever the file holds (any bit depth, palette, CMYK, alpha, EXIF rotation, DICOM) comes out as 8-bit grey or RGB.
 """
 
+import stat
+import struct
 import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +19,12 @@ from fastmri_cls.sources.pixels import RejectedImage, stretch_to_8_bits
 # Mean over the pixels of (largest - smallest channel), in levels. In the public MRI sets grey scans with a coloured
 # mark or cursor reach 5.5 (106 of 7142 RGB files have any colour); colour photographs begin near 30.
 _GREY_SPREAD = 8.0
+
+# What Pillow's and pydicom's parsers raise, besides OSError, when a file's bytes make no sense.
+_BROKEN = (
+    ValueError, TypeError, LookupError, ArithmeticError, AttributeError, SyntaxError, EOFError, MemoryError,
+    RuntimeError, struct.error, zlib.error,
+)  # fmt: skip
 
 _RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,  # Pillow widens its kernel when it shrinks: antialiased
@@ -47,17 +56,21 @@ def decode(path: Path) -> np.ndarray:
 def decode_with_facts(path: Path) -> tuple[np.ndarray, FileFacts]:
     """Return the pixels, see `decode`, and the file's facts."""
     try:
-        size = path.stat().st_size
-        if size == 0:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise RejectedImage("no regular file")  # opening a pipe would wait for its writer
+        if status.st_size == 0:
             raise RejectedImage("the file is empty")
-        if is_dicom(path):
-            pixels, mode = read_dicom(path)
-            return _grey_where_grey(Image.fromarray(pixels)), FileFacts(size, "DICOM", mode, *pixels.shape[1::-1])
-        with warnings.catch_warnings():
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tags that are out of order: nothing a user could act on
             # Pillow only warns of an image up to twice its limit of pixels; to a build it is as much of a bomb.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                facts = FileFacts(size, image.format or "", image.mode, image.width, image.height)
+            if is_dicom(path, file):
+                pixels, mode = read_dicom(file)
+                facts = FileFacts(status.st_size, "DICOM", mode, pixels.shape[1], pixels.shape[0])
+                return _grey_where_grey(Image.fromarray(pixels)), facts
+            with Image.open(file) as image:
+                facts = FileFacts(status.st_size, image.format or "", image.mode, image.width, image.height)
                 return _to_8_bits(image), facts
     except UnidentifiedImageError:
         raise RejectedImage("no image, or of an unknown format") from None
@@ -65,8 +78,8 @@ def decode_with_facts(path: Path) -> tuple[np.ndarray, FileFacts]:
         raise RejectedImage(f"too large ({error})") from None
     except OSError as error:
         raise RejectedImage(f"cannot be read ({error.strerror or error})") from None
-    except (ValueError, SyntaxError, EOFError, TypeError, IndexError, OverflowError, MemoryError) as error:
-        raise RejectedImage(f"broken ({error})") from None
+    except _BROKEN as error:
+        raise RejectedImage(f"broken ({error or type(error).__name__})") from None
 
 
 def resize(pixels: np.ndarray, size: int, method: str) -> np.ndarray:
@@ -77,17 +90,16 @@ def resize(pixels: np.ndarray, size: int, method: str) -> np.ndarray:
 
 
 def _to_8_bits(image: Image.Image) -> np.ndarray:
-    if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
-        turned = ImageOps.exif_transpose(image)
-        return stretch_to_8_bits(np.asarray(turned, dtype=np.float64))
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode in ("L", "1"):
-        return np.asarray(upright.convert("L"))
-    if upright.mode == "LA" or upright.mode == "PA" or "transparency" in upright.info or upright.mode == "RGBA":
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.mode.startswith("I") or image.mode == "F":  # 16 or 32 bits, which convert("L") would clip
+        return stretch_to_8_bits(np.asarray(image))
+    if image.mode in ("L", "1"):
+        return np.asarray(image.convert("L"))
+    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         # Transparent pixels carry arbitrary colours: show them on black, the background of a scan.
-        foreground = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", foreground.size, (0, 0, 0, 255)), foreground)
-    return _grey_where_grey(upright.convert("RGB"))
+        foreground = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", foreground.size, (0, 0, 0, 255)), foreground)
+    return _grey_where_grey(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _grey_where_grey(image: Image.Image) -> np.ndarray:

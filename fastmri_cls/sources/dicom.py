@@ -1,29 +1,27 @@
 """DICOM files -> uint8 pixels (extra `dicom`). No patient tag leaves this module.
 
-Rescale slope and intercept, then the file's own window, else smallest to largest; MONOCHROME1 is inverted; of several
-frames the middle one is taken.
+Rescale slope and intercept, then the file's own window (PS3.3 C.11.2), else smallest to largest; MONOCHROME1 is
+inverted; of several frames the middle one is taken, and it alone is decoded.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+from PIL import Image
 
 from fastmri_cls.sources.pixels import RejectedImage, stretch_to_8_bits
 
-_MAX_PIXELS = 178_956_970  # Pillow's limit for an error, twice its MAX_IMAGE_PIXELS
+
+def is_dicom(path: Path, file: BinaryIO) -> bool:
+    """Return whether `file` has DICOM's mark after its preamble, or `path` at least its suffix."""
+    file.seek(128)
+    mark = file.read(4)
+    file.seek(0)
+    return mark == b"DICM" or path.suffix.lower() in (".dcm", ".dicom")
 
 
-def is_dicom(path: Path) -> bool:
-    """Return whether the file has DICOM's mark after its preamble, or at least its suffix."""
-    if path.suffix.lower() in (".dcm", ".dicom"):
-        return True
-    with path.open("rb") as file:
-        file.seek(128)
-        return file.read(4) == b"DICM"
-
-
-def read_dicom(path: Path) -> tuple[np.ndarray, str]:
+def read_dicom(file: BinaryIO) -> tuple[np.ndarray, str]:
     """Return uint8 [height, width] or [height, width, 3], and the photometric interpretation.
 
     Raises:
@@ -35,29 +33,43 @@ def read_dicom(path: Path) -> tuple[np.ndarray, str]:
     except ImportError:
         raise RejectedImage("DICOM needs pydicom: pip install 'fastmri-cls[dicom]'") from None
     try:
-        dataset = pydicom.dcmread(path)
-        photometric = str(dataset.PhotometricInterpretation)
-        if int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("NumberOfFrames") or 1) > _MAX_PIXELS * 8:
-            raise RejectedImage("too large")
-        return _to_8_bits(dataset, photometric), photometric
+        dataset = pydicom.dcmread(file)
     except InvalidDicomError:
         raise RejectedImage("no DICOM file in spite of its name") from None
+    try:
+        photometric = str(dataset.PhotometricInterpretation)
+        if int(dataset.Rows) * int(dataset.Columns) > (Image.MAX_IMAGE_PIXELS or 0):
+            raise RejectedImage(f"too large ({dataset.Columns} x {dataset.Rows} pixels)")
+        return _to_8_bits(dataset, photometric), photometric
     except (AttributeError, KeyError) as error:
         raise RejectedImage(f"DICOM without an image ({error})") from None
     except (RuntimeError, NotImplementedError) as error:
+        # pydicom names the compression and the packages that would decode it, over several lines.
         raise RejectedImage(f"DICOM that cannot be decoded ({' '.join(str(error).split())})") from None
 
 
 def _to_8_bits(dataset: Any, photometric: str) -> np.ndarray:
-    from pydicom.pixels import apply_modality_lut, apply_voi_lut, convert_color_space
+    from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
 
-    pixels = dataset.pixel_array
-    samples = int(dataset.get("SamplesPerPixel", 1))
-    if int(dataset.get("NumberOfFrames") or 1) > 1:
-        pixels = pixels[len(pixels) // 2]
-    if samples == 3:
-        rgb = convert_color_space(pixels, photometric, "RGB") if photometric.startswith("YBR") else pixels
-        return stretch_to_8_bits(rgb) if rgb.dtype != np.uint8 else rgb
-    values = apply_voi_lut(apply_modality_lut(pixels, dataset), dataset)
-    grey = stretch_to_8_bits(np.asarray(values, dtype=np.float64))
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    pixels = pixel_array(dataset, index=frames // 2)  # its YBR is converted to RGB
+    if photometric == "PALETTE COLOR":
+        pixels = apply_color_lut(pixels, dataset)
+    if pixels.ndim == 3:
+        return pixels if pixels.dtype == np.uint8 else stretch_to_8_bits(pixels)
+    grey = _windowed(apply_modality_lut(pixels, dataset), dataset)
     return 255 - grey if photometric == "MONOCHROME1" else grey
+
+
+def _windowed(values: np.ndarray, dataset: Any) -> np.ndarray:
+    """Map the file's lookup table or first window to 0..255; without one, the smallest to the largest value."""
+    from pydicom.pixels import apply_voi, apply_windowing
+
+    if dataset.get("VOILUTSequence"):
+        return stretch_to_8_bits(apply_voi(values, dataset))
+    if dataset.get("WindowCenter") is None or dataset.get("WindowWidth") is None:
+        return stretch_to_8_bits(values)
+    # The window's own ends, which this image need not reach, are black and white.
+    black, white = apply_windowing(np.array([-1e9, 1e9]), dataset)
+    shown = (apply_windowing(values, dataset) - black) / (white - black)
+    return np.rint(np.clip(shown, 0.0, 1.0) * 255).astype(np.uint8)

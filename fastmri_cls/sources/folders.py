@@ -5,11 +5,13 @@ Two layouts: ROOT/{Training,Testing}/<class>/... and ROOT/<class>/...; folders b
 
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.progress import log
 
 _SPLITS = {
     "train": ("train", "training"),
@@ -21,10 +23,10 @@ _IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}  # and every name that begin
 
 # The spellings of the public brain-tumour sets, after `_normalise`.
 _BRAIN_TUMOUR_ALIASES = {
-    "glioma": ("glioma_tumor", "glioma_tumour"),
-    "meningioma": ("meningioma_tumor", "meningioma_tumour"),
-    "notumor": ("no_tumor", "no_tumour", "notumour", "non_tumor", "healthy", "normal"),
-    "pituitary": ("pituitary_tumor", "pituitary_tumour", "pituitary_adenoma"),
+    "glioma": ("gliomas", "gliomatumor", "gliomatumour"),
+    "meningioma": ("meningiomas", "meningiomatumor", "meningiomatumour"),
+    "notumor": ("notumour", "notumors", "nontumor", "nontumour"),  # "normal" may be any set's class
+    "pituitary": ("pituitarytumor", "pituitarytumour", "pituitaryadenoma"),
 }
 
 
@@ -53,18 +55,21 @@ class ClassNames:
 
     Fields:
         aliases: normalised spelling -> class name.
-        order: the class names in label order, or empty: any class is accepted and labels are alphabetical.
+        names: the class names in label order, or empty: any class is accepted and labels are alphabetical.
+        file: where they were read from, None for the brain-tumour classes.
     """
 
     aliases: dict[str, str] = field(
-        default_factory=lambda: {alias: name for name, aliases in _BRAIN_TUMOUR_ALIASES.items() for alias in aliases}
+        default_factory=lambda: {
+            alias: name for name, aliases in _BRAIN_TUMOUR_ALIASES.items() for alias in (name, *aliases)
+        }
     )
     names: tuple[str, ...] = ()
+    file: Path | None = None
 
     def canonical(self, folder: str) -> str:
         """Return the class a folder's name means: case, spaces, dashes and underscores make no difference."""
-        spelling = _normalise(folder)
-        return self.aliases.get(spelling, spelling)
+        return self.aliases.get(_normalise(folder), re.sub(r"[\s_-]+", "_", _composed(folder.strip())))
 
     def order(self, found: Iterable[str]) -> list[str]:
         """Return the class names in label order."""
@@ -93,7 +98,7 @@ def read_classes(path: Path) -> ClassNames:
                 raise UserError(f"--classes {path}: {spelling.strip()!r} stands for two classes; keep one of them")
     if len(names) < 2:
         raise UserError(f"--classes {path}: names {len(names)} classes; a classifier needs at least two")
-    return ClassNames(aliases, tuple(names))
+    return ClassNames(aliases, tuple(names), path.absolute())
 
 
 def parse_sources(arguments: list[str]) -> list[Source]:
@@ -126,11 +131,8 @@ def scan(source: Source, classes: ClassNames) -> list[SourceFile]:
         UserError: there is no class folder, a folder cannot be read, or --classes does not know one.
     """
     files: list[SourceFile] = []
-    top = [path for path in _children(source.path) if path.is_dir()]
-    split_folders = [path for path in top if path.name.casefold() in _SPLIT_OF_FOLDER]
-    places = [(path, _SPLIT_OF_FOLDER[path.name.casefold()]) for path in split_folders] or [(source.path, None)]
-    for place, split in places:
-        for folder in (path for path in _children(place) if path.is_dir()):
+    for place, split in _split_folders(source):
+        for folder in _folders(place):
             label = classes.canonical(folder.name)
             if classes.names and label not in classes.names:
                 raise UserError(
@@ -146,12 +148,40 @@ def scan(source: Source, classes: ClassNames) -> list[SourceFile]:
     return sorted(files, key=lambda file: file.filename)
 
 
+def is_utf8(name: str) -> bool:
+    """Return whether a file name is text; Linux allows any bytes, which Python carries as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def printable(name: str) -> str:
+    """Return a file name as text that can be written anywhere."""
+    return name if is_utf8(name) else os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _split_folders(source: Source) -> list[tuple[Path, str | None]]:
+    """Return the folders that hold class folders, with the split their name means."""
+    top = _folders(source.path)
+    named: list[tuple[Path, str | None]] = [
+        (path, _SPLIT_OF_FOLDER[path.name.casefold()]) for path in top if path.name.casefold() in _SPLIT_OF_FOLDER
+    ]
+    if named and len(named) < len(top):
+        others = [path.name for path in top if path.name.casefold() not in _SPLIT_OF_FOLDER]
+        log.warning(f"source {source.name}: {', '.join(others)} passed over, beside {named[0][0].name}")
+    return named or [(source.path, None)]
+
+
 def _children(folder: Path) -> list[Path]:
     try:
         names = sorted(os.listdir(folder))  # noqa: PTH208 - names are compared, not paths
     except OSError as error:
         raise UserError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from None
     return [folder / name for name in names if not name.startswith(".") and name.casefold() not in _IGNORED]
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Return the folders in `folder`, linked ones too unless they lead back to where we are."""
+    here = folder.resolve()
+    return [path for path in _children(folder) if path.is_dir() and not here.is_relative_to(path.resolve())]
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
@@ -165,4 +195,9 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 
 def _normalise(spelling: str) -> str:
-    return re.sub(r"[\s_-]+", "_", spelling.strip().casefold())
+    return re.sub(r"[\s_-]+", "", _composed(spelling))
+
+
+def _composed(name: str) -> str:
+    """One form for letters with accents (macOS takes them apart in file names), in lower case."""
+    return unicodedata.normalize("NFC", name.casefold())

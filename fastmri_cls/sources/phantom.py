@@ -1,7 +1,7 @@
 """Phantom brain slices for the demo and the tests: drawn, not recorded, so they can go anywhere.
 
 A slice has a skull, tissue, ventricles, noise and, by its class, a lesion of its own place and look: a glioma ragged
-and uneven inside a hemisphere, a meningioma round and bright at the skull, a pituitary tumour small and low in the middle.
+and uneven inside a hemisphere, a meningioma round and bright at the skull, a pituitary tumour small, low in the middle.
 """
 
 from pathlib import Path
@@ -40,7 +40,7 @@ def draw_phantom(label: str, rng: np.random.Generator, size: int) -> tuple[np.nd
     brightness = {"glioma": 0.68 + 0.14 * texture, "meningioma": 0.92, "pituitary": 0.85}.get(label, 0.0)
     image = np.where(lesion, brightness, image)
     image = gaussian_filter(image, size / 200) + rng.normal(0, 0.025, image.shape)
-    return np.uint8(np.clip(image * 255, 0, 255)), lesion
+    return np.clip(image * 255, 0, 255).astype(np.uint8), lesion
 
 
 def _lesion(

@@ -13,6 +13,7 @@ def stretch_to_8_bits(values: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: no value is finite.
     """
+    values = values.astype(np.float64)
     finite = np.isfinite(values)
     if not finite.any():
         raise ValueError("no finite pixel")
