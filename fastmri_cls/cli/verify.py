@@ -11,17 +11,17 @@ def verify(
     data: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")] = False,
 ) -> None:
-    """Check every shard, record count, checksum and label of a dataset folder against its dataset.json.
+    """Check every shard, record, checksum and label of a dataset folder against its dataset.json, and its sources.
 
     Example: `fastmri-cls verify data/mri`
     """
     from fastmri_cls.foundation.quiet import import_tensorflow
-
-    import_tensorflow()
     from fastmri_cls.records.manifest import read_manifest
-    from fastmri_cls.records.verify import find_problems
 
     manifest = read_manifest(data)
+    import_tensorflow()
+    from fastmri_cls.records.verify import find_problems
+
     problems = find_problems(data, manifest)
     for problem in problems:
         print(problem)

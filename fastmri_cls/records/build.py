@@ -12,6 +12,7 @@ from fastmri_cls.audit.groups import connected_groups, label_conflicts
 from fastmri_cls.audit.pairs import Pair, find_pairs
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.progress import track
+from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.records.acceptance import check_ingested, check_splits, check_target
 from fastmri_cls.records.assignment import (
     Assignment,
@@ -94,6 +95,7 @@ def _write_splits(
     options: BuildOptions,
 ) -> dict[str, Split]:
     # TensorFlow is imported here, after the worker processes have done their work without it.
+    import_tensorflow()
     from fastmri_cls.records.schema import Example
     from fastmri_cls.records.writer import write_split
 

@@ -155,7 +155,7 @@ def _limitations(manifest: Manifest) -> list[str]:
     )
     return [
         leak,
-        "- Groups hold copies and, where a CSV named them, patients. Without a CSV, different slices of one patient may "
+        "- Groups hold copies and, where a CSV named them, patients. Without a CSV, other slices of a patient may "
         "be in several splits.",
         "- Labels are those of the sources' folders; nobody has read the images again.",
     ]
