@@ -1,4 +1,4 @@
-"""Examples -> the batches a step takes: `image` uint8, `label` int64 and `weight` float32 [batch].
+"""Examples -> the batches a step takes: `label` int64 and `weight` float32 [batch], and `image` uint8 once fetched.
 
 The weight carries the class weight in training, and 1 or 0 (padding) in evaluation, where every batch is filled up so
 that one compiled step serves them all.
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from fastmri_cls.pipeline.examples import Examples, Position
+from fastmri_cls.pipeline.examples import Element, Examples, Position
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class TrainingBatches:
     class_weights: Sequence[float]
     seed: int
     endless: bool = False
+
+    def fetch(self, element: Element) -> Element:
+        """Return `element` with its images; called within the step."""
+        return self.examples.fetch(element)
 
     def epoch(self, epoch: int, first_step: int = 0) -> tf.data.Dataset:
         """Return the batches of `epoch` from `first_step` on."""
@@ -52,18 +56,21 @@ class EvaluationBatches:
         """Batches a pass."""
         return -(-self.examples.count // self.batch_size)
 
+    def fetch(self, element: Element) -> Element:
+        """Return `element` with its images; called within the step."""
+        return self.examples.fetch(element)
+
     def epoch(self, epoch: int) -> tf.data.Dataset:
         """Return all batches, the same in every epoch."""
         return self.examples.in_order(self.batch_size).map(self._pad).prefetch(tf.data.AUTOTUNE)
 
-    def _pad(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def _pad(self, batch: Element) -> Element:
         present = tf.shape(batch["label"])[0]
         missing = self.batch_size - present
         padded = {
-            "image": tf.pad(batch["image"], [[0, missing], [0, 0], [0, 0], [0, 0]]),
-            "label": tf.pad(batch["label"], [[0, missing]]),
-            "weight": tf.cast(tf.range(self.batch_size) < present, tf.float32),
+            name: tf.pad(tensor, [[0, missing], *[[0, 0]] * (tensor.shape.rank - 1)]) for name, tensor in batch.items()
         }
+        padded["weight"] = tf.cast(tf.range(self.batch_size) < present, tf.float32)
         return _full(padded, self.batch_size)
 
 
@@ -78,12 +85,16 @@ class SlidingWindowBatches:
     whole: EvaluationBatches
     length: int
 
+    def fetch(self, element: Element) -> Element:
+        """Return `element` with its images; called within the step."""
+        return self.whole.fetch(element)
+
     def epoch(self, epoch: int) -> tf.data.Dataset:
         """Return the window of `epoch`."""
         start = (self.length + 1) * epoch % self.whole.count
         return self.whole.epoch(epoch).repeat().skip(start).take(self.length)
 
 
-def _full(batch: dict[str, tf.Tensor], batch_size: int) -> dict[str, tf.Tensor]:
+def _full(batch: Element, batch_size: int) -> Element:
     """State the batch size, which parsing forgets: a compiled step wants static shapes."""
     return {name: tf.ensure_shape(tensor, [batch_size, *tensor.shape[1:]]) for name, tensor in batch.items()}

@@ -1,9 +1,12 @@
-"""Where batches of examples come from: streamed from shards, or decoded once and kept in memory.
+"""What every cache tier gives, and the tier that streams from the shards.
 
-Both give the same two things: batches in the order written, and batches of an endless sequence of shuffled passes, from
-any position in it, so that a run can be resumed at any step. Images stay uint8 with the channels they are stored with.
+A tier gives batches in the order written, and batches of an endless sequence of shuffled passes, from any position in
+it, so that a run can be resumed at any step.
+
+Images stay uint8 with the channels they are stored with. tiers.py has the other tiers and their choice.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +17,7 @@ import tensorflow as tf
 from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.records.schema import parse_images, parse_source
 
+_SHARDS_AT_ONCE = 8
 _SHUFFLE_BUFFER = 4096  # serialized examples: 0.2 GB at 224 px grey, so that streaming stays under 1 GiB
 
 
@@ -40,10 +44,17 @@ class Position:
     offset: int
 
 
+Element = dict[str, tf.Tensor]
+
+
 class Examples(Protocol):
-    """A selection of examples; batches are {`image`: uint8 [batch, size, size, channels], `label`: int64 [batch]}."""
+    """A selection of examples. An element of its datasets is a batch: `label` int64 [batch], and what `fetch` makes
+    `image` uint8 [batch, size, size, channels] of."""
 
     count: int
+
+    def fetch(self, element: Element) -> Element:
+        """Return `element` with its `image`; called within the step, on the device."""
 
     def in_order(self, batch_size: int) -> tf.data.Dataset:
         """Every example once, in the order written; the last batch may be smaller."""
@@ -61,19 +72,28 @@ class StreamedExamples:
         self._source = selection.source
         self._shards = [str(directory / s.name) for name in selection.splits for s in manifest.splits[name].shards]
 
+    def fetch(self, element: Element) -> Element:
+        return element
+
     def in_order(self, batch_size: int) -> tf.data.Dataset:
-        return self._parse(self._of_source(tf.data.TFRecordDataset(self._shards)).batch(batch_size))
+        records = self._of_source(tf.data.TFRecordDataset(self._shards))
+        return self._parse(records.batch(batch_size)).with_options(input_options())
 
     def shuffled(self, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
         passes = -(-(start.offset + steps * batch_size) // self.count)
         seeds = [pass_seed(seed, start.number + k) for k in range(passes)]
         records = tf.data.Dataset.from_tensor_slices(np.array(seeds, np.int64)).flat_map(self._one_pass)
-        return self._parse(records.skip(start.offset).batch(batch_size, drop_remainder=True).take(steps))
+        # Skipped while still serialized: resuming late in a pass costs its reading, not its decoding.
+        serialized = records.skip(start.offset).batch(batch_size, drop_remainder=True).take(steps)
+        return self._parse(serialized).with_options(input_options())
 
     def _one_pass(self, seed: tf.Tensor) -> tf.data.Dataset:
-        """Shards in shuffled order, several read at once, then mixed in a buffer while still serialized."""
+        """Shards in shuffled order, several read at once, then mixed in a buffer while still serialized.
+
+        tf.data mixes TensorFlow's global seed into `seed`; a run sets that from the same --seed.
+        """
         shards = tf.data.Dataset.from_tensor_slices(self._shards).shuffle(len(self._shards), seed=seed)
-        records = shards.interleave(tf.data.TFRecordDataset, cycle_length=8, deterministic=True)
+        records = shards.interleave(tf.data.TFRecordDataset, cycle_length=_SHARDS_AT_ONCE)
         return self._of_source(records).shuffle(min(self.count, _SHUFFLE_BUFFER), seed=seed)
 
     def _of_source(self, records: tf.data.Dataset) -> tf.data.Dataset:
@@ -86,36 +106,15 @@ class StreamedExamples:
         return batches.map(lambda batch: parse_images(batch, *form), num_parallel_calls=tf.data.AUTOTUNE)
 
 
-class CachedExamples:
-    """Examples decoded once into one uint8 array; a pass is an exact permutation and a batch one gather."""
-
-    def __init__(self, examples: Examples) -> None:
-        self.count = examples.count
-        batches = list(examples.in_order(256).as_numpy_iterator())
-        # One tensor each, captured by the dataset as it is: a constant inside the graph could not be over 2 GB.
-        self._images = tf.constant(np.concatenate([batch["image"] for batch in batches]))
-        self._labels = tf.constant(np.concatenate([batch["label"] for batch in batches]))
-
-    def in_order(self, batch_size: int) -> tf.data.Dataset:
-        return self._gather(np.arange(self.count), batch_size)
-
-    def shuffled(self, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
-        needed = start.offset + steps * batch_size
-        passes = range(start.number, start.number + -(-needed // self.count))
-        orders = [np.random.default_rng(pass_seed(seed, k)).permutation(self.count) for k in passes]
-        return self._gather(np.concatenate(orders)[start.offset : needed], batch_size)
-
-    def _gather(self, order: np.ndarray, batch_size: int) -> tf.data.Dataset:
-        return (
-            tf.data.Dataset.from_tensor_slices(order)
-            .batch(batch_size)
-            .map(
-                lambda indices: {"image": tf.gather(self._images, indices), "label": tf.gather(self._labels, indices)},
-                num_parallel_calls=tf.data.AUTOTUNE,
-            )
-        )
-
-
 def pass_seed(seed: int, number: int) -> int:
     """Return the seed of pass `number`, a non-negative int64, independent from pass to pass."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
+def input_options() -> tf.data.Options:
+    """Return what all datasets run with: elements in a fixed order, and threads of their own, one a core, so that
+    decoding never waits behind the step's operations in a shared pool, nor they behind it."""
+    options = tf.data.Options()
+    options.deterministic = True
+    options.threading.private_threadpool_size = len(os.sched_getaffinity(0))
+    return options

@@ -7,7 +7,8 @@ import numpy as np
 
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.pipeline.batches import EvaluationBatches, SlidingWindowBatches, TrainingBatches
-from fastmri_cls.pipeline.examples import CachedExamples, Examples, Selection, StreamedExamples
+from fastmri_cls.pipeline.examples import Selection
+from fastmri_cls.pipeline.tiers import open_examples
 from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.training.protocol import SLIDING_WINDOW_BATCHES, Protocol
 
@@ -21,7 +22,7 @@ class TrainingData:
 
 
 def load_training_data(directory: Path, manifest: Manifest, protocol: Protocol, cache: str, seed: int) -> TrainingData:
-    """Open the examples `protocol` trains and validates on, in the tier `cache` (none or ram).
+    """Open the examples `protocol` trains and validates on, in the tier `cache` (none, ram or device).
 
     Raises:
         UserError: the dataset lacks a split the protocol needs, or has too few images for one batch.
@@ -34,11 +35,7 @@ def load_training_data(directory: Path, manifest: Manifest, protocol: Protocol, 
                 "rebuild with build-tfrecords"
             )
 
-    def open_examples(selection: Selection) -> Examples:
-        streamed = StreamedExamples(directory, manifest, selection)
-        return CachedExamples(streamed) if cache == "ram" else streamed
-
-    examples = open_examples(train)
+    examples = open_examples(directory, manifest, train, cache)
     steps = protocol.steps_per_epoch or examples.count // protocol.batch_size
     if steps == 0:
         raise UserError(
@@ -52,7 +49,7 @@ def load_training_data(directory: Path, manifest: Manifest, protocol: Protocol, 
         seed,
         endless=protocol.steps_per_epoch is not None,
     )
-    evaluation = EvaluationBatches(open_examples(validate), protocol.batch_size)
+    evaluation = EvaluationBatches(open_examples(directory, manifest, validate, cache), protocol.batch_size)
     if protocol.validate_on == "sliding-window":
         return TrainingData(training, SlidingWindowBatches(evaluation, SLIDING_WINDOW_BATCHES))
     return TrainingData(training, evaluation)
