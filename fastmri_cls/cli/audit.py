@@ -1,0 +1,37 @@
+"""`fastmri-cls audit`."""
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def audit(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[NAME=]SOURCE...",
+            help="Folders of class folders, perhaps under Training/Testing; or one dataset folder, alone.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to make: audit.csv, audit.html, audit.json.")],
+    classes: Annotated[Path | None, typer.Option(help="A file of class names, one a line: `name: alias, …`.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT, an earlier audit.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print audit.json's content as the last line.")] = False,
+) -> None:
+    """Find copies in every orientation, leaks into test sets and conflicting labels, and what they alone give.
+
+    Example: `fastmri-cls audit nickparvar=archive1 bhuvaji=archive2 --out audits/mri`
+    """
+    from fastmri_cls.auditing.run import audit as run_audit
+    from fastmri_cls.report.audit import print_audit
+    from fastmri_cls.sources.folders import ClassNames, read_classes
+
+    class_names = read_classes(classes) if classes else ClassNames()
+    findings = run_audit(sources, class_names, out, workers or len(os.sched_getaffinity(0)), force=force)
+    print_audit(findings, out)
+    if as_json:
+        print(json.dumps({"out": str(out), **findings}, ensure_ascii=False))
