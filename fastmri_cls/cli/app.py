@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fastmri_cls.cli import build, demo, evaluate, train, verify
+from fastmri_cls.cli import audit, build, demo, evaluate, train, verify
 from fastmri_cls.foundation.errors import UserError
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ def options(
 
 app.command("demo")(demo.demo)
 app.command("build-tfrecords")(build.build_tfrecords)
+app.command("audit")(audit.audit)
 app.command("verify")(verify.verify)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
