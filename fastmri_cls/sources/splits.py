@@ -11,7 +11,7 @@ import numpy as np
 
 from fastmri_cls.foundation.errors import UserError
 
-_MAX_FOLDS = 20  # fractions are met in steps of 1/20 or finer: more folds would cost more than they give
+_MAX_FOLDS = 20  # the finest steps in which fractions from 1/20 on are met: every fold costs a pass over the groups
 
 
 def fold_name(number: int) -> str:
@@ -98,5 +98,6 @@ def _held_out(labels: np.ndarray, sources: np.ndarray, groups: np.ndarray, fract
     """Return bool [n]: the part of about `fraction` to hold out, a union of stratified group folds."""
     if fraction == 0 or len(labels) == 0:
         return np.zeros(len(labels), dtype=bool)
-    share = Fraction(fraction).limit_denominator(_MAX_FOLDS) or Fraction(1, round(1 / fraction))
+    few_folds = fraction * _MAX_FOLDS >= 1
+    share = Fraction(fraction).limit_denominator(_MAX_FOLDS) if few_folds else Fraction(1, round(1 / fraction))
     return fold_numbers(labels, sources, groups, share.denominator, seed) < share.numerator
