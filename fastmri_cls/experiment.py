@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fastmri_cls.augment.policies import Batch, make_augmentation
+from fastmri_cls.evaluation.choices import Choices, choose, read_choices, write_choices
 from fastmri_cls.evaluation.inference import load_model, predict_splits
 from fastmri_cls.evaluation.metrics import all_metrics
 from fastmri_cls.evaluation.predictions import Predictions, write_predictions
@@ -44,11 +45,13 @@ def evaluate_and_report(run: Path, data: Path, out: Path) -> dict[str, Any]:
     _check_fits(run, config, data, manifest)
     model = load_model(run / "model.keras")
     tests = predict_splits(model, data, manifest, manifest.test_splits)
-    has_validation = manifest.splits["val"].num_examples > 0
+    trained_on_val = config["protocol"]["train_on"] != "split"
+    has_validation = manifest.splits["val"].num_examples > 0 and not trained_on_val
     validation = predict_splits(model, data, manifest, ["val"]) if has_validation else None
 
     history = _read_history(run / "history.csv")
-    metrics = {**all_metrics(tests, validation), "timing": _timing(history)}
+    choices = _choices(run, config, manifest, validation)
+    metrics = {**all_metrics(tests, validation, choices), "timing": _timing(history)}
     out.mkdir(parents=True, exist_ok=True)
     write_predictions(out / "predictions.csv", tests)
     if validation:
@@ -62,6 +65,17 @@ def evaluate_and_report(run: Path, data: Path, out: Path) -> dict[str, Any]:
             figure.savefig(temporary)
     write_run_report(out / "report.html", config, metrics, files, _describe(data, manifest, tests))
     return metrics
+
+
+def _choices(run: Path, config: dict[str, Any], manifest: Manifest, validation: Predictions | None) -> Choices | None:
+    """What validation decides: made on the dataset the run was trained on, read from the run on any other."""
+    if manifest.fingerprint != config["dataset"]["fingerprint"]:
+        return read_choices(run)
+    if validation is None:
+        return None
+    choices = choose(validation)
+    write_choices(run, choices)
+    return choices
 
 
 def _check_fits(run: Path, config: dict[str, Any], data: Path, manifest: Manifest) -> None:

@@ -40,6 +40,11 @@ class Predictions:
         """The most probable class, int [n]."""
         return self.probabilities.argmax(axis=1)
 
+    @property
+    def source_names(self) -> list[str]:
+        """The sources, in the order of their first image."""
+        return list(dict.fromkeys(self.sources.tolist()))
+
     def where(self, chosen: np.ndarray) -> "Predictions":
         """Return the rows of a bool or index array."""
         columns = {f.name: getattr(self, f.name)[chosen] for f in fields(self) if f.name != "classes"}

@@ -1,17 +1,25 @@
 """metrics.json against scikit-learn called directly, and intervals against their definition."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special, stats
 from sklearn import metrics
 
-from fastmri_cls.evaluation.calibration import expected_calibration_error, reliability
+from fastmri_cls.evaluation.calibration import (
+    expected_calibration_error,
+    fit_temperature,
+    reliability,
+    scale_by_temperature,
+)
+from fastmri_cls.evaluation.choices import choose, read_choices, write_choices, youden_threshold
 from fastmri_cls.evaluation.metrics import all_metrics, set_metrics
 from fastmri_cls.evaluation.predictions import Predictions, read_predictions, write_predictions
-from fastmri_cls.evaluation.statistics import bootstrap_weights, weighted_accuracy, weighted_auc_macro
+from fastmri_cls.evaluation.statistics import bootstrap_weights, interval, weighted_accuracy, weighted_auc_macro
 from fastmri_cls.foundation.errors import UserError
 
 CLASSES = ("glioma", "meningioma", "notumor", "pituitary")
@@ -41,8 +49,8 @@ def test_every_number_is_scikit_learns():
     truth, called = p.labels, p.probabilities.argmax(axis=1)
     assert found["n"] == 300
     assert found["accuracy"] == pytest.approx(metrics.accuracy_score(truth, called))
-    assert found["loss"] == pytest.approx(metrics.log_loss(truth, p.probabilities.astype(float)), rel=1e-5)
     exact = p.probabilities.astype(float) / p.probabilities.astype(float).sum(axis=1, keepdims=True)
+    assert found["loss"] == pytest.approx(metrics.log_loss(truth, exact))
     assert found["auc_macro"] == pytest.approx(metrics.roc_auc_score(truth, exact, multi_class="ovr"))
     report = metrics.classification_report(truth, called, target_names=CLASSES, output_dict=True)
     assert found["confusion_matrix"] == metrics.confusion_matrix(truth, called).tolist()
@@ -74,7 +82,7 @@ def test_ece_is_the_weighted_gap_of_15_bins():
 
 def test_weights_mean_repeated_images():
     p = predictions(60)
-    weights = next(bootstrap_weights(p.groups, seed=3, draws=20))
+    weights = next(bootstrap_weights(p.groups, p.labels, seed=3, draws=20))
     accuracy = weighted_accuracy(p.predicted == p.labels, weights)
     auc = weighted_auc_macro(p.labels, p.probabilities, weights)
     for draw in range(20):
@@ -91,7 +99,7 @@ def test_weights_mean_repeated_images():
 
 def test_whole_groups_are_drawn_and_their_number_is_kept():
     groups = np.array([7, 7, 7, 2, 2, 9])
-    weights = np.concatenate(list(bootstrap_weights(groups, seed=0, draws=600)))
+    weights = np.concatenate(list(bootstrap_weights(groups, np.zeros(6, int), seed=0, draws=600)))
     assert weights.shape == (600, 6)
     assert (weights[:, 0] == weights[:, 1]).all()
     assert (weights[:, 3] == weights[:, 4]).all()
@@ -105,21 +113,154 @@ def test_copies_widen_the_interval():
     assert np.diff(set_metrics(copied)["ci95"]["accuracy"])[0] == pytest.approx(width, rel=0.15)
 
 
-def test_intervals_cover_the_truth_in_95_percent_of_studies():
-    """Groups of three equal images, true accuracy .8: what an image bootstrap would miss in every third study."""
+def coverage(p_right: float, copies: int, studies: int = 400) -> float:
+    """The share of simulated studies whose interval holds the truth: 200 cases of four classes, each in `copies`."""
     rng = np.random.default_rng(0)
+    labels, groups = np.repeat(np.arange(4), 50 * copies), np.repeat(np.arange(200), copies)
     covered = []
-    for study in range(300):
-        correct = np.repeat(rng.random(100) < 0.8, 3)
-        draws = [weighted_accuracy(correct, w) for w in bootstrap_weights(np.repeat(np.arange(100), 3), study, 400)]
-        low, high = np.quantile(np.concatenate(draws), (0.025, 0.975))
-        covered.append(low <= 0.8 <= high)
-    assert 0.91 <= np.mean(covered) <= 0.98
+    for study in range(studies):
+        correct = np.repeat(rng.random(200) < p_right, copies)
+        blocks = bootstrap_weights(groups, labels, study, 500)
+        low, high = interval(np.concatenate([weighted_accuracy(correct, weights) for weights in blocks]))
+        covered.append(low <= p_right <= high)
+    return float(np.mean(covered))
+
+
+@pytest.mark.parametrize(("p_right", "copies"), [(0.9, 1), (0.8, 3)])
+def test_intervals_of_accuracy_cover_the_truth_in_95_percent_of_studies(p_right, copies):
+    assert 0.93 <= coverage(p_right, copies) <= 0.97
+
+
+def test_intervals_of_the_auc_cover_the_truth_in_95_percent_of_studies():
+    """Two classes with normal scores one deviation apart, so that the true AUC is Phi(1/sqrt 2); each case twice."""
+    truth = stats.norm.cdf(1 / np.sqrt(2))
+    rng = np.random.default_rng(1)
+    labels, groups = np.repeat((0, 1), 200), np.arange(400) // 2
+    covered = []
+    for study in range(700):
+        score = special.expit(np.repeat(rng.normal(0, 1, 200), 2) + labels)
+        probabilities = np.stack([1 - score, score], axis=1)
+        blocks = bootstrap_weights(groups, labels, study, 500)
+        low, high = interval(np.concatenate([weighted_auc_macro(labels, probabilities, w) for w in blocks]))
+        covered.append(low <= truth <= high)
+    assert 0.93 <= np.mean(covered) <= 0.97
+
+
+def test_every_draw_has_the_classes_of_the_set():
+    p = predictions(200)
+    weights = np.concatenate(list(bootstrap_weights(np.arange(200), p.labels, seed=1, draws=50)))
+    for label in range(4):
+        assert (weights[:, p.labels == label].sum(axis=1) == np.sum(p.labels == label)).all()
+
+
+def test_a_group_of_several_classes_counts_for_the_most_frequent_one():
+    groups, labels = np.array([0, 0, 0, 1, 2, 2]), np.array([1, 1, 0, 1, 0, 1])
+    weights = np.concatenate(list(bootstrap_weights(groups, labels, seed=0, draws=200)))
+    assert (weights[:, 0] + weights[:, 3] == 2).all()  # groups 0 and 1 are drawn from each other
+    assert (weights[:, 4] == 1).all()  # group 2, a tie, counts for the first class and is alone there
+
+
+def test_a_faultless_set_has_the_exact_interval_of_its_number_of_groups():
+    p = replace(predictions(120), probabilities=np.eye(4, dtype=np.float32)[predictions(120).labels])
+    found = set_metrics(p)
+    assert found["ci95"]["accuracy"] == pytest.approx([0.025 ** (1 / 60), 1.0])
+    held = len(np.unique(p.groups[p.labels == 2]))
+    assert found["per_class"]["notumor"]["ci95"]["recall"] == pytest.approx([0.025 ** (1 / held), 1.0])
+
+
+def test_class_intervals_are_those_of_repeated_sets():
+    p = predictions(80)
+    found = set_metrics(p)["per_class"]["glioma"]["ci95"]
+    drawn = []
+    for weights in np.concatenate(list(bootstrap_weights(p.groups, p.labels, seed=0))):
+        again = p.where(np.repeat(np.arange(80), weights.astype(int)))
+        truth, called = again.labels == 0, again.predicted == 0
+        auc = metrics.roc_auc_score(truth, again.probabilities[:, 0])
+        drawn.append((called[truth].mean(), (~called[~truth]).mean(), auc))
+    for name, values in zip(("recall", "specificity", "auc"), np.array(drawn).T, strict=True):
+        assert found[name] == pytest.approx(np.quantile(values, (0.025, 0.975)).tolist())
+
+
+def test_balanced_accuracy_and_kappa_are_scikit_learns():
+    p = predictions()
+    found = set_metrics(p)
+    assert found["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(p.labels, p.predicted))
+    assert found["kappa"] == pytest.approx(metrics.cohen_kappa_score(p.labels, p.predicted))
+
+
+def test_the_operating_point_is_the_largest_youden_index_of_validation():
+    truth = np.array([False, False, False, True, False, True, True])
+    scores = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
+    index = {t: np.mean(scores[truth] >= t) - np.mean(scores[~truth] >= t) for t in scores}
+    assert youden_threshold(truth, scores) == max(scores, key=lambda t: (index[t], t)) == 0.4
+    assert youden_threshold(truth, -scores) is None
+    assert youden_threshold(np.ones(7, bool), scores) is None
+
+
+def test_sensitivity_and_specificity_at_the_operating_point_are_counted_on_the_test_set():
+    validation, tests = predictions(200, seed=1), predictions(200, seed=2)
+    choices = choose(validation)
+    found = set_metrics(tests, choices)["per_class"]["pituitary"]["operating"]
+    called, truth = tests.probabilities[:, 3] >= choices.thresholds["pituitary"], tests.labels == 3
+    assert found["sensitivity"] == pytest.approx(metrics.recall_score(truth, called))
+    assert found["specificity"] == pytest.approx(metrics.recall_score(truth, called, pos_label=False))
+    assert "operating" not in set_metrics(tests)["per_class"]["pituitary"]
+
+
+def test_temperature_scaling_undoes_a_known_temperature():
+    """Labels drawn from the probabilities, which are then flattened: the temperature found makes them sharp again."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (20_000, 4))
+    true = special.softmax(logits, axis=1)
+    labels = (true.cumsum(axis=1) < rng.random((20_000, 1))).sum(axis=1)
+    flat = special.softmax(logits / 2.5, axis=1)
+    temperature = fit_temperature(labels, flat)
+    assert temperature == pytest.approx(1 / 2.5, rel=0.04)  # the noise of 20 000 labels
+    np.testing.assert_allclose(scale_by_temperature(flat, 1 / 2.5), true, atol=1e-9)
+    assert expected_calibration_error(labels, flat) > 0.2
+    assert expected_calibration_error(labels, scale_by_temperature(flat, temperature)) < 0.01
+
+
+def test_no_other_temperature_has_a_smaller_loss():
+    p = predictions(2000)
+    found = fit_temperature(p.labels, p.probabilities)
+    losses = {
+        t: metrics.log_loss(p.labels, scale_by_temperature(p.probabilities, t)) for t in (*np.linspace(0.3, 3, 271), 1)
+    }
+    assert found == pytest.approx(min(losses, key=losses.get), abs=0.015)
+
+
+def test_a_faultless_validation_does_not_make_the_model_infinitely_sure():
+    labels = np.arange(200) % 4
+    confident = np.full((200, 4), 0.02) + 0.92 * np.eye(4)[labels]
+    calibrated = scale_by_temperature(confident, fit_temperature(labels, confident))
+    assert calibrated.max() == pytest.approx(201 / 204, abs=1e-3)
+
+
+def test_calibrated_numbers_are_those_of_the_scaled_probabilities():
+    validation, tests = predictions(400, seed=1), predictions(400, seed=2)
+    choices = choose(validation)
+    found = set_metrics(tests, choices)["calibrated"]
+    scaled = scale_by_temperature(tests.probabilities, choices.temperature)
+    assert found["loss"] == pytest.approx(metrics.log_loss(tests.labels, scaled))
+    brier = metrics.brier_score_loss(tests.labels, scaled, labels=range(4), scale_by_half=False)
+    assert found["brier"] == pytest.approx(brier)
+    assert found["ece"] == expected_calibration_error(tests.labels, scaled)
+
+
+def test_choices_survive_their_file_and_a_damaged_one_is_named(tmp_path):
+    assert read_choices(tmp_path) is None
+    choices = choose(predictions(100))
+    write_choices(tmp_path, choices)
+    assert read_choices(tmp_path) == choices
+    (tmp_path / "calibration.json").write_text('{"temperature": 1}')
+    with pytest.raises(UserError, match=r"calibration\.json: not valid"):
+        read_choices(tmp_path)
 
 
 def test_sets_by_source_their_clean_part_pooled_and_mean():
     p = predictions()
-    found = all_metrics(p, None)["tests"]
+    found = all_metrics(p, None, None)["tests"]
     assert list(found) == ["a", "a-clean", "b", "b-clean", "pooled", "mean"]
     assert found["a-clean"]["n"] == ((p.sources == "a") & p.clean).sum()
     assert found["pooled"]["accuracy"] == pytest.approx(np.mean(p.predicted == p.labels))
@@ -135,14 +276,14 @@ def test_what_is_not_defined_is_null_and_never_made_up():
     assert absent["support"] == 0
     assert absent["auc"] is None
     assert absent["recall"] is None
-    json.dumps(all_metrics(p, p), allow_nan=False)
+    json.dumps(all_metrics(p, p, choose(p)), allow_nan=False)
 
 
 @settings(max_examples=20, deadline=None)
 @given(n=st.integers(1, 12), seed=st.integers(0, 99), classes=st.integers(2, 6))
 def test_tiny_sets_of_any_composition_have_metrics(n, seed, classes):
     p = predictions(n, seed, tuple(f"class {c}" for c in range(classes)))
-    found = all_metrics(p, None)
+    found = all_metrics(p, None, None)
     json.dumps(found, allow_nan=False)
     assert sum(m["support"] for m in found["tests"]["pooled"]["per_class"].values()) == n
 
