@@ -138,7 +138,7 @@ def scan(source: Source, classes: ClassNames) -> list[SourceFile]:
                 raise UserError(
                     f"{folder}: class {label!r} is not in the --classes file; add it there or move the folder"
                 )
-            for path in _files_below(folder):
+            for path in files_below(folder):
                 files.append(SourceFile(source.name, path, path.relative_to(source.path).as_posix(), split, label))
     if not files:
         raise UserError(
@@ -184,12 +184,12 @@ def _folders(folder: Path) -> list[Path]:
     return [path for path in _children(folder) if path.is_dir() and not here.is_relative_to(path.resolve())]
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
     """Yield the files of `folder` and the folders in it; links to folders are not followed, so loops cannot hang it."""
     for path in _children(folder):
         if path.is_dir():
             if not path.is_symlink():
-                yield from _files_below(path)
+                yield from files_below(path)
         else:
             yield path
 
