@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fastmri_cls.cli import audit, build, demo, evaluate, train, verify
-from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.errors import Stopped, UserError
 
 app = typer.Typer(
     name="fastmri-cls",
@@ -46,6 +46,9 @@ def main() -> None:
             raise
         print(f"fastmri-cls: error: {_one_line(error)}", file=sys.stderr)
         sys.exit(1)
+    except Stopped as stop:
+        print(f"fastmri-cls: {stop}", file=sys.stderr)
+        sys.exit(143)
     except KeyboardInterrupt:
         print("fastmri-cls: interrupted", file=sys.stderr)
         sys.exit(130)

@@ -72,6 +72,9 @@ def train(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Bit-identical repeats, at some speed.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted RUN; starts it where there is none.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json's tests as the last line.")] = False,
 ) -> None:
     """Train a model in two phases, evaluate it on every test set and write the report.
@@ -105,6 +108,7 @@ def train(
             xla=xla.value,
             seed=seed,
             deterministic=deterministic,
+            resume=resume,
         )
     )
     print_metrics(metrics)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow and find its devices; where the log level asks for quiet, nothing it says meanwhile is shown."""
+    """Import TensorFlow and find its devices, and show nothing it says meanwhile if the log level asks for quiet."""
     if int(os.environ.get("TF_CPP_MIN_LOG_LEVEL") or 0) < 2:
         return
     with _stderr_to_nowhere():

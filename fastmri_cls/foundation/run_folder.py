@@ -1,6 +1,10 @@
-"""The RUN folder's config.json: what a run was made with, read wherever an earlier RUN is used."""
+"""The RUN folder: its config.json, read wherever an earlier RUN is used, and the lock of the one who writes it."""
 
+import fcntl
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,3 +31,21 @@ def read_config(run: Path) -> dict[str, Any]:
     if missing:
         raise UserError(f"{path}: has no {', '.join(missing)}; it was not written by train")
     return dict(config)
+
+
+@contextmanager
+def alone(run: Path) -> Iterator[None]:
+    """Make the folder `run` and hold its lock, which is free again when this process is gone, however it ends.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    run.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(run, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise UserError(f"{run}: another training writes it; wait for it or choose another --out") from None
+    finally:
+        os.close(descriptor)

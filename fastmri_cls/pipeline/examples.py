@@ -81,13 +81,14 @@ class StreamedExamples:
 
     def shuffled(self, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
         passes = -(-(start.offset + steps * batch_size) // self.count)
-        seeds = [pass_seed(seed, start.number + k) for k in range(passes)]
-        records = tf.data.Dataset.from_tensor_slices(np.array(seeds, np.int64)).flat_map(self._one_pass)
+        records = self._one_pass(pass_seed(seed, start.number))
+        for number in range(start.number + 1, start.number + passes):
+            records = records.concatenate(self._one_pass(pass_seed(seed, number)))
         # Skipped while still serialized: resuming late in a pass costs its reading, not its decoding.
         serialized = records.skip(start.offset).batch(batch_size, drop_remainder=True).take(steps)
         return self._parse(serialized).with_options(input_options())
 
-    def _one_pass(self, seed: tf.Tensor) -> tf.data.Dataset:
+    def _one_pass(self, seed: int) -> tf.data.Dataset:
         """Shards in shuffled order, several read at once, then mixed in a buffer while still serialized.
 
         tf.data mixes TensorFlow's global seed into `seed`; a run sets that from the same --seed.

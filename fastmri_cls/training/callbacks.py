@@ -7,7 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.progress import log
+from fastmri_cls.training.checkpoint import Progress
 
 COLUMNS = (
     "phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "images_per_second",
@@ -19,19 +21,19 @@ class History(keras.callbacks.Callback):
 
     Args:
         run: the RUN folder.
-        phase: 1 or 2.
-        epochs_before: epochs of earlier phases, the offset of TensorBoard's axis.
+        start: where the phase begins or goes on; rows of history.csv beyond it, of epochs to be run again, are dropped.
         max_epochs: of this phase, for the line people read.
     """
 
-    def __init__(self, run: Path, phase: int, epochs_before: int, max_epochs: int) -> None:
+    def __init__(self, run: Path, start: Progress, max_epochs: int) -> None:
         super().__init__()
-        self.phase = phase
-        self.epochs_done = epochs_before
+        self.phase = start.phase
+        self.epochs_done = start.epochs_before + start.epoch
         self._path = run / "history.csv"
         self._max_epochs = max_epochs
         self._learning_rate = 0.0
         self._tensorboard = tf.summary.create_file_writer(str(run / "tensorboard"))
+        self._keep_rows(self.epochs_done)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Note the rate the epoch trains with: ReduceLROnPlateau changes it at the epoch's end."""
@@ -51,6 +53,11 @@ class History(keras.callbacks.Callback):
             f"val {row['val_loss']:.4f} {row['val_accuracy']:.4f}  {row['seconds']:.1f} s  "
             f"{row['images_per_second']:.0f}/s"
         )
+
+    def _keep_rows(self, count: int) -> None:
+        if self._path.exists():
+            lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
+            write_text(self._path, "".join(lines[: count + 1]))
 
     def _append(self, row: dict[str, Any]) -> None:
         is_new = not self._path.exists()

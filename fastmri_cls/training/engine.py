@@ -6,16 +6,21 @@ alone, so nothing is computed backwards through what lies below the first of the
 """
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from fastmri_cls.augment.policies import Augmentation, Batch
+from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.pipeline.batches import EvaluationBatches, SlidingWindowBatches, TrainingBatches
+from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress, assign, recall, remember, values
 
 _STEPS_PER_CALL = 16  # steps run in one graph call, with no Python in between
+
+_BEGINNING = Checkpoint()
 
 Logs = dict[str, float]
 
@@ -31,10 +36,17 @@ class StepOptions:
 
 
 class Engine:
-    """One phase's training of `model` (compiled with its optimizer) on 0..255 images."""
+    """One phase's training of `model`, compiled with its optimizer.
 
-    def __init__(self, model: keras.Model, augment: Augmentation, options: StepOptions) -> None:
+    Args:
+        whole: the model that `model` is a part of, where it is one; checkpoints hold all of it.
+    """
+
+    def __init__(
+        self, model: keras.Model, augment: Augmentation, options: StepOptions, whole: keras.Model | None = None
+    ) -> None:
         self.model = model
+        self._whole = whole or model
         self._augment = augment
         self._options = options
         self._loss = keras.metrics.Mean("loss")
@@ -51,38 +63,82 @@ class Engine:
         validation: EvaluationBatches | SlidingWindowBatches,
         max_epochs: int,
         callbacks: list[keras.callbacks.Callback],
-        epochs_before: int = 0,
+        start: Checkpoint = _BEGINNING,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         """Train for at most `max_epochs`, calling `callbacks` as Keras' fit does (a batch there is a call of 16 steps).
 
-        Orders and draws are keyed by the epoch counted from the run's first, so `epochs_before` is what earlier phases
-        had. The logs of an epoch hold loss, accuracy, val_loss, val_accuracy, seconds and images_per_second.
+        Orders and draws are keyed by the epoch counted from the run's first. The logs of an epoch hold loss, accuracy,
+        val_loss, val_accuracy, seconds and images_per_second. After each call the state goes to `checkpoints`; from
+        such a state, `start`, the training goes on as if it had never been interrupted.
+
+        Raises:
+            UserError: the loss is no longer finite.
+            Stopped: see `Checkpoints.save`.
         """
         calls = keras.callbacks.CallbackList(callbacks, model=self.model, epochs=max_epochs)
         self.model.stop_training = False
         calls.on_train_begin()
-        for epoch in range(max_epochs):
+        self._restore(start)
+        recall(start, callbacks)
+        begin = start.progress
+
+        def save(**progress: Any) -> None:
+            if checkpoints:
+                checkpoints.save(lambda: self._state(replace(begin, **progress), callbacks))
+
+        for epoch in range(begin.epoch, begin.epoch if begin.stop else max_epochs):
+            first_step, earlier = (begin.step, begin.seconds) if epoch == begin.epoch else (0, 0.0)
             calls.on_epoch_begin(epoch)
-            started = time.perf_counter()
-            logs = self._train_epoch(training, epochs_before + epoch, calls)
+            started = time.perf_counter() - earlier
+            if first_step == 0:
+                self._reset_metrics()
+            for done in self._train_epoch(training, begin.epochs_before + epoch, first_step, calls):
+                save(epoch=epoch, step=done, seconds=time.perf_counter() - started)
             trained = time.perf_counter() - started
+            logs = self._logs()
             logs |= {f"val_{name}": value for name, value in self.evaluate(validation, epoch).items()}
             logs["seconds"] = time.perf_counter() - started
             logs["images_per_second"] = training.steps_per_epoch * training.batch_size / trained
             calls.on_epoch_end(epoch, logs)
+            save(epoch=epoch + 1, step=0, seconds=0.0, stop=self.model.stop_training)
             if self.model.stop_training:
                 break
         calls.on_train_end()
 
-    def _train_epoch(self, training: TrainingBatches, epoch: int, calls: keras.callbacks.CallbackList) -> Logs:
-        self._reset_metrics()
-        batches = iter(training.epoch(epoch))
-        for first in range(0, training.steps_per_epoch, _STEPS_PER_CALL):
+    def _restore(self, start: Checkpoint) -> None:
+        if start.model:
+            assign(self._whole.variables, start.model)
+        if start.optimizer:
+            assign(self._fleeting, start.optimizer)
+
+    def _state(self, progress: Progress, callbacks: list[keras.callbacks.Callback]) -> Checkpoint:
+        memory, best = remember(callbacks)
+        return Checkpoint(progress, memory, values(self._whole.variables), values(self._fleeting), best)
+
+    @property
+    def _fleeting(self) -> list[keras.Variable]:
+        """What ends with the phase: the optimizer's variables and the running metrics."""
+        return [*self.model.optimizer.variables, *self._loss.variables, *self._accuracy.variables]
+
+    def _train_epoch(
+        self, training: TrainingBatches, epoch: int, first_step: int, calls: keras.callbacks.CallbackList
+    ) -> Iterator[int]:
+        """Train from `first_step` to the epoch's end; yield the steps done after each call."""
+        if first_step == training.steps_per_epoch:
+            return
+        batches = iter(training.epoch(epoch, first_step))
+        for first in range(first_step, training.steps_per_epoch, _STEPS_PER_CALL):
             calls.on_train_batch_begin(first)
             count = min(_STEPS_PER_CALL, training.steps_per_epoch - first)
-            self._train_steps(batches, tf.constant(epoch), tf.constant(first), tf.constant(count))
+            bad = int(self._train_steps(batches, tf.constant(epoch), tf.constant(first), tf.constant(count)))
+            if bad >= 0:
+                raise UserError(
+                    f"epoch {epoch + 1}, step {bad + 1}: the loss is not finite; choose --precision float32 or a "
+                    "smaller learning rate, or look for damaged images"
+                )
             calls.on_train_batch_end(first + count - 1, self._logs())
-        return self._logs()
+            yield first + count
 
     def evaluate(self, batches: EvaluationBatches | SlidingWindowBatches, epoch: int = 0) -> Logs:
         """Return loss (label smoothing and regularisation included, as Keras' val_loss) and accuracy."""
@@ -91,13 +147,18 @@ class Engine:
         return self._logs()
 
     @tf.function(reduce_retracing=True)
-    def _train_steps(self, batches: Any, epoch: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> None:
+    def _train_steps(self, batches: Any, epoch: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """Run `count` steps; return the first whose loss was not finite, or -1."""
+        bad = tf.constant(-1)
         for step in tf.range(first, first + count):
             batch = self._as_batch(next(batches))
             seed = tf.random.experimental.stateless_fold_in([self._options.seed, epoch], step)
             loss, correct = self._learn(*self._augment(batch, seed))
             self._loss.update_state(loss)
             self._accuracy.update_state(correct)
+            if bad < 0 and not tf.math.is_finite(loss):
+                bad = step
+        return bad
 
     @tf.function(reduce_retracing=True)
     def _judge_batches(self, batches: tf.data.Dataset) -> None:

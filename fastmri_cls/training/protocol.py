@@ -30,6 +30,7 @@ class Protocol:
         validate_on: `split`, the val split; `sliding-window`, the notebooks' window over the first test set.
         preprocessing: `own`, what the weights were trained with; `keras`, keras.applications' for the family;
             `densenet`, DenseNet's whatever the backbone.
+        straddling_allowed: accept a dataset whose copies of one image are in more than one split.
         contrast: factor about the mean, in training only.
         resize: how the images should have been resized when the dataset was built.
         scratch_factor: multiplies both learning rates without pretrained weights, where nothing is to be protected and
@@ -42,6 +43,7 @@ class Protocol:
     steps_per_epoch: int | None = None
     validate_on: Literal["split", "sliding-window"] = "split"
     preprocessing: Literal["own", "keras", "densenet"] = "own"
+    straddling_allowed: bool = False
     contrast: float = 1.0
     resize: str = "bilinear"
     augment: str = "paper"
@@ -59,13 +61,14 @@ PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
         Protocol("strict"),
-        Protocol("paper", preprocessing="keras"),
+        Protocol("paper", preprocessing="keras", straddling_allowed=True),
         Protocol(
             "notebook",
             train_on="first-source",
             steps_per_epoch=269,
             validate_on="sliding-window",
             preprocessing="densenet",
+            straddling_allowed=True,
             contrast=1.5,
             resize="nearest",
         ),

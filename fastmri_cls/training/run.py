@@ -13,21 +13,25 @@ from fastmri_cls.foundation.atomic import new_file, write_text
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log, log_to
-from fastmri_cls.foundation.run_folder import FILE_NAME
+from fastmri_cls.foundation.run_folder import FILE_NAME, alone, read_config
 from fastmri_cls.models.head import Classifier, ClassifierOptions, build_classifier, float32_copy, freeze_for_phase
 from fastmri_cls.models.registry import find_backbone
 from fastmri_cls.models.weights import load_weights
 from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
 from fastmri_cls.training.callbacks import History
+from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress, assign, values
 from fastmri_cls.training.data import TrainingData, load_training_data
 from fastmri_cls.training.engine import Engine, StepOptions
 from fastmri_cls.training.precision import choose_cache, choose_precision, choose_xla, make_optimizer
 from fastmri_cls.training.protocol import Phase, Protocol
 
+MODEL_NAME = "model.keras"
+_RESOLVED = ("cache", "precision", "xla")  # what may be `auto`
+
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What a run is made with; `cache`, `precision` and `xla` may be `auto`."""
+    """What a run is made with; `cache`, `precision` and `xla` may be `auto`; `resume` goes on with a RUN."""
 
     data: Path
     model: str
@@ -39,6 +43,7 @@ class TrainOptions:
     xla: str = "auto"
     seed: int = 0
     deterministic: bool = False
+    resume: bool = False
 
 
 def train(options: TrainOptions) -> None:
@@ -46,16 +51,22 @@ def train(options: TrainOptions) -> None:
 
     Raises:
         UserError: the dataset is unsound or unfit for the protocol, the model or its weights cannot be had, OUT exists.
+        Stopped: SIGTERM came; `resume` goes on.
     """
     manifest = read_manifest(options.data)
     check_files(options.data, manifest)
     backbone = find_backbone(options.model)
+    check_protocol(manifest, options.protocol, options.data)
+    if options.resume and (options.out / FILE_NAME).exists():
+        options = _as_begun(options, manifest)
+    elif options.out.exists() and any(options.out.iterdir()):
+        raise UserError(f"{options.out}: exists already; add --resume to go on with it or choose another --out")
     options = _resolve(options, manifest)
-    if options.out.exists() and any(options.out.iterdir()):
-        raise UserError(f"{options.out}: exists already; choose another --out")
 
     keras.utils.set_random_seed(options.seed)
     if options.deterministic:
+        # keras-cv's layers ask for the global generator, which determinism wants to have been set.
+        tf.random.set_global_generator(tf.random.Generator.from_seed(options.seed))
         tf.config.experimental.enable_op_determinism()
     classifier = build_classifier(
         backbone,
@@ -70,33 +81,41 @@ def train(options: TrainOptions) -> None:
     loaded = load_weights(classifier, options.weights)
     data = load_training_data(options.data, manifest, options.protocol, options.cache, options.seed)
 
-    options.out.mkdir(parents=True, exist_ok=True)
-    with log_to(options.out / "train.log"):
+    with alone(options.out), log_to(options.out / "train.log"):
         _check_resize(manifest, options.protocol)
-        write_config(options, manifest, loaded)
-        run_phases(classifier, data, options, from_scratch=loaded is None)
-        with new_file(options.out / "model.keras") as path:
-            float32_copy(classifier).model.save(path)
+        if not (options.out / FILE_NAME).exists():
+            write_config(options, manifest, loaded)
+        if not (options.out / MODEL_NAME).exists():
+            run_phases(classifier, data, options, from_scratch=loaded is None)
+            with new_file(options.out / MODEL_NAME) as path:
+                float32_copy(classifier).model.save(path)
 
 
 def run_phases(classifier: Classifier, data: TrainingData, options: TrainOptions, *, from_scratch: bool) -> None:
-    """Train phase 1 and phase 2 of the protocol; the classifier ends with the best weights of the last phase."""
+    """Train what is left of both phases; the classifier ends with the best weights of the last phase."""
     protocol = options.protocol
-    xla = options.xla == "on"
     augment = make_augmentation(protocol.augment, contrast=protocol.contrast)
-    epochs_done = 0
-    for number, phase in ((1, protocol.phase1), (2, protocol.phase2)):
-        if phase.max_epochs == 0:
-            continue
-        freeze_for_phase(classifier, number, protocol.unfreeze, from_scratch=from_scratch)
-        rate = phase.learning_rate * (protocol.scratch_factor if from_scratch else 1.0)
-        classifier.model.compile(make_optimizer(rate, options.precision))
-        step = StepOptions(classifier.options.num_classes, protocol.label_smoothing, options.seed, xla)
-        history = History(options.out, number, epochs_done, phase.max_epochs)
-        callbacks = [*_schedule(phase, protocol), history]
-        engine = Engine(classifier.model, augment, step)
-        engine.fit(data.training, data.validation, phase.max_epochs, callbacks, epochs_done)
-        epochs_done = history.epochs_done
+    step = StepOptions(classifier.options.num_classes, protocol.label_smoothing, options.seed, options.xla == "on")
+    checkpoints = Checkpoints(options.out / "checkpoints")
+    start = (checkpoints.latest() if options.resume else None) or Checkpoint()
+    if start.model:
+        log.info(f"going on from phase {start.progress.phase}, epoch {start.progress.epoch + 1}")
+        assign(classifier.model.variables, start.model)
+    with checkpoints.stopping_on_sigterm():
+        for number, phase in ((1, protocol.phase1), (2, protocol.phase2)):
+            if phase.max_epochs == 0 or number < start.progress.phase:
+                continue
+            freeze_for_phase(classifier, number, protocol.unfreeze, from_scratch=from_scratch)
+            rate = phase.learning_rate * (protocol.scratch_factor if from_scratch else 1.0)
+            classifier.model.compile(make_optimizer(rate, options.precision))
+            start = replace(start, progress=replace(start.progress, phase=number))
+            history = History(options.out, start.progress, phase.max_epochs)
+            engine = Engine(classifier.model, augment, step)
+            callbacks = [*_schedule(phase, protocol), history]
+            engine.fit(data.training, data.validation, phase.max_epochs, callbacks, start, checkpoints)
+            done = Progress(phase=number + 1, epochs_before=history.epochs_done)
+            start = Checkpoint(done, model=values(classifier.model.variables))
+            checkpoints.save(lambda: start, force=True)  # noqa: B023 - called at once
 
 
 def _schedule(phase: Phase, protocol: Protocol) -> list[keras.callbacks.Callback]:
@@ -124,6 +143,7 @@ def write_config(options: TrainOptions, manifest: Manifest, loaded: dict[str, An
         "dataset": {
             "fingerprint": manifest.fingerprint,
             "split": manifest.split,
+            "resize": manifest.options["resize"],
             "splits": {name: split.num_examples for name, split in manifest.splits.items()},
             "per_class": {name: split.per_class for name, split in manifest.splits.items()},
         },
@@ -132,6 +152,41 @@ def write_config(options: TrainOptions, manifest: Manifest, loaded: dict[str, An
         "environment": describe(),
     }
     write_text(options.out / FILE_NAME, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+
+
+def check_protocol(manifest: Manifest, protocol: Protocol, directory: Path) -> None:
+    """Refuse a dataset on which the protocol's numbers would not mean what they say.
+
+    Raises:
+        UserError: copies of one image are in several splits, and the protocol does not allow it.
+    """
+    straddling = manifest.duplicates.get("straddling", 0)
+    if straddling and not protocol.straddling_allowed:
+        raise UserError(
+            f"{directory}: {straddling} groups of copies are in more than one split, so that a test accuracy would be "
+            f"too high; rebuild with --split grouped, or choose --protocol paper to accept it"
+        )
+
+
+def _as_begun(options: TrainOptions, manifest: Manifest) -> TrainOptions:
+    """Return `options` with what `auto` meant when the RUN began.
+
+    Raises:
+        UserError: an option or the dataset differs from the RUN's.
+    """
+    config = read_config(options.out)
+    if config["dataset"]["fingerprint"] != manifest.fingerprint:
+        raise UserError(
+            f"{options.out}: was begun with another dataset than {options.data}; give that, or another --out"
+        )
+    asked = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(options).items()}
+    for name in set(asked) - {"out", "data", "resume", *_RESOLVED}:
+        if json.loads(json.dumps(asked[name])) != config.get(name):
+            raise UserError(f"{options.out}: was begun with another {name}; give the same options, or another --out")
+    for name in _RESOLVED:
+        if asked[name] not in ("auto", config[name]):
+            raise UserError(f"{options.out}: was begun with --{name} {config[name]}; give the same, or another --out")
+    return replace(options, **{name: config[name] for name in _RESOLVED})
 
 
 def _resolve(options: TrainOptions, manifest: Manifest) -> TrainOptions:

@@ -1,0 +1,179 @@
+"""Checkpoints: everything a training needs to go on at the very step, in one file that is whole or absent.
+
+`checkpoints/<number>.npz` holds the variables and the best weights so far as arrays and the rest as JSON. It is a ZIP,
+whose CRC finds a flipped byte; then the one before it serves. The last two are kept.
+"""
+
+import json
+import signal
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import keras
+import numpy as np
+
+from fastmri_cls.foundation.atomic import new_file
+from fastmri_cls.foundation.errors import Stopped, UserError
+from fastmri_cls.foundation.progress import log
+
+_KEPT = 2
+_ARRAYS = ("model", "optimizer", "best")
+_SECONDS_BETWEEN = 60.0  # a checkpoint costs a second or less: under 2 % of the time
+
+# What Keras' callbacks remember from epoch to epoch; BackupAndRestore keeps none of it.
+_REMEMBERED = {
+    keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch"),
+    keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
+}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training is: `step` steps of `epoch` (from 0) of `phase` are done, in `seconds` of that epoch.
+
+    `epochs_before` counts the epochs of earlier phases; `stop` says that EarlyStopping has ended the phase.
+    """
+
+    phase: int = 1
+    epochs_before: int = 0
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    stop: bool = False
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A training's state: its progress, the memory of its callbacks, and arrays.
+
+    Fields:
+        model: the whole classifier with its random states; empty before the first step.
+        optimizer: the phase's optimizer and running metrics; empty where a phase begins.
+        best: EarlyStopping's best weights so far.
+    """
+
+    progress: Progress = field(default=Progress())
+    callbacks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    model: list[np.ndarray] = field(default_factory=list)
+    optimizer: list[np.ndarray] = field(default_factory=list)
+    best: list[np.ndarray] = field(default_factory=list)
+
+
+def values(variables: list[keras.Variable]) -> list[np.ndarray]:
+    """Return copies of the variables' values."""
+    return [np.array(variable) for variable in variables]
+
+
+def assign(variables: list[keras.Variable], arrays: list[np.ndarray]) -> None:
+    """Set each variable to its array.
+
+    Raises:
+        UserError: their numbers or shapes differ: another version of the program wrote the checkpoint.
+    """
+    if [tuple(v.shape) for v in variables] != [a.shape for a in arrays]:
+        raise UserError("the checkpoint is of another model or version; train again into another --out")
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)
+
+
+def remember(callbacks: list[keras.callbacks.Callback]) -> tuple[dict[str, dict[str, Any]], list[np.ndarray]]:
+    """Return what Keras' callbacks remember, by class, and EarlyStopping's best weights."""
+    memory = {
+        type(callback).__name__: {name: _plain(getattr(callback, name)) for name in _REMEMBERED[type(callback)]}
+        for callback in callbacks
+        if type(callback) in _REMEMBERED
+    }
+    best = [callback.best_weights for callback in callbacks if isinstance(callback, keras.callbacks.EarlyStopping)]
+    return memory, (best[0] or []) if best else []
+
+
+def recall(checkpoint: Checkpoint, callbacks: list[keras.callbacks.Callback]) -> None:
+    """Give callbacks their memory back; call it after `on_train_begin`, which clears it."""
+    for callback in callbacks:
+        for name, value in checkpoint.callbacks.get(type(callback).__name__, {}).items():
+            setattr(callback, name, value)
+        if isinstance(callback, keras.callbacks.EarlyStopping):
+            callback.best_weights = checkpoint.best or None
+
+
+class Checkpoints:
+    """The checkpoints of one RUN: `save` writes when it is time to, and at once on SIGTERM."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._last = time.monotonic()
+        self._terminated = False
+
+    def save(self, make: Callable[[], Checkpoint], *, force: bool = False) -> None:
+        """Write `make()` if the last checkpoint is a minute old, or now.
+
+        Raises:
+            Stopped: SIGTERM has come; the checkpoint is written.
+        """
+        if force or self._terminated or time.monotonic() - self._last > _SECONDS_BETWEEN:
+            self._write(make())
+            self._last = time.monotonic()
+        if self._terminated:
+            raise Stopped("stopped by SIGTERM; go on with train --resume and the same options")
+
+    def _write(self, checkpoint: Checkpoint) -> None:
+        known = self._files()
+        number = int(known[-1].stem) + 1 if known else 0
+        facts = {"progress": asdict(checkpoint.progress), "callbacks": checkpoint.callbacks}
+        arrays = {f"{name}-{i}": array for name in _ARRAYS for i, array in enumerate(getattr(checkpoint, name))}
+        with new_file(self._directory / f"{number:06d}.npz") as path, path.open("wb") as file:
+            np.savez(file, json=np.frombuffer(json.dumps(facts).encode(), np.uint8), **arrays)
+        for old in known[: 1 - _KEPT]:
+            old.unlink()
+
+    def latest(self) -> Checkpoint | None:
+        """Return the newest checkpoint that can be read, None where there is none at all.
+
+        Raises:
+            UserError: there are some, and all are damaged.
+        """
+        files = self._files()
+        for path in reversed(files):
+            try:
+                return _read(path)
+            except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
+                log.info(f"{path}: damaged ({error}); the one before it is taken")
+        if files:
+            raise UserError(f"{self._directory}: no checkpoint can be read; train again into another --out")
+        return None
+
+    @contextmanager
+    def stopping_on_sigterm(self) -> Iterator[None]:
+        """Let SIGTERM (a preempted machine) end the training at its next `save`."""
+
+        def terminate(number: int, frame: FrameType | None) -> None:
+            self._terminated = True
+
+        before = signal.signal(signal.SIGTERM, terminate)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def _files(self) -> list[Path]:
+        return sorted(self._directory.glob("[0-9]*.npz"))
+
+
+def _read(path: Path) -> Checkpoint:
+    with np.load(path, allow_pickle=False) as archive:
+        facts = json.loads(archive["json"].tobytes())
+        arrays = {
+            name: [archive[f"{name}-{i}"] for i in range(sum(file.startswith(f"{name}-") for file in archive.files))]
+            for name in _ARRAYS
+        }
+    return Checkpoint(Progress(**facts["progress"]), facts["callbacks"], **arrays)
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, int) else float(value)

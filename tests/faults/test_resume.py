@@ -1,0 +1,138 @@
+"""kill -9 and SIGTERM in both phases: `--resume` ends in the very weights and history of the run left alone."""
+
+import csv
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress
+
+# The command, with a checkpoint after every call of the graph instead of every minute, and calls of two steps.
+TRAIN = """
+import sys
+from fastmri_cls.training import checkpoint, engine
+checkpoint._SECONDS_BETWEEN = 0.0
+engine._STEPS_PER_CALL = 2
+from fastmri_cls.cli.app import main
+main()
+"""
+
+
+def start(dataset: Path, out: Path, *more: str) -> subprocess.Popen[str]:
+    arguments = [
+        "train", "--data", str(dataset), "--model", "small-cnn", "--out", str(out), "--phase1-epochs", "4",
+        "--phase2-epochs", "3", "--batch-size", "16", "--deterministic", "--resume", *more,
+    ]  # fmt: skip
+    command = [sys.executable, "-c", TRAIN, *arguments]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def finish(process: subprocess.Popen[str], code: int = 0) -> str:
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == code, output
+    return output
+
+
+def rows(run: Path) -> list[list[str]]:
+    """history.csv without its times."""
+    with (run / "history.csv").open(newline="") as file:
+        return [row[:-2] for row in csv.reader(file)]
+
+
+def weights(run: Path) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    with zipfile.ZipFile(run / "model.keras") as archive, archive.open("model.weights.h5") as file:
+        h5py.File(file).visititems(
+            lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+        )
+    return found
+
+
+def wait_for_rows(run: Path, count: int, process: subprocess.Popen[str]) -> None:
+    while process.poll() is None:
+        path = run / "history.csv"
+        if path.exists() and len(path.read_text().splitlines()) > count:
+            return
+        time.sleep(0.02)
+    raise AssertionError(process.communicate()[0])
+
+
+@pytest.fixture(scope="module")
+def left_alone(dataset, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "alone"
+    finish(start(dataset, run))
+    return run
+
+
+def test_a_killed_run_resumes_to_the_same_bits(left_alone, dataset, tmp_path):
+    run, rng = tmp_path / "killed", random.Random(4)
+    for epochs in (1, 5):  # in phase 1, then in phase 2
+        process = start(dataset, run)
+        wait_for_rows(run, epochs, process)
+        time.sleep(rng.uniform(0, 0.5))
+        process.kill()
+        process.wait()
+    finish(start(dataset, run))
+    assert rows(run) == rows(left_alone)
+    expected = weights(left_alone)
+    for name, array in weights(run).items():
+        np.testing.assert_array_equal(array, expected[name], err_msg=name)
+
+
+def test_sigterm_saves_says_how_to_go_on_and_loses_nothing(left_alone, dataset, tmp_path):
+    run = tmp_path / "stopped"
+    process = start(dataset, run)
+    wait_for_rows(run, 2, process)
+    process.send_signal(signal.SIGTERM)
+    assert "--resume" in finish(process, code=143)
+    assert not (run / "model.keras").exists()
+    assert len(list((run / "checkpoints").iterdir())) <= 2
+    finish(start(dataset, run))
+    assert rows(run) == rows(left_alone)
+
+
+def test_other_options_and_a_second_training_are_refused(left_alone, dataset):
+    assert "begun with another seed" in finish(start(dataset, left_alone, "--seed", "1"), code=1)
+    descriptor = os.open(left_alone, os.O_RDONLY)
+    try:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        assert "another training writes it" in finish(start(dataset, left_alone), code=1)
+    finally:
+        os.close(descriptor)
+
+
+def test_a_flipped_byte_in_a_checkpoint_falls_back_to_the_one_before(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for epoch in range(3):
+        arrays = [np.full((50, 50), epoch, np.float32)]
+        checkpoints.save(lambda e=epoch, a=arrays: Checkpoint(Progress(epoch=e), model=a), force=True)
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 2
+    assert checkpoints.latest().progress.epoch == 2
+    content = bytearray(files[-1].read_bytes())
+    content[len(content) // 2] ^= 1
+    files[-1].write_bytes(content)
+    latest = checkpoints.latest()
+    assert latest.progress.epoch == 1
+    np.testing.assert_array_equal(latest.model[0], np.full((50, 50), 1))
+    files[0].write_bytes(b"")
+    with pytest.raises(UserError, match="no checkpoint can be read"):
+        checkpoints.latest()
+
+
+def test_a_model_in_the_run_is_kerass_own_format(left_alone):
+    model = keras.models.load_model(left_alone / "model.keras")
+    assert model.input_shape == (None, 64, 64, 1)

@@ -1,0 +1,112 @@
+"""The engine against Keras' own fit: the same batches give the same weights, losses and learning rates."""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fastmri_cls.augment.policies import make_augmentation
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.training.engine import Engine, StepOptions
+from fastmri_cls.training.precision import make_optimizer
+
+STEPS, BATCH, CLASSES = 5, 8, 3
+
+
+@dataclass
+class FixedBatches:
+    """The same batches in every epoch, from arrays."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+    batch_size: int = BATCH
+    steps_per_epoch: int = STEPS
+
+    def epoch(self, epoch: int, first_step: int = 0) -> tf.data.Dataset:
+        columns = {"image": self.images, "label": self.labels, "weight": self.weights}
+        return tf.data.Dataset.from_tensor_slices(columns).batch(BATCH, drop_remainder=True).skip(first_step)
+
+
+def batches(seed: int, weights: tuple[float, ...] = (0.5, 1.0, 2.0)) -> FixedBatches:
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, CLASSES, STEPS * BATCH)
+    images = rng.integers(0, 255, (STEPS * BATCH, 8, 8, 1)).astype(np.uint8)
+    return FixedBatches(images, labels, np.array(weights, np.float32)[labels])
+
+
+def small_model(dropout: float = 0.0) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3)(x))
+    x = keras.layers.Dropout(dropout)(keras.layers.Flatten()(x))
+    x = keras.layers.Dense(CLASSES, "softmax", kernel_regularizer=keras.regularizers.L2(1e-2))(x)
+    return keras.Model(inputs, x)
+
+
+class Logs(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.rows = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.rows.append(dict(logs))
+
+
+def callbacks() -> list[keras.callbacks.Callback]:
+    return [
+        keras.callbacks.EarlyStopping("val_accuracy", mode="max", patience=3, restore_best_weights=True),
+        keras.callbacks.ReduceLROnPlateau("val_loss", mode="min", factor=0.2, patience=1, min_lr=1e-7),
+    ]
+
+
+def test_the_engine_trains_as_keras_fit_does():
+    training, validation = batches(0), batches(1, weights=(1.0, 1.0, 1.0))
+
+    theirs = small_model()
+    smoothed = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)
+    theirs.compile(keras.optimizers.Adam(1e-2), smoothed, metrics=["accuracy"])
+    one_hot = [keras.utils.to_categorical(b.labels, CLASSES) for b in (training, validation)]
+    history = theirs.fit(
+        training.images.astype(np.float32), one_hot[0], batch_size=BATCH, sample_weight=training.weights, shuffle=False,
+        validation_data=(validation.images.astype(np.float32), one_hot[1]), epochs=8, verbose=0, callbacks=callbacks(),
+    )  # fmt: skip
+
+    ours, logs = small_model(), Logs()
+    ours.compile(make_optimizer(1e-2, "float32"))
+    engine = Engine(ours, make_augmentation("none"), StepOptions(CLASSES, 0.1, 0, xla=False))
+    engine.fit(training, validation, 8, [*callbacks(), logs])
+
+    assert len(logs.rows) == len(history.epoch)
+    # Keras' own running loss is weighted, its accuracy is not; ours are the same numbers.
+    for name in ("loss", "val_loss", "val_accuracy"):
+        np.testing.assert_allclose([row[name] for row in logs.rows], history.history[name], rtol=1e-4, err_msg=name)
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    assert float(ours.optimizer.learning_rate) == pytest.approx(float(theirs.optimizer.learning_rate))
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_with_its_step():
+    training = batches(0)
+    training.weights[3 * BATCH] = np.nan
+    model = small_model()
+    model.compile(make_optimizer(1e-3, "float32"))
+    engine = Engine(model, make_augmentation("none"), StepOptions(CLASSES, 0.1, 0, xla=False))
+    with pytest.raises(UserError, match="epoch 1, step 4: the loss is not finite"):
+        engine.fit(training, batches(1), 2, [])
+
+
+def test_nothing_below_the_first_trainable_weight_is_differentiated():
+    """The gradient graph of a frozen base holds no gradient of its convolution."""
+    model = small_model()
+    for layer in model.layers[:-1]:
+        layer.trainable = False
+    model.compile(make_optimizer(1e-3, "float32"))
+    engine = Engine(model, make_augmentation("none"), StepOptions(CLASSES, 0.1, 0, xla=False))
+    training = batches(0)
+    batch = engine._as_batch(next(iter(training.epoch(0))))
+    graph = engine._learn.get_concrete_function(*engine._augment(batch, tf.constant([0, 0]))).graph
+    assert not [op.type for op in graph.get_operations() if "Conv2DBackprop" in op.type]
