@@ -1,0 +1,61 @@
+"""Small sources whose images are known to be distinct, or copies where a test wants them to be."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from fastmri_cls.records.build import build_dataset
+from fastmri_cls.records.manifest import Manifest
+from fastmri_cls.records.options import BuildOptions
+from fastmri_cls.sources.folders import ClassNames, parse_sources
+
+
+def draw(number: int, size: int = 72) -> np.ndarray:
+    """Return a grey cloud, uint8 [size, size]; two numbers never look alike."""
+    cloud = gaussian_filter(np.random.default_rng(number).standard_normal((size, size)), size / 12)
+    return ((cloud - cloud.min()) / np.ptp(cloud) * 255).astype(np.uint8)
+
+
+def save(path: Path, pixels: np.ndarray) -> Path:
+    """Save pixels; the format is the suffix's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Callable[..., Path]:
+    """Make a source: `source("one", **{"Training/a": 20})` draws 20 distinct images into one/Training/a/00.png, ..."""
+    drawn = iter(range(1_000_000))
+
+    def make(name: str, counts: dict[str, int]) -> Path:
+        for folder, count in counts.items():
+            for index in range(count):
+                save(tmp_path / name / folder / f"{index:02d}.png", draw(next(drawn)))
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Callable[..., Manifest]:
+    """Build `tmp_path/out` at 32 px from sources with options."""
+
+    def run(
+        sources: list[Path],
+        options: BuildOptions | None = None,
+        classes: ClassNames | None = None,
+        *,
+        out: str = "out",
+        workers: int = 1,
+        force: bool = False,
+    ) -> Manifest:
+        parsed = parse_sources([str(source) for source in sources])
+        chosen = options or BuildOptions(image_size=32)
+        return build_dataset(parsed, classes or ClassNames(), chosen, tmp_path / out, workers, force=force)
+
+    return run
