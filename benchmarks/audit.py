@@ -1,0 +1,216 @@
+"""What `fastmri-cls audit` costs, and how right it is.
+
+python benchmarks/audit.py nickparvar=DIR bhuvaji=DIR --json
+    seconds of an audit of 1 000, 5 000 and all images, of the search for copies alone, of a scan of all pairs of
+    hashes beside it (the baseline), and of the index on 100 000 and 1 000 000 synthetic keys
+python benchmarks/audit.py nickparvar=DIR bhuvaji=DIR --agreement --json
+    recall and precision of the pairs against the rule it approximates, computed without any of its shortcuts
+python benchmarks/audit.py nickparvar=DIR bhuvaji=DIR --contact-sheet FILE.jpg
+    random near pairs side by side, for the eye: a, as turned, b, and twice their difference
+"""
+
+import argparse
+import json
+import os
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import imagehash
+import numpy as np
+from PIL import Image, ImageChops, ImageDraw
+
+from fastmri_cls.audit.candidates import PARTS, close_keys
+from fastmri_cls.audit.groups import connected_groups
+from fastmri_cls.audit.hashing import ORIENTATIONS, Fingerprint
+from fastmri_cls.audit.pairs import MAX_BITS, MIN_CORRELATION, Pair, correlation, find_pairs
+from fastmri_cls.foundation.environment import describe
+from fastmri_cls.records.catalogue import Catalogue, collect
+from fastmri_cls.records.ingest import ingest
+from fastmri_cls.sources.decode import decode
+from fastmri_cls.sources.folders import ClassNames, SourceFile, parse_sources, scan
+
+SIZES = (1_000, 5_000)  # and all
+SYNTHETIC = (100_000, 1_000_000)
+BASELINE = "all-pairs"
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC,
+           "lanczos": Image.Resampling.LANCZOS}  # fmt: skip
+WORKERS = len(os.sched_getaffinity(0))
+
+
+def measure_speed(files: Sequence[SourceFile]) -> list[dict[str, Any]]:
+    """Time audits of growing random subsets, then the index on synthetic keys, smallest first: memory only grows."""
+    order = np.random.default_rng(0).permutation(len(files))
+    rows = []
+    for count in (*(size for size in SIZES if size < len(files)), len(files)):
+        chosen = [files[number] for number in sorted(order[:count])]
+        started = time.perf_counter()
+        catalogue = collect(ingest(chosen, None, WORKERS))
+        read = time.perf_counter() - started
+        pairs = find_pairs(catalogue.fingerprints)
+        rows += [
+            {"name": f"read-{count}", "images": count, "seconds": read},
+            {"name": f"search-{count}", "images": count, "seconds": time.perf_counter() - started - read},
+            {"name": f"audit-{count}", "images": count, "seconds": time.perf_counter() - started, "pairs": len(pairs)},
+        ]
+    keys = stacked_keys(catalogue.fingerprints)
+    rows.append({"name": BASELINE, "images": len(keys), "seconds": _seconds(lambda: sum(1 for _ in scan_all(keys)))})
+    rows.append({"name": f"index-{len(keys)}", "images": len(keys), "seconds": _seconds(lambda: index_pairs(keys))})
+    for count in SYNTHETIC:
+        synthetic = synthetic_keys(keys, count)
+        rows.append(
+            {"name": f"index-{count}", "images": count, "seconds": _seconds(lambda k=synthetic: index_pairs(k))}
+        )
+        rows[-1]["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    baseline = next(row["seconds"] for row in rows if row["name"] == BASELINE)
+    return [row | {"ratio": row["seconds"] / baseline} for row in rows]
+
+
+def stacked_keys(fingerprints: Sequence[Fingerprint]) -> np.ndarray:
+    """Return uint64 [n, 4, 2]: pHash and dHash in each orientation."""
+    return np.stack([np.stack([one.phash, one.dhash], axis=1) for one in fingerprints])
+
+
+def synthetic_keys(keys: np.ndarray, count: int) -> np.ndarray:
+    """Return `count` keys as unevenly spread as real ones: those of real images, each bit changed with chance 1/8."""
+    rng = np.random.default_rng(0)
+    flips = [rng.integers(0, 1 << 64, (count, 4, 2), dtype=np.uint64) for _ in range(3)]
+    return keys[rng.integers(0, len(keys), count)] ^ (flips[0] & flips[1] & flips[2])
+
+
+def index_pairs(keys: np.ndarray) -> int:
+    """Return how many candidate pairs the index finds."""
+    return sum(
+        len(a)
+        for number in range(len(ORIENTATIONS))
+        for part in range(PARTS)
+        for a, _ in close_keys(keys[:, number], keys[:, 0], part)
+    )
+
+
+def scan_all(keys: np.ndarray, block: int = 256) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yield (orientation, a, b): the pairs a < b whose hashes differ in at most MAX_BITS each; all are compared."""
+    for number in range(len(ORIENTATIONS)):
+        for start in range(0, len(keys), block):
+            difference = np.bitwise_count(keys[start : start + block, None, number] ^ keys[None, :, 0])
+            a, b = np.nonzero((difference <= MAX_BITS).all(axis=2))
+            later = a + start < b
+            yield number, a[later] + start, b[later]
+
+
+def measure_agreement(files: Sequence[SourceFile], catalogue: Catalogue) -> list[dict[str, Any]]:
+    """Compare the pairs found with those of the plain rule, for each filter a plain resize may use."""
+    found = {(pair.a, pair.b) for pair in find_pairs(catalogue.fingerprints)}
+    groups = connected_groups(len(catalogue), find_pairs(catalogue.fingerprints))
+    rows = []
+    for name, expected in plain_rule_pairs([file.path for file in catalogue.files]).items():
+        plain = connected_groups(len(catalogue), [Pair(a, b, "near", "id", 1.0) for a, b in expected])
+        rows.append({
+            "name": f"plain-rule-{name}",
+            "pairs": len(expected),
+            "found": len(found),
+            "recall": len(found & expected) / len(expected),
+            "precision": len(found & expected) / len(found),
+            "groups": len(np.unique(groups)),
+            "plain_groups": len(np.unique(plain)),
+        })  # fmt: skip
+    return rows
+
+
+def plain_rule_pairs(paths: Sequence[Path]) -> dict[str, set[tuple[int, int]]]:
+    """Return the pairs a < b that the first rule of audit/pairs.py gives, by the filter of the thumbnails.
+
+    Nothing is shared with the audit: every image is turned and hashed as a whole, and all pairs are compared.
+    """
+    with ProcessPoolExecutor(WORKERS) as pool:
+        images = list(pool.map(_plain_hashes, paths, chunksize=32))
+    keys = np.array([hashes for hashes, _ in images], dtype=np.uint64)
+    found: dict[str, set[tuple[int, int]]] = {name: set() for name in FILTERS}
+    for number, a, b in scan_all(keys):
+        turn = list(ORIENTATIONS.values())[number]
+        for place, name in enumerate(FILTERS):
+            for start in range(0, len(a), 512):
+                first, second = a[start : start + 512], b[start : start + 512]
+                turned = np.stack([images[image][1][place][turn] for image in first])
+                stored = np.stack([images[image][1][place] for image in second])
+                alike = correlation(turned, stored) >= MIN_CORRELATION
+                found[name].update(zip(first[alike].tolist(), second[alike].tolist(), strict=True))
+    return found
+
+
+def _plain_hashes(path: Path) -> tuple[list[list[int]], list[np.ndarray]]:
+    image = Image.open(path).convert("L")
+    turned = (image, image.transpose(0), image.transpose(1), image.transpose(3))
+    hashes = [[int(str(imagehash.phash(one)), 16), int(str(imagehash.dhash(one)), 16)] for one in turned]
+    return hashes, [np.asarray(image.resize((64, 64), resampling)) for resampling in FILTERS.values()]
+
+
+def draw_contact_sheet(
+    path: Path, catalogue: Catalogue, count: int, seed: int, size: int = 112, columns: int = 5
+) -> None:
+    """Write a picture of `count` random near pairs, numbered; the pairs' files go to a text file beside it."""
+    pairs = [pair for pair in find_pairs(catalogue.fingerprints) if pair.kind == "near"]
+    chosen = np.random.default_rng(seed).choice(len(pairs), min(count, len(pairs)), replace=False)
+    width, height = 3 * size + 10, size + 14
+    sheet = Image.new("L", (columns * width, -(-len(chosen) // columns) * height), 255)
+    pen = ImageDraw.Draw(sheet)
+    lines = []
+    for place, pair in enumerate(pairs[number] for number in chosen):
+        x, y = place % columns * width, place // columns * height
+        sides = [
+            decode(catalogue.files[pair.a].path)[ORIENTATIONS[pair.orientation]],
+            decode(catalogue.files[pair.b].path),
+        ]
+        a, b = (Image.fromarray(side).convert("L").resize((size, size)) for side in sides)
+        difference = ImageChops.difference(a, b).point(lambda level: min(255, 2 * level))
+        for column, picture in enumerate((a, b, difference)):
+            sheet.paste(picture, (x + column * size, y + 12))
+        pen.text((x, y), f"{place} {pair.orientation} {pair.similarity:.3f}", fill=0)
+        names = [f"{catalogue.files[i].source}/{catalogue.files[i].filename}" for i in (pair.a, pair.b)]
+        lines.append(f"{place}\t{pair.orientation}\t{pair.similarity:.4f}\t" + "\t".join(names))
+    sheet.save(path, quality=70)
+    path.with_suffix(".txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _seconds(work: Any) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Parse, run, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sources", nargs="+", metavar="[NAME=]SOURCE")
+    parser.add_argument("--agreement", action="store_true")
+    parser.add_argument("--contact-sheet", type=Path, metavar="FILE")
+    parser.add_argument("--pairs", type=int, default=60, help="on the contact sheet")
+    parser.add_argument("--seed", type=int, default=0, help="of the contact sheet's draw")
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    options = parser.parse_args()
+    files = [file for source in parse_sources(options.sources) for file in scan(source, ClassNames())]
+    if options.contact_sheet:
+        catalogue = collect(ingest(files, None, WORKERS))
+        draw_contact_sheet(options.contact_sheet, catalogue, options.pairs, options.seed)
+        return
+    rows = (
+        measure_agreement(files, collect(ingest(files, None, WORKERS))) if options.agreement else measure_speed(files)
+    )
+    environment = describe()
+    print(f"{environment['processor']}, {environment['cores']} cores, {WORKERS} workers")
+    for row in rows:
+        print(
+            "  ".join(
+                f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in row.items()
+            )
+        )
+    if options.json:
+        baseline = None if options.agreement else BASELINE
+        print(json.dumps({"rows": rows, "baseline": baseline, "environment": environment}))
+
+
+if __name__ == "__main__":
+    main()
