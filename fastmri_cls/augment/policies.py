@@ -29,6 +29,7 @@ def make_augmentation(policy: str, *, contrast: float = 1.0, compiled: bool = Tr
     if policy not in POLICIES:
         raise UserError(f"--augment {policy}: unknown; choose one of {', '.join(POLICIES)}")
     steps = _steps(policy, compiled)
+    stretch = tf.function(scale_contrast, jit_compile=compiled)
 
     @tf.function
     def augment(batch: Batch, seed: tf.Tensor) -> Batch:
@@ -36,7 +37,7 @@ def make_augmentation(policy: str, *, contrast: float = 1.0, compiled: bool = Tr
             # The first step has the seed itself, so that adding a second one leaves its draws as they are.
             batch = step(batch, seed if number == 0 else tf.random.experimental.stateless_fold_in(seed, number))
         images = tf.cast(batch.images, tf.float32)
-        return batch._replace(images=scale_contrast(images, contrast) if contrast != 1.0 else images)
+        return batch._replace(images=stretch(images, contrast) if contrast != 1.0 else images)
 
     return augment
 

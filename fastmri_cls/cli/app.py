@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fastmri_cls.cli import audit, build, demo, evaluate, train, verify
+from fastmri_cls.cli import audit, benchmark, build, demo, evaluate, predict, train, verify
 from fastmri_cls.foundation.errors import Stopped, UserError
 
 app = typer.Typer(
@@ -35,6 +35,8 @@ app.command("audit")(audit.audit)
 app.command("verify")(verify.verify)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
+app.add_typer(benchmark.app, name="benchmark")
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ class Cache(StrEnum):
     auto = "auto"
     none = "none"
     ram = "ram"
+    device = "device"
 
 
 class Precision(StrEnum):
@@ -64,8 +65,19 @@ def train(
         float | None,
         typer.Option(min=0.0, max=1.0, help="Share of the backbone's layers phase 2 trains. [default: 0.2]"),
     ] = None,
-    augment: Annotated[str | None, typer.Option(metavar="paper|paper+flip|none", help="[default: paper]")] = None,
-    cache: Annotated[Cache, typer.Option(help="ram: decode once and keep; none: stream from the shards.")] = Cache.auto,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="none|paper|paper+flip|randaugment|augmix|cutmix|mixup",
+            help="cutmix and mixup come on top of paper. [default: paper]",
+        ),
+    ] = None,
+    cache: Annotated[
+        Cache,
+        typer.Option(
+            help="Of images: none streams from the shards, ram decodes once and keeps, device keeps on the GPU."
+        ),
+    ] = Cache.auto,
     precision: Annotated[Precision, typer.Option()] = Precision.auto,
     xla: Annotated[Xla, typer.Option(help="Compile forward and backward.")] = Xla.auto,
     seed: Annotated[int, typer.Option(min=0)] = 0,

@@ -26,10 +26,6 @@ class TrainingBatches:
     seed: int
     endless: bool = False
 
-    def fetch(self, element: Element) -> Element:
-        """Return `element` with its images; called within the step."""
-        return self.examples.fetch(element)
-
     def epoch(self, epoch: int, first_step: int = 0) -> tf.data.Dataset:
         """Return the batches of `epoch` from `first_step` on."""
         start = Position(epoch, first_step * self.batch_size)
@@ -56,10 +52,6 @@ class EvaluationBatches:
         """Batches a pass."""
         return -(-self.examples.count // self.batch_size)
 
-    def fetch(self, element: Element) -> Element:
-        """Return `element` with its images; called within the step."""
-        return self.examples.fetch(element)
-
     def epoch(self, epoch: int) -> tf.data.Dataset:
         """Return all batches, the same in every epoch."""
         return self.examples.in_order(self.batch_size).map(self._pad).prefetch(tf.data.AUTOTUNE)
@@ -85,9 +77,10 @@ class SlidingWindowBatches:
     whole: EvaluationBatches
     length: int
 
-    def fetch(self, element: Element) -> Element:
-        """Return `element` with its images; called within the step."""
-        return self.whole.fetch(element)
+    @property
+    def examples(self) -> Examples:
+        """Where the images come from."""
+        return self.whole.examples
 
     def epoch(self, epoch: int) -> tf.data.Dataset:
         """Return the window of `epoch`."""

@@ -16,6 +16,7 @@ import tensorflow as tf
 from fastmri_cls.augment.policies import Augmentation, Batch
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.pipeline.batches import EvaluationBatches, SlidingWindowBatches, TrainingBatches
+from fastmri_cls.pipeline.examples import Examples
 from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress, assign, recall, remember, values
 
 _STEPS_PER_CALL = 16  # steps run in one graph call, with no Python in between
@@ -131,7 +132,8 @@ class Engine:
         for first in range(first_step, training.steps_per_epoch, _STEPS_PER_CALL):
             calls.on_train_batch_begin(first)
             count = min(_STEPS_PER_CALL, training.steps_per_epoch - first)
-            bad = int(self._train_steps(batches, tf.constant(epoch), tf.constant(first), tf.constant(count)))
+            span = tf.constant(epoch), tf.constant(first), tf.constant(count)
+            bad = int(self._train_steps(training.examples, batches, *span))
             if bad >= 0:
                 raise UserError(
                     f"epoch {epoch + 1}, step {bad + 1}: the loss is not finite; choose --precision float32 or a "
@@ -143,15 +145,17 @@ class Engine:
     def evaluate(self, batches: EvaluationBatches | SlidingWindowBatches, epoch: int = 0) -> Logs:
         """Return loss (label smoothing and regularisation included, as Keras' val_loss) and accuracy."""
         self._reset_metrics()
-        self._judge_batches(batches.epoch(epoch))
+        self._judge_batches(batches.examples, batches.epoch(epoch))
         return self._logs()
 
     @tf.function(reduce_retracing=True)
-    def _train_steps(self, batches: Any, epoch: tf.Tensor, first: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    def _train_steps(
+        self, examples: Examples, batches: Any, epoch: tf.Tensor, first: tf.Tensor, count: tf.Tensor
+    ) -> tf.Tensor:
         """Run `count` steps; return the first whose loss was not finite, or -1."""
         bad = tf.constant(-1)
         for step in tf.range(first, first + count):
-            batch = self._as_batch(next(batches))
+            batch = self._as_batch(examples.fetch(next(batches)))
             seed = tf.random.experimental.stateless_fold_in([self._options.seed, epoch], step)
             loss, correct = self._learn(*self._augment(batch, seed))
             self._loss.update_state(loss)
@@ -161,9 +165,9 @@ class Engine:
         return bad
 
     @tf.function(reduce_retracing=True)
-    def _judge_batches(self, batches: tf.data.Dataset) -> None:
+    def _judge_batches(self, examples: Examples, batches: tf.data.Dataset) -> None:
         for element in batches:
-            batch = self._as_batch(element)
+            batch = self._as_batch(examples.fetch(element))
             losses, correct = self._judge(tf.cast(batch.images, tf.float32), batch.targets)
             self._loss.update_state(losses, batch.weights)
             self._accuracy.update_state(correct, batch.weights)

@@ -17,12 +17,13 @@ from fastmri_cls.foundation.run_folder import FILE_NAME, alone, read_config
 from fastmri_cls.models.head import Classifier, ClassifierOptions, build_classifier, float32_copy, freeze_for_phase
 from fastmri_cls.models.registry import find_backbone
 from fastmri_cls.models.weights import load_weights
+from fastmri_cls.pipeline.tiers import choose_tier
 from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
 from fastmri_cls.training.callbacks import History
 from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress, assign, values
 from fastmri_cls.training.data import TrainingData, load_training_data
 from fastmri_cls.training.engine import Engine, StepOptions
-from fastmri_cls.training.precision import choose_cache, choose_precision, choose_xla, make_optimizer
+from fastmri_cls.training.precision import choose_precision, choose_xla, make_optimizer
 from fastmri_cls.training.protocol import Phase, Protocol
 
 MODEL_NAME = "model.keras"
@@ -192,7 +193,7 @@ def _as_begun(options: TrainOptions, manifest: Manifest) -> TrainOptions:
 def _resolve(options: TrainOptions, manifest: Manifest) -> TrainOptions:
     return replace(
         options,
-        cache=choose_cache(options.cache, manifest.pixels_bytes),
+        cache=choose_tier(options.cache, manifest.pixels_bytes),
         precision=choose_precision(options.precision),
         xla="on" if choose_xla(options.xla) else "off",
     )

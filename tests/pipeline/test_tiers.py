@@ -94,16 +94,16 @@ def test_the_seed_decides_the_order(examples):
 def test_an_epoch_resumed_at_any_step_gives_the_batches_it_would_have_given(examples, endless):
     steps = examples.count // 4 + (5 if endless else 0)
     training = TrainingBatches(examples, 4, steps, CLASS_WEIGHTS, seed=2, endless=endless)
-    whole = fetched(training, training.epoch(1))
+    whole = fetched(examples, training.epoch(1))
     assert len(whole) == steps
     for first_step in (1, 7, steps - 1):
-        assert_same(fetched(training, training.epoch(1, first_step)), whole[first_step:])
+        assert_same(fetched(examples, training.epoch(1, first_step)), whole[first_step:])
 
 
 def test_an_endless_stream_goes_on_where_the_last_epoch_ended(examples):
     count = examples.count
     training = TrainingBatches(examples, 4, count // 4 + 3, CLASS_WEIGHTS, seed=2, endless=True)
-    seen = [one for epoch in range(2) for one in identities(fetched(training, training.epoch(epoch)))]
+    seen = [one for epoch in range(2) for one in identities(fetched(examples, training.epoch(epoch)))]
     everything = Counter(identities(fetched(examples, examples.in_order(64))))
     assert Counter(seen[:count]) == everything
     assert Counter(seen[count : 2 * count]) == everything
@@ -113,14 +113,14 @@ def test_training_batches_have_static_shapes_and_their_classes_weights(examples)
     training = TrainingBatches(examples, 4, 3, CLASS_WEIGHTS, seed=0)
     dataset = training.epoch(0)
     assert all(spec.shape[0] == 4 for spec in dataset.element_spec.values())
-    for batch in fetched(training, dataset):
+    for batch in fetched(examples, dataset):
         np.testing.assert_array_equal(batch["weight"], np.array(CLASS_WEIGHTS, np.float32)[batch["label"]])
 
 
 def test_evaluation_pads_the_last_batch_with_weight_zero(examples):
     batch = 5 if examples.count % 5 else 7
     evaluation = EvaluationBatches(examples, batch)
-    batches = fetched(evaluation, evaluation.epoch(0))
+    batches = fetched(examples, evaluation.epoch(0))
     assert len(batches) == evaluation.count
     assert {len(one["image"]) for one in batches} == {batch}
     weights = np.concatenate([one["weight"] for one in batches])
@@ -132,8 +132,8 @@ def test_evaluation_pads_the_last_batch_with_weight_zero(examples):
 def test_the_sliding_window_goes_on_from_epoch_to_epoch(examples):
     evaluation = EvaluationBatches(examples, 4)
     window = SlidingWindowBatches(evaluation, 2)
-    whole = fetched(evaluation, evaluation.epoch(0)) * 3
-    assert_same(fetched(window, window.epoch(2)), whole[6 % evaluation.count :][:2])
+    whole = fetched(examples, evaluation.epoch(0)) * 3
+    assert_same(fetched(window.examples, window.epoch(2)), whole[6 % evaluation.count :][:2])
 
 
 def test_a_source_can_be_read_alone(dataset):

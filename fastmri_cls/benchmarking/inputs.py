@@ -1,0 +1,141 @@
+"""`benchmark input`: our three tiers beside what people use today, from the files to the same float batches."""
+
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from fastmri_cls.augment.batch import Batch
+from fastmri_cls.augment.policies import make_augmentation
+from fastmri_cls.benchmarking import peers
+from fastmri_cls.benchmarking.measure import Contestant, Result, Timing, run
+from fastmri_cls.benchmarking.peers import BATCH_SIZE, CONTRAST, MEAN, SIZE, STD
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.progress import log
+from fastmri_cls.pipeline.batches import TrainingBatches
+from fastmri_cls.pipeline.examples import Element, Selection
+from fastmri_cls.pipeline.tiers import open_examples
+from fastmri_cls.records.build import build_dataset
+from fastmri_cls.records.manifest import Manifest, read_manifest
+from fastmri_cls.records.options import BuildOptions, SplitOptions
+from fastmri_cls.sources.folders import ClassNames, Source
+
+_PASSES = 200  # of the set that a tier can go on for; no round is that long
+_TIER_NAMES = {
+    "none": "ours, streamed from JPEG shards",
+    "ram": "ours, decoded once into memory",
+    "device": "ours, resident on the device",
+}
+
+
+def benchmark_input(source: Path, timing: Timing) -> Result:
+    """Measure everybody on the class folders `source` (or its Training folder).
+
+    Raises:
+        UserError: there are no class folders in it.
+    """
+    folder = class_folder(source)
+    with jpeg_dataset(folder) as dataset:
+        contestants = [
+            peers.generator(folder),
+            peers.generator_with_workers(folder),
+            peers.keras_directory(folder),
+            peers.keras_cv_chain(folder),
+            peers.torch_albumentations(folder),
+            *(tier(dataset, name) for name in _TIER_NAMES),
+            *floors(dataset),
+        ]
+        title = f"Input: {SIZE} px, batches of {BATCH_SIZE}, augmented and normalised float32 RGB, from {folder.name}"
+        return run(title, [one for one in contestants if one], timing)
+
+
+def tier(dataset: Path, name: str) -> Contestant:
+    """One of our cache tiers on `dataset`; it is opened, and a cache filled, once."""
+    manifest = read_manifest(dataset)
+    examples = open_examples(dataset, manifest, Selection(("train",)), name)
+    steps = _PASSES * examples.count // BATCH_SIZE
+    training = TrainingBatches(examples, BATCH_SIZE, steps, [1.0] * len(manifest.classes), seed=0, endless=True)
+    deliver = _delivery(training, manifest)
+    rounds = itertools.count()
+    return Contestant(name, lambda: deliver(next(rounds)), _TIER_NAMES[name])
+
+
+def _delivery(training: TrainingBatches, manifest: Manifest) -> Any:
+    """Return epoch -> iterator of what a backbone takes, made by the functions that training calls."""
+    augment = make_augmentation("paper", contrast=CONTRAST)
+
+    @tf.function(jit_compile=True)
+    def normalise(images: tf.Tensor) -> tf.Tensor:
+        return (images * (1 / 255) - tf.constant(MEAN)) / tf.constant(STD)  # grey becomes RGB here, as in the model
+
+    def finish(step: tf.Tensor, element: Element) -> tuple[tf.Tensor, tf.Tensor]:
+        element = training.examples.fetch(element)
+        targets = tf.one_hot(element["label"], len(manifest.classes))
+        batch = augment(Batch(element["image"], targets, element["weight"]), tf.stack([0, tf.cast(step, tf.int32)]))
+        return normalise(batch.images), targets
+
+    def deliver(epoch: int) -> Iterator[Any]:
+        batches = training.epoch(epoch).enumerate().map(finish, num_parallel_calls=len(os.sched_getaffinity(0)))
+        return iter(batches.prefetch(tf.data.AUTOTUNE))
+
+    return deliver
+
+
+def floors(dataset: Path) -> list[Contestant]:
+    """What nobody can be faster than: reading the bytes, and writing the delivered batches once."""
+    manifest = read_manifest(dataset)
+    shards = [dataset / shard.name for shard in manifest.splits["train"].shards]
+    size = sum(shard.bytes for shard in manifest.splits["train"].shards)
+    part = BATCH_SIZE * size // manifest.splits["train"].num_examples  # bytes of an average batch
+
+    def read() -> Iterator[bytes]:
+        while True:
+            for shard in shards:
+                with shard.open("rb") as file:
+                    while chunk := file.read(part):
+                        yield chunk
+
+    def copy() -> Iterator[np.ndarray]:
+        batch = np.ones((BATCH_SIZE, SIZE, SIZE, 3), np.float32)
+        target = np.empty_like(batch)
+        while True:
+            np.copyto(target, batch)
+            yield target
+
+    return [
+        Contestant("floor-read", read, "reading the shards' bytes (from the page cache)", is_floor=True),
+        Contestant("floor-copy", copy, "copying a delivered batch in memory, one core", is_floor=True),
+    ]
+
+
+def class_folder(source: Path) -> Path:
+    """Return the folder whose folders are classes: `source` or its Training.
+
+    Raises:
+        UserError: neither is.
+    """
+    for folder in (source / "Training", source):
+        if folder.is_dir() and any(child.is_dir() and any(child.iterdir()) for child in folder.iterdir()):
+            return folder
+    raise UserError(f"{source}: no class folders in it; give a folder of class folders, or one with Training")
+
+
+@contextmanager
+def jpeg_dataset(folder: Path) -> Iterator[Path]:
+    """Yield a dataset of all images of `folder` as 224 px JPEG, removed afterwards."""
+    with tempfile.TemporaryDirectory() as parent:
+        out = Path(parent) / "dataset"
+        options = BuildOptions(
+            image_size=SIZE,
+            encoding="jpeg",
+            splitting=SplitOptions(val_fraction=0.0, test_fraction=0.0, keep_copies=True),
+        )
+        log.info("building JPEG shards")
+        build_dataset([Source("source", folder)], ClassNames(), options, out, workers=1)
+        yield out

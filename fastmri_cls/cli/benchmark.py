@@ -1,0 +1,46 @@
+"""`fastmri-cls benchmark`: throughput against what people use today, every ratio from one run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from fastmri_cls.benchmarking.measure import Result
+
+app = typer.Typer(no_args_is_help=True, help="Measure throughput against what people use today.")
+
+Source = Annotated[Path, typer.Option(help="A folder of class folders, or one with Training in it.")]
+Rounds = Annotated[int, typer.Option(min=1, help="All take turns in each; the median counts.")]
+Seconds = Annotated[float, typer.Option(min=0.1, help="Of each in a round, after its warm-up.")]
+Chart = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the bars.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")]
+
+
+@app.command("input")
+def benchmark_input(
+    source: Source,
+    rounds: Rounds = 3,
+    seconds: Seconds = 3.0,
+    chart: Chart = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the input pipelines, from files to augmented and normalised batches.
+
+    Example: `fastmri-cls benchmark input --source archive/Training`
+    """
+    from fastmri_cls.benchmarking.inputs import benchmark_input as benchmark
+    from fastmri_cls.benchmarking.measure import Timing
+
+    _show(benchmark(source, Timing(rounds=rounds, seconds=seconds)), chart, as_json)
+
+
+def _show(result: "Result", chart: Path | None, as_json: bool) -> None:
+    from fastmri_cls.benchmarking.measure import print_result, write_chart
+
+    print_result(result)
+    if chart:
+        write_chart(result, chart)
+        print(f"chart: {chart}")
+    if as_json:
+        print(result.to_json())
