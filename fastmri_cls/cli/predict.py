@@ -1,0 +1,82 @@
+"""`fastmri-cls predict`."""
+
+import json
+import sys
+import time
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+
+class Format(StrEnum):
+    """How results are written."""
+
+    csv = "csv"
+    jsonl = "jsonl"
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="A finished RUN folder.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images, DICOM files, or folders of them.")],
+    out: Annotated[Path | None, typer.Option(help="The file to write; by default the terminal.")] = None,
+    format_: Annotated[Format, typer.Option("--format", help="A table, or one JSON object a line.")] = Format.csv,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images of one forward pass.")] = 32,
+    calibrated: Annotated[
+        bool, typer.Option("--calibrated", help="Scale by the temperature found on validation.")
+    ] = False,
+    flips: Annotated[
+        bool, typer.Option("--flips", help="The mean over each image and its left-right mirror image.")
+    ] = False,
+    gradcam: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Make this folder, with each image under its heat map.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print counts and speed as the last line.")] = False,
+) -> None:
+    """Predict images: a probability for each class, and how unlike the training images each is (above 1: unlike).
+
+    A file that is no usable image gets its reason in the column `error`; the others go on.
+
+    Example: `fastmri-cls predict runs/first scans/ --out predictions.csv --gradcam heat`
+    """
+    from fastmri_cls.foundation.quiet import import_tensorflow
+
+    import_tensorflow()
+    from fastmri_cls.foundation.atomic import new_directory, new_file
+    from fastmri_cls.foundation.errors import UserError
+    from fastmri_cls.foundation.progress import log, track
+    from fastmri_cls.prediction.predictor import Failure, PredictOptions, Predictor, find_images
+    from fastmri_cls.prediction.writers import csv_writer, jsonl_writer
+
+    files = find_images(paths)
+    with ExitStack() as stack:
+        folder = stack.enter_context(new_directory(gradcam)) if gradcam else None
+        predictor = Predictor(run, PredictOptions(batch_size, calibrated, flips, folder))
+        target: TextIO = sys.stdout
+        if out:
+            target = stack.enter_context(stack.enter_context(new_file(out)).open("w", newline="", encoding="utf-8"))
+        write = (csv_writer if format_ is Format.csv else jsonl_writer)(target, predictor)
+        failures: list[Failure] = []
+        started = time.perf_counter()
+        for result in track(predictor.predict(files), "predicting", len(files)):
+            write(result)
+            if isinstance(result, Failure):
+                failures.append(result)
+                log.warning(f"{result.path}: {result.reason}")
+        seconds = time.perf_counter() - started
+        if len(failures) == len(files):
+            raise UserError(
+                f"none of {len(files)} files can be used; the first, {failures[0].path}: {failures[0].reason}"
+            )
+    summary = {
+        "images": len(files) - len(failures),
+        "failed": len(failures),
+        "seconds": round(seconds, 3),
+        "images_per_second": round((len(files) - len(failures)) / seconds, 1),
+    }
+    if out:
+        print(f"predictions: {out}  ({summary['images']} images, {summary['failed']} failed)")
+    if as_json:
+        print(json.dumps(summary))
