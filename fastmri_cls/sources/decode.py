@@ -18,7 +18,7 @@ from fastmri_cls.sources.pixels import RejectedImage, stretch_to_8_bits
 
 # Mean over the pixels of (largest - smallest channel), in levels. In the public MRI sets grey scans with a coloured
 # mark or cursor reach 5.5 (106 of 7142 RGB files have any colour); colour photographs begin near 30.
-_GREY_SPREAD = 8.0
+GREY_SPREAD = 8.0
 
 # What Pillow's and pydicom's parsers raise, besides OSError, when a file's bytes make no sense.
 _BROKEN = (
@@ -103,7 +103,7 @@ def _to_8_bits(image: Image.Image) -> np.ndarray:
 
 
 def _grey_where_grey(image: Image.Image) -> np.ndarray:
-    """Return [height, width] if the channels agree, see `_GREY_SPREAD`, else [height, width, 3]."""
+    """Return [height, width] if the channels agree, see `GREY_SPREAD`, else [height, width, 3]."""
     if image.mode != "RGB":
         return np.asarray(image)
     # The mean over 4 x 4 blocks loses a spread that changes sign from pixel to pixel: noise, not colour.
@@ -111,4 +111,4 @@ def _grey_where_grey(image: Image.Image) -> np.ndarray:
     highest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     lowest = ImageChops.darker(ImageChops.darker(red, green), blue)
     spread = ImageStat.Stat(ImageChops.subtract(highest, lowest)).mean[0]
-    return np.asarray(image.convert("L") if spread <= _GREY_SPREAD else image)
+    return np.asarray(image.convert("L") if spread <= GREY_SPREAD else image)
