@@ -9,7 +9,8 @@ from fastmri_cls.augment.layer import RandomAffineBrightness
 from fastmri_cls.augment.mixing import make_mixing
 from fastmri_cls.foundation.errors import UserError
 
-POLICIES = ("none", "paper", "paper+flip", "randaugment", "augmix", "cutmix", "mixup")
+MIXING = ("cutmix", "mixup")  # these mix labels too
+POLICIES = ("none", "paper", "paper+flip", "randaugment", "augmix", *MIXING)
 
 
 def make_augmentation(policy: str, *, contrast: float = 1.0, compiled: bool = True) -> Augmentation:
@@ -49,7 +50,7 @@ def _steps(policy: str, compiled: bool) -> list[Augmentation]:
         chain = make_randaugment() if policy == "randaugment" else make_augmix()
         return [lambda batch, seed: batch._replace(images=chain(batch.images, seed))]
     affine = _affine(AffineRanges(flip=policy == "paper+flip"), compiled)
-    return [affine, make_mixing(policy)] if policy in ("cutmix", "mixup") else [affine]
+    return [affine, make_mixing(policy)] if policy in MIXING else [affine]
 
 
 def _affine(ranges: AffineRanges, compiled: bool) -> Augmentation:

@@ -85,7 +85,7 @@ def test_both_resampling_methods_agree():
     images = tf.constant(smooth_images(8, 1))
     matrices = matrix(draw_affine([0, 1], 8, SIZE, AffineRanges(rotation=30, shift=0.2)), SIZE, SIZE)
     np.testing.assert_allclose(
-        resample_pairs(pack_pairs(images), matrices), resample_projective(images, matrices), atol=0.01
+        resample_pairs(pack_pairs(images), matrices)[..., None], resample_projective(images, matrices), atol=0.01
     )
 
 
