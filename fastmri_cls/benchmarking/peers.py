@@ -27,6 +27,7 @@ SIZE = 224
 CONTRAST = 1.5
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet: keras.applications.densenet
 _PAPER = AffineRanges()
+Layer = Callable[..., tf.Tensor]
 _TRIAL = Timing(rounds=1, seconds=2.0, min_batches=6, warm_up=6)
 
 
@@ -57,14 +58,7 @@ def generator_with_workers(folder: Path) -> Contestant:
 
 def keras_directory(folder: Path) -> Contestant:
     """image_dataset_from_directory and Keras' preprocessing layers, as its guides put them together."""
-    fill: dict[str, Any] = {"fill_mode": "constant", "fill_value": 0.0}
-    low, high = _PAPER.brightness
-    chain = [
-        keras.layers.RandomRotation(_PAPER.rotation / 360, **fill),
-        keras.layers.RandomTranslation(_PAPER.shift, _PAPER.shift, **fill),
-        keras.layers.RandomZoom(_PAPER.zoom, _PAPER.zoom, **fill),
-        keras.layers.RandomBrightness((low - 1, high - 1), value_range=(0, 255)),
-    ]
+    chain = keras_layers()
     return Contestant(
         "keras-directory", lambda: _from_directory(folder, chain), "image_dataset_from_directory + Keras layers"
     )
@@ -72,13 +66,7 @@ def keras_directory(folder: Path) -> Contestant:
 
 def keras_cv_chain(folder: Path) -> Contestant:
     """The same with keras-cv's layers."""
-    fill: dict[str, Any] = {"fill_mode": "constant", "fill_value": 0.0}
-    chain = [
-        keras_cv.layers.RandomRotation(_PAPER.rotation / 360, **fill),
-        keras_cv.layers.RandomTranslation(_PAPER.shift, _PAPER.shift, **fill),
-        keras_cv.layers.RandomZoom(_PAPER.zoom, _PAPER.zoom, **fill),
-        keras_cv.layers.RandomBrightness(_PAPER.brightness[1] - 1, value_range=(0, 255)),
-    ]
+    chain = keras_cv_layers()
     return Contestant(
         "keras-cv-chain", lambda: _from_directory(folder, chain), "image_dataset_from_directory + keras-cv layers"
     )
@@ -103,7 +91,31 @@ def torch_albumentations(folder: Path) -> Contestant | None:
     )
 
 
-def _generator(folder: Path) -> DirectoryIterator:
+def keras_layers() -> list[Layer]:
+    """The paper's augmentation in Keras' preprocessing layers."""
+    fill: dict[str, Any] = {"fill_mode": "constant", "fill_value": 0.0}
+    low, high = _PAPER.brightness
+    return [
+        keras.layers.RandomRotation(_PAPER.rotation / 360, **fill),
+        keras.layers.RandomTranslation(_PAPER.shift, _PAPER.shift, **fill),
+        keras.layers.RandomZoom(_PAPER.zoom, _PAPER.zoom, **fill),
+        keras.layers.RandomBrightness((low - 1, high - 1), value_range=(0, 255)),
+    ]
+
+
+def keras_cv_layers() -> list[Layer]:
+    """The paper's augmentation in keras-cv's layers."""
+    fill: dict[str, Any] = {"fill_mode": "constant", "fill_value": 0.0}
+    return [
+        keras_cv.layers.RandomRotation(_PAPER.rotation / 360, **fill),
+        keras_cv.layers.RandomTranslation(_PAPER.shift, _PAPER.shift, **fill),
+        keras_cv.layers.RandomZoom(_PAPER.zoom, _PAPER.zoom, **fill),
+        keras_cv.layers.RandomBrightness(_PAPER.brightness[1] - 1, value_range=(0, 255)),
+    ]
+
+
+def image_data_generator(preprocessing: Callable[[np.ndarray], np.ndarray] | None = None) -> ImageDataGenerator:
+    """ImageDataGenerator with the notebooks' settings."""
     return ImageDataGenerator(
         rotation_range=_PAPER.rotation,
         width_shift_range=_PAPER.shift,
@@ -113,8 +125,14 @@ def _generator(folder: Path) -> DirectoryIterator:
         brightness_range=_PAPER.brightness,
         fill_mode="constant",
         cval=0.0,
-        preprocessing_function=_contrast_and_normalise,
-    ).flow_from_directory(folder, target_size=(SIZE, SIZE), batch_size=BATCH_SIZE, class_mode="categorical", seed=0)
+        preprocessing_function=preprocessing,
+    )
+
+
+def _generator(folder: Path) -> DirectoryIterator:
+    return image_data_generator(_contrast_and_normalise).flow_from_directory(
+        folder, target_size=(SIZE, SIZE), batch_size=BATCH_SIZE, class_mode="categorical", seed=0
+    )
 
 
 def _contrast_and_normalise(image: np.ndarray) -> np.ndarray:
@@ -131,7 +149,7 @@ def _enqueued(folder: Path, workers: int, processes: bool) -> Iterator[Any]:
         queue.stop()
 
 
-def _from_directory(folder: Path, chain: list[Callable[..., tf.Tensor]]) -> Iterator[Any]:
+def _from_directory(folder: Path, chain: list[Layer]) -> Iterator[Any]:
     def finish(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         for layer in chain:
             images = layer(images, training=True)

@@ -35,6 +35,24 @@ def benchmark_input(
     _show(benchmark(source, Timing(rounds=rounds, seconds=seconds)), chart, as_json)
 
 
+@app.command("augment")
+def benchmark_augment(
+    source: Source,
+    rounds: Rounds = 3,
+    seconds: Seconds = 2.0,
+    chart: Chart = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure augmentation alone, on images in memory.
+
+    Example: `fastmri-cls benchmark augment --source archive/Training`
+    """
+    from fastmri_cls.benchmarking.augmentations import benchmark_augment as benchmark
+    from fastmri_cls.benchmarking.measure import Timing
+
+    _show(benchmark(source, Timing(rounds=rounds, seconds=seconds)), chart, as_json)
+
+
 def _show(result: "Result", chart: Path | None, as_json: bool) -> None:
     from fastmri_cls.benchmarking.measure import print_result, write_chart
 
