@@ -134,8 +134,8 @@ def plain_rule_pairs(paths: Sequence[Path]) -> dict[str, set[tuple[int, int]]]:
         for place, name in enumerate(FILTERS):
             for start in range(0, len(a), 512):
                 first, second = a[start : start + 512], b[start : start + 512]
-                turned = np.stack([images[image][1][place][turn] for image in first])
-                stored = np.stack([images[image][1][place] for image in second])
+                turned = np.stack([images[image][1][place][turn].ravel() for image in first])
+                stored = np.stack([images[image][1][place].ravel() for image in second])
                 alike = correlation(turned, stored) >= MIN_CORRELATION
                 found[name].update(zip(first[alike].tolist(), second[alike].tolist(), strict=True))
     return found

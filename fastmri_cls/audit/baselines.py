@@ -23,13 +23,15 @@ def baseline_accuracies(
 ) -> dict[str, dict[str, float]]:
     """Return the accuracy of each baseline on each test set: {test set: {baseline: accuracy}}.
 
+    Without training images or test sets there is none.
+
     Args:
         labels: str or int [n]. train: the images to learn from, int [t]. tests: name -> images, int.
         thumbnails: uint8 [n, 64, 64], see `fingerprint`. facts: [n], None where the files are not known.
     """
-    if not len(train):
+    if not len(train) or not tests:
         return {}
-    together = np.concatenate([np.empty(0, np.int64), *tests.values()])
+    together = np.concatenate(list(tests.values()))
     guesses = {
         "majority class": majority_class(labels[train], len(together)),
         "metadata only": metadata_only([facts[i] for i in train], labels[train], [facts[i] for i in together])

@@ -11,6 +11,7 @@ from fastmri_cls.audit.hashing import Fingerprint, fingerprint
 from fastmri_cls.audit.leakage import Columns
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import track
+from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.records.catalogue import collect
 from fastmri_cls.records.ingest import ingest
 from fastmri_cls.records.manifest import check_files, read_manifest
@@ -68,6 +69,7 @@ def read_dataset(directory: Path) -> Collection:
     Raises:
         UserError: the folder is no whole dataset.
     """
+    import_tensorflow()
     import tensorflow as tf
 
     from fastmri_cls.records.schema import parse_facts, parse_images
