@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fastmri_cls.augment.policies import Batch, make_augmentation
+from fastmri_cls.evaluation.baselines import baseline_accuracies
 from fastmri_cls.evaluation.choices import Choices, choose, read_choices, write_choices
 from fastmri_cls.evaluation.inference import load_model, predict_splits
 from fastmri_cls.evaluation.metrics import all_metrics
@@ -21,7 +22,9 @@ from fastmri_cls.pipeline.examples import Selection, StreamedExamples
 from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
 from fastmri_cls.report import figures
 from fastmri_cls.report.html import write_run_report
-from fastmri_cls.training.run import TrainOptions, train
+from fastmri_cls.report.model_card import model_card
+from fastmri_cls.training.options import TrainOptions
+from fastmri_cls.training.run import train
 
 _SHOWN_DRAWS = 4
 
@@ -45,37 +48,55 @@ def evaluate_and_report(run: Path, data: Path, out: Path) -> dict[str, Any]:
     _check_fits(run, config, data, manifest)
     model = load_model(run / "model.keras")
     tests = predict_splits(model, data, manifest, manifest.test_splits)
-    trained_on_val = config["protocol"]["train_on"] != "split"
-    has_validation = manifest.splits["val"].num_examples > 0 and not trained_on_val
-    validation = predict_splits(model, data, manifest, ["val"]) if has_validation else None
+    is_own = manifest.fingerprint == config["dataset"]["fingerprint"]
+    split = _validation_split(config, manifest) if is_own else None
+    validation = predict_splits(model, data, manifest, [split]) if split else None
 
     history = _read_history(run / "history.csv")
-    choices = _choices(run, config, manifest, validation)
-    metrics = {**all_metrics(tests, validation, choices), "timing": _timing(history)}
+    choices = _choices(run, validation) if is_own else read_choices(run)
+    metrics = {
+        **all_metrics(tests, validation, choices),
+        "temperature": choices.temperature if choices else None,
+        "baselines": _baselines(config, data, manifest, tests) if is_own else {},
+        "timing": _timing(history),
+    }
     out.mkdir(parents=True, exist_ok=True)
     write_predictions(out / "predictions.csv", tests)
     if validation:
         write_predictions(out / "predictions-val.csv", validation)
     write_text(out / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
-    drawn = _draw(config, tests, history, data, manifest)
+    drawn = _draw(config, tests, choices, history, data, manifest)
     files = {}
     for title, figure in drawn.items():
         files[title] = out / "figures" / f"{title.lower().replace(' ', '-')}.png"
         with new_file(files[title]) as temporary:
             figure.savefig(temporary)
-    write_run_report(out / "report.html", config, metrics, files, _describe(data, manifest, tests))
+    dataset = _describe(data, manifest, tests)
+    write_run_report(out / "report.html", config, metrics, files, dataset)
+    write_text(out / "README.md", model_card(config, metrics, dataset))
     return metrics
 
 
-def _choices(run: Path, config: dict[str, Any], manifest: Manifest, validation: Predictions | None) -> Choices | None:
-    """What validation decides: made on the dataset the run was trained on, read from the run on any other."""
-    if manifest.fingerprint != config["dataset"]["fingerprint"]:
-        return read_choices(run)
+def _choices(run: Path, validation: Predictions | None) -> Choices | None:
+    """What validation decides, made where there is one that was not trained on, and kept with the run."""
     if validation is None:
         return None
     choices = choose(validation)
     write_choices(run, choices)
     return choices
+
+
+def _baselines(
+    config: dict[str, Any], data: Path, manifest: Manifest, tests: Predictions
+) -> dict[str, dict[str, float]]:
+    return baseline_accuracies(data, manifest, manifest.training_splits(config.get("fold")), tests)
+
+
+def _validation_split(config: dict[str, Any], manifest: Manifest) -> str | None:
+    """The split that neither training nor testing sees; None where the protocol trains on it or it is empty."""
+    split = manifest.validation_split(config.get("fold"))
+    trained_on = config["protocol"]["train_on"] != "split"
+    return None if trained_on or manifest.splits[split].num_examples == 0 else split
 
 
 def _check_fits(run: Path, config: dict[str, Any], data: Path, manifest: Manifest) -> None:
@@ -95,15 +116,21 @@ def _check_fits(run: Path, config: dict[str, Any], data: Path, manifest: Manifes
 
 
 def _draw(
-    config: dict[str, Any], tests: Predictions, history: list[dict[str, float]], data: Path, manifest: Manifest
+    config: dict[str, Any],
+    tests: Predictions,
+    choices: Choices | None,
+    history: list[dict[str, float]],
+    data: Path,
+    manifest: Manifest,
 ) -> dict[str, Figure]:
     sets = figures.figure_sets(tests)
+    temperature = choices.temperature if choices else None
     return {
         "Confusion matrix": figures.confusion_matrices(sets),
         "Class accuracy": figures.class_accuracy(sets),
         "ROC": figures.roc_curves(sets),
         "Precision recall": figures.precision_recall_curves(sets),
-        "Reliability": figures.reliability_diagram(sets),
+        "Reliability": figures.reliability_diagram(sets, {name: [temperature] for name in sets}),
         "Training curves": figures.training_curves(history),
         "Augmented examples": _augmented_examples(config, data, manifest),
     }
@@ -146,6 +173,7 @@ def _describe(data: Path, manifest: Manifest, tests: Predictions) -> dict[str, A
     clean = {s: (int(tests.clean[tests.sources == s].sum()), int((tests.sources == s).sum())) for s in sources}
     return {
         "path": str(data),
+        "fingerprint": manifest.fingerprint,
         "split": manifest.split,
         "splits": {name: split.num_examples for name, split in manifest.splits.items()},
         "clean": clean,

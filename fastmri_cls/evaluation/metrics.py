@@ -29,21 +29,22 @@ _SUMS = ("n", "support", "confusion_matrix")
 
 def all_metrics(tests: Predictions, validation: Predictions | None, choices: Choices | None) -> dict[str, Any]:
     """Return `tests` (by source, `<source>-clean` where that is another set, `pooled`, `mean`) and `val`."""
-    found: dict[str, Metrics] = {name: set_metrics(p, choices) for name, p in evaluation_sets(tests).items()}
+    found: dict[str, Metrics] = {
+        name: set_metrics(tests.where(chosen), choices) for name, chosen in evaluation_sets(tests).items()
+    }
     found["mean"] = mean_metrics(tests, [found[source] for source in tests.source_names])
     return {"tests": found, "val": set_metrics(validation, choices) if validation else None}
 
 
-def evaluation_sets(tests: Predictions) -> dict[str, Predictions]:
-    """Return the images of each source, of its leak-free part where only some are (`<source>-clean`), and `pooled`."""
+def evaluation_sets(tests: Predictions) -> dict[str, np.ndarray]:
+    """Return bool [n] of each source, of its leak-free part where only some are (`<source>-clean`), and of `pooled`."""
     sets = {}
     for source in tests.source_names:
-        of_source = tests.sources == source
-        sets[source] = tests.where(of_source)
-        clean = of_source & tests.clean
-        if 0 < clean.sum() < of_source.sum():
-            sets[f"{source}-clean"] = tests.where(clean)
-    return sets | {"pooled": tests}
+        sets[source] = tests.sources == source
+        clean = sets[source] & tests.clean
+        if 0 < clean.sum() < sets[source].sum():
+            sets[f"{source}-clean"] = clean
+    return sets | {"pooled": np.ones(len(tests), bool)}
 
 
 def set_metrics(p: Predictions, choices: Choices | None = None) -> Metrics:

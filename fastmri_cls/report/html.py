@@ -1,4 +1,4 @@
-"""A RUN's report.html: one file that works offline, figures and style inside."""
+"""Reports as one HTML file that works offline, figures and style inside."""
 
 import base64
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fastmri_cls.foundation.atomic import write_text
-from fastmri_cls.report.tables import metric_cells, number
+from fastmri_cls.report.tables import metric_cells, number, with_interval
 
-_TEMPLATES = Environment(
+TEMPLATES = Environment(
     loader=PackageLoader("fastmri_cls.report"),
     autoescape=True,
     undefined=StrictUndefined,
@@ -28,16 +28,18 @@ def write_run_report(
         config: the RUN's config.json. metrics: metrics.json. figures: title -> PNG file.
         dataset: `path`, `split`, `splits` {name: images} and `clean` {source: (clean, all)} of what was evaluated.
     """
-    html = _TEMPLATES.get_template("run.html").render(
+    html = TEMPLATES.get_template("run.html").render(
         config=config,
         metrics=metrics,
-        figures={title: _data_uri(file) for title, file in figures.items()},
+        figures={title: data_uri(file.read_bytes()) for title, file in figures.items()},
         dataset=dataset,
         metric_cells=metric_cells,
         number=number,
+        with_interval=with_interval,
     )
     write_text(path, html)
 
 
-def _data_uri(file: Path) -> str:
-    return "data:image/png;base64," + base64.b64encode(file.read_bytes()).decode("ascii")
+def data_uri(image: bytes, kind: str = "png") -> str:
+    """Return an image file's content as an address that holds it."""
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode('ascii')}"

@@ -7,6 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from fastmri_cls.records.manifest import Manifest
+from fastmri_cls.report.text_tables import Table as TextTable
+
+_PIPED_WIDTH = 120  # what is no terminal has no width that a table would have to keep to
 
 
 def print_dataset(manifest: Manifest, directory: Path) -> None:
@@ -44,12 +47,21 @@ def print_metrics(metrics: dict[str, Any]) -> None:
     Console().print(table)
 
 
+def print_text_table(table: TextTable, columns: int = 4) -> None:
+    """Print the first `columns` of a table of a report; all of them would be wider than a terminal."""
+    shown = _table(*table.columns[:columns])
+    for row in table.text_rows:
+        shown.add_row(*row[:columns])
+    out = Console()
+    out.print(shown, width=None if out.is_terminal else _PIPED_WIDTH)
+
+
 def metric_cells(found: dict[str, Any]) -> list[str]:
     """Return the cells of one M of metrics.json after its name: as text, `-` for what is not defined."""
     return [
         str(found["n"]),
-        _with_interval(found["accuracy"], found["ci95"]["accuracy"]),
-        _with_interval(found["auc_macro"], found["ci95"]["auc_macro"]),
+        with_interval(found["accuracy"], found["ci95"]["accuracy"]),
+        with_interval(found["auc_macro"], found["ci95"]["auc_macro"]),
         number(found["loss"]),
         number(found["ece"]),
         number(found["brier"]),
@@ -61,7 +73,8 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _with_interval(value: float | None, bounds: list[float] | None) -> str:
+def with_interval(value: float | None, bounds: list[float] | None) -> str:
+    """Return a metric and its interval."""
     return number(value) + (f" [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else "")
 
 

@@ -1,0 +1,52 @@
+"""What learns nothing about tumours, on a dataset folder's own images: nearest thumbnail and most frequent class.
+
+The third baseline, file metadata alone, needs the source files: `audit` prints it.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from fastmri_cls.audit.baselines import majority_class, nearest_neighbour
+from fastmri_cls.evaluation.metrics import evaluation_sets
+from fastmri_cls.evaluation.predictions import Predictions
+from fastmri_cls.pipeline.examples import Selection, StreamedExamples
+from fastmri_cls.records.manifest import Manifest
+
+_THUMBNAIL = 64  # pixels, what the audit's baselines take
+_BATCH = 256
+
+
+def baseline_accuracies(
+    directory: Path, manifest: Manifest, training_splits: tuple[str, ...], tests: Predictions
+) -> dict[str, dict[str, float]]:
+    """Return {test set: {baseline: accuracy}} for the sets of metrics.json; empty without training images.
+
+    Args:
+        tests: of all test splits, in the order written.
+    """
+    train, labels = _thumbnails(directory, manifest, training_splits)
+    if not len(train):
+        return {}
+    test, _ = _thumbnails(directory, manifest, tuple(manifest.test_splits))
+    right = {
+        "majority class": majority_class(labels, len(test)) == tests.labels,
+        "1-nearest neighbour": nearest_neighbour(train, labels, test) == tests.labels,
+    }
+    found = {
+        name: {baseline: float(hit[chosen].mean()) for baseline, hit in right.items()}
+        for name, chosen in evaluation_sets(tests).items()
+    }
+    means = {b: float(np.mean([found[source][b] for source in tests.source_names])) for b in right}
+    return found | {"mean": means}
+
+
+def _thumbnails(directory: Path, manifest: Manifest, splits: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Return grey thumbnails uint8 [n, 64, 64] and labels int64 [n]."""
+    thumbnails, labels = [np.empty((0, _THUMBNAIL, _THUMBNAIL), np.uint8)], [np.empty(0, np.int64)]
+    for batch in StreamedExamples(directory, manifest, Selection(splits)).in_order(_BATCH):
+        small = tf.image.resize(batch["image"], (_THUMBNAIL, _THUMBNAIL), method="area")
+        thumbnails.append(np.rint(small.numpy().mean(axis=-1)).astype(np.uint8))
+        labels.append(batch["label"].numpy())
+    return np.concatenate(thumbnails), np.concatenate(labels)
