@@ -1,6 +1,6 @@
 """Claim: the input pipeline outruns what people use today. The same as `fastmri-cls benchmark input`.
 
-    python benchmarks/input_pipeline.py --source archive/Training [--chart bars.png] [--json]
+python benchmarks/input_pipeline.py --source archive/Training [--chart bars.png] [--json]
 """
 
 import sys

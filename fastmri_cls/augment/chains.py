@@ -31,13 +31,18 @@ def _operations() -> list[Operation]:
         layers.RandomTranslation(0.45 * _MAGNITUDE, 0.45 * _MAGNITUDE, **fill),
         layers.RandomBrightness(0.9 * _MAGNITUDE, **levels),
         layers.RandomContrast(0.9 * _MAGNITUDE, **levels),
-        layers.RandomSharpness(_MAGNITUDE, **levels),
-        layers.RandomPosterization(8 - round(4 * _MAGNITUDE), **levels),
-        layers.Solarization(threshold_factor=_MAGNITUDE, **levels),
+        layers.RandomSharpness((0.5 - _MAGNITUDE / 2, 0.5 + _MAGNITUDE / 2), **levels),
+        layers.RandomPosterization((8 - round(4 * _MAGNITUDE), 8), **levels),
         layers.AutoContrast(**levels),
         layers.Equalization(**levels),
     )
-    return [_keyed(layer) for layer in chosen]
+    return [_solarize, *(_keyed(layer) for layer in chosen)]
+
+
+def _solarize(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    """Keras' Solarization scales only the upper end of its range to 255 (3.15), so that it may invert everything."""
+    share = tf.random.stateless_uniform([images.shape[0], 1, 1, 1], key, 1 - _MAGNITUDE, 1.0, alg="philox")
+    return tf.where(images < 255 * share, images, 255 - images)
 
 
 def _keyed(layer: layers.Layer) -> Operation:

@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fastmri_cls.foundation.quiet import import_tensorflow
+
 if TYPE_CHECKING:
     from fastmri_cls.benchmarking.measure import Result
 
 app = typer.Typer(no_args_is_help=True, help="Measure throughput against what people use today.")
 
-Source = Annotated[Path, typer.Option(help="A folder of class folders, or one with Training in it.")]
+Source = Annotated[
+    Path, typer.Option(exists=True, file_okay=False, help="A folder of class folders, or one with Training.")
+]
 Rounds = Annotated[int, typer.Option(min=1, help="All take turns in each; the median counts.")]
 Seconds = Annotated[float, typer.Option(min=0.1, help="Of each in a round, after its warm-up.")]
 Chart = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the bars.")]
@@ -29,6 +33,7 @@ def benchmark_input(
 
     Example: `fastmri-cls benchmark input --source archive/Training`
     """
+    import_tensorflow()
     from fastmri_cls.benchmarking.inputs import benchmark_input as benchmark
     from fastmri_cls.benchmarking.measure import Timing
 
@@ -47,6 +52,7 @@ def benchmark_augment(
 
     Example: `fastmri-cls benchmark augment --source archive/Training`
     """
+    import_tensorflow()
     from fastmri_cls.benchmarking.augmentations import benchmark_augment as benchmark
     from fastmri_cls.benchmarking.measure import Timing
 

@@ -1,0 +1,36 @@
+"""`fastmri-cls augment-preview`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def augment_preview(
+    data: Annotated[Path, typer.Option(help="A dataset folder made by build-tfrecords.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.png", help="The picture.")],
+    augment: Annotated[
+        str, typer.Option(metavar="none|paper|paper+flip|randaugment|augmix|cutmix|mixup", help="The policy.")
+    ] = "paper",
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Draw an image of each class as stored and as training would see it.
+
+    Example: `fastmri-cls augment-preview --data data/mri --augment randaugment --out preview.png`
+    """
+    from fastmri_cls.foundation.errors import UserError
+    from fastmri_cls.foundation.quiet import import_tensorflow
+    from fastmri_cls.records.manifest import check_files, read_manifest
+
+    if out.suffix != ".png":
+        raise UserError(f"--out {out}: is no PNG; give a name that ends in .png")
+    manifest = read_manifest(data)
+    check_files(data, manifest)
+    import_tensorflow()
+    from fastmri_cls.foundation.atomic import new_file
+    from fastmri_cls.report.augmented import augmented_grid
+
+    figure = augmented_grid(data, manifest, augment, seed=seed)
+    with new_file(out) as temporary:
+        figure.savefig(temporary)
+    print(f"preview: {out}")
