@@ -9,7 +9,6 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from fastmri_cls.augment.policies import Batch, make_augmentation
 from fastmri_cls.evaluation.baselines import baseline_accuracies
 from fastmri_cls.evaluation.choices import Choices, choose, read_choices, write_choices
 from fastmri_cls.evaluation.inference import load_model, predict_splits
@@ -18,15 +17,13 @@ from fastmri_cls.evaluation.predictions import Predictions, write_predictions
 from fastmri_cls.foundation.atomic import new_file, write_text
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.run_folder import read_config
-from fastmri_cls.pipeline.examples import Selection, StreamedExamples
 from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
 from fastmri_cls.report import figures
+from fastmri_cls.report.augmented import augmented_grid
 from fastmri_cls.report.html import write_run_report
 from fastmri_cls.report.model_card import model_card
 from fastmri_cls.training.options import TrainOptions
 from fastmri_cls.training.run import train
-
-_SHOWN_DRAWS = 4
 
 
 def run_experiment(options: TrainOptions) -> dict[str, Any]:
@@ -125,6 +122,7 @@ def _draw(
 ) -> dict[str, Figure]:
     sets = figures.figure_sets(tests)
     temperature = choices.temperature if choices else None
+    protocol = config["protocol"]
     return {
         "Confusion matrix": figures.confusion_matrices(sets),
         "Class accuracy": figures.class_accuracy(sets),
@@ -132,27 +130,10 @@ def _draw(
         "Precision recall": figures.precision_recall_curves(sets),
         "Reliability": figures.reliability_diagram(sets, {name: [temperature] for name in sets}),
         "Training curves": figures.training_curves(history),
-        "Augmented examples": _augmented_examples(config, data, manifest),
+        "Augmented examples": augmented_grid(
+            data, manifest, protocol["augment"], contrast=protocol["contrast"], seed=config["seed"]
+        ),
     }
-
-
-def _augmented_examples(config: dict[str, Any], data: Path, manifest: Manifest) -> Figure:
-    """One training image of each class, and what the first draws of the run's policy make of it."""
-    wanted = [label for label, name in enumerate(manifest.classes) if manifest.splits["train"].per_class.get(name)]
-    images: dict[int, np.ndarray] = {}
-    for batch in StreamedExamples(data, manifest, Selection(("train",))).in_order(64).as_numpy_iterator():
-        for image, label in zip(batch["image"], batch["label"].tolist(), strict=True):
-            images.setdefault(label, image)
-        if len(images) == len(wanted):
-            break
-    originals = np.stack([images[label] for label in wanted])
-    protocol = config["protocol"]
-    augment = make_augmentation(protocol["augment"], contrast=protocol["contrast"])
-    batch = Batch(originals, np.eye(len(manifest.classes), dtype=np.float32)[wanted], np.ones(len(wanted), np.float32))
-    draws = [augment(batch, np.array([config["seed"], draw])).images.numpy() for draw in range(_SHOWN_DRAWS)]
-    return figures.augmented_examples(
-        originals, draws, [manifest.classes[label] for label in wanted], protocol["augment"]
-    )
 
 
 def _read_history(path: Path) -> list[dict[str, float]]:
