@@ -1,0 +1,47 @@
+"""`fastmri-cls export`."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """What to write."""
+
+    saved_model = "saved_model"
+    onnx = "onnx"
+    litert = "litert"
+    litert_int8 = "litert-int8"
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="A finished RUN folder.")],
+    format_: Annotated[
+        Format,
+        typer.Option("--format", help="saved_model is ready for TensorFlow Serving; onnx and litert are extras."),
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    data: Annotated[
+        Path | None, typer.Option(help="The RUN's dataset, for the check and int8; by default where it was.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the check's result as the last line.")] = False,
+) -> None:
+    """Export a trained model with its preprocessing, labels and a card, checked in its own runtime on real images.
+
+    Example: `fastmri-cls export runs/first --format saved_model --out served/mri`
+    """
+    from fastmri_cls.foundation.quiet import import_tensorflow
+
+    import_tensorflow()
+    from fastmri_cls.exporting.run import export_run
+
+    agreement = export_run(run, format_.value, out, data)
+    print(
+        f"{format_.value}: {out}  (same class on {agreement.images} images, probabilities within "
+        f"{agreement.largest_difference:.1e})"
+    )
+    if as_json:
+        print(json.dumps({"out": str(out), **agreement.as_json()}))
