@@ -1,0 +1,77 @@
+"""`fastmri-cls study`."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastmri_cls.cli.train import train
+
+# Flags of `train` that a study sets itself.
+_OURS = ("--data", "--model", "--out", "--seed", "--fold", "--resume", "--json")
+
+
+class Ablation(StrEnum):
+    """What is tried both ways."""
+
+    preprocessing = "preprocessing"
+    contrast = "contrast"
+    pretraining = "pretraining"
+
+
+def study(
+    context: typer.Context,
+    data: Annotated[list[Path], typer.Option(help="A dataset folder; several with the same test images are compared.")],
+    models: Annotated[str, typer.Option(metavar="A,B,C", help="Names as train --model takes them.")],
+    out: Annotated[Path, typer.Option(help="Where runs/, logs/, tables/ and report.html go; give it again to resume.")],
+    seeds: Annotated[str, typer.Option(metavar="0,1,2", help="One run of every model for each.")] = "0,1,2",
+    ablate: Annotated[list[Ablation] | None, typer.Option(help="Try this both ways; may be given again.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print comparison.json as the last line.")] = False,
+) -> None:
+    """Train models x seeds (x folds, where the dataset has them) and compare them in one report.
+
+    Every other flag goes to train. Finished cells are kept, so the same command resumes; one that fails stops no other.
+    The leakage ablation: build with --leakage report and with --leakage drop, and give --data twice.
+
+    Example: `fastmri-cls study --data data/mri --models small-cnn,convnext-tiny --seeds 0,1 --out study`
+    """
+    names = tuple(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
+    flags = tuple(context.args)
+    _check_train_flags(flags, out)
+    chosen = tuple(dict.fromkeys(a.value for a in ablate or ()))
+
+    from fastmri_cls.foundation.quiet import import_tensorflow
+
+    import_tensorflow()
+    from fastmri_cls.comparison.report import as_json as to_json
+    from fastmri_cls.report.tables import print_text_table
+    from fastmri_cls.study import StudyOptions, run_study
+
+    found = run_study(StudyOptions(tuple(data), names, _numbers(seeds), out, chosen, flags))
+    print_text_table(found.tables[0])
+    print(f"report: {out / 'report.html'}")
+    if as_json:
+        print(json.dumps(to_json(found)))
+
+
+def _numbers(seeds: str) -> tuple[int, ...]:
+    try:
+        found = tuple(dict.fromkeys(int(part) for part in seeds.split(",")))
+    except ValueError:
+        raise typer.BadParameter(f"{seeds}: not a list of whole numbers like 0,1,2", param_hint="--seeds") from None
+    if min(found) < 0:
+        raise typer.BadParameter(f"{seeds}: a seed is 0 or more", param_hint="--seeds")
+    return found
+
+
+def _check_train_flags(flags: tuple[str, ...], out: Path) -> None:
+    """Have train's own parser read the flags, so that a wrong one is a usage error now and not in every cell."""
+    ours = [flag for flag in flags if flag.split("=")[0] in _OURS]
+    if ours:
+        raise typer.BadParameter(f"{ours[0]} is set by study itself")
+    parser = typer.Typer()
+    parser.command()(train)
+    needed = ("--data", "x", "--model", "x", "--out", str(out))
+    typer.main.get_command(parser).make_context("train", [*flags, *needed])
