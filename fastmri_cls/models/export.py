@@ -125,7 +125,10 @@ def write_litert_int8(exported: Exported, folder: Path) -> None:
 
 
 def _has_layer_norm(model: keras.Model) -> bool:
-    return any(isinstance(layer, layers.LayerNormalization) for layer in model._flatten_layers())
+    return any(
+        isinstance(layer, layers.LayerNormalization) or (isinstance(layer, keras.Model) and _has_layer_norm(layer))
+        for layer in model.layers
+    )
 
 
 def _convert(exported: Exported, folder: Path, convert: Callable[[Any], bytes]) -> bytes:
