@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
-from fastmri_cls.cli import audit, benchmark, build, demo, evaluate, predict, train, verify
+from fastmri_cls.cli import (
+    audit,
+    augment_preview,
+    benchmark,
+    build,
+    compare,
+    demo,
+    evaluate,
+    export,
+    predict,
+    study,
+    train,
+    verify,
+)
 from fastmri_cls.foundation.errors import Stopped, UserError
 
 app = typer.Typer(
@@ -35,7 +48,11 @@ app.command("audit")(audit.audit)
 app.command("verify")(verify.verify)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(compare.compare)
+app.command("study", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(study.study)
 app.command("predict")(predict.predict)
+app.command("export")(export.export)
+app.command("augment-preview")(augment_preview.augment_preview)
 app.add_typer(benchmark.app, name="benchmark")
 
 
