@@ -13,6 +13,7 @@ from fastmri_cls.evaluation.baselines import baseline_accuracies
 from fastmri_cls.evaluation.choices import Choices, choose, read_choices, write_choices
 from fastmri_cls.evaluation.inference import load_model, predict_splits
 from fastmri_cls.evaluation.metrics import all_metrics
+from fastmri_cls.evaluation.novelty import write_reference
 from fastmri_cls.evaluation.predictions import Predictions, write_predictions
 from fastmri_cls.foundation.atomic import new_file, write_text
 from fastmri_cls.foundation.errors import UserError
@@ -48,6 +49,8 @@ def evaluate_and_report(run: Path, data: Path, out: Path) -> dict[str, Any]:
     is_own = manifest.fingerprint == config["dataset"]["fingerprint"]
     split = _validation_split(config, manifest) if is_own else None
     validation = predict_splits(model, data, manifest, [split]) if split else None
+    if split:
+        write_reference(run, model, data, manifest, manifest.training_splits(config.get("fold")), split)
 
     history = _read_history(run / "history.csv")
     choices = _choices(run, validation) if is_own else read_choices(run)
