@@ -35,8 +35,8 @@ def demo(
 
         # Imported after the build: its worker processes do without TensorFlow.
         from fastmri_cls.experiment import run_experiment
+        from fastmri_cls.training.options import TrainOptions
         from fastmri_cls.training.protocol import resolve_protocol
-        from fastmri_cls.training.run import TrainOptions
 
         print("3. train --model small-cnn, then evaluate and report")
         protocol = resolve_protocol("strict", {"phase1_epochs": 12, "phase2_epochs": 3})

@@ -72,6 +72,10 @@ def train(
             help="cutmix and mixup come on top of paper. [default: paper]",
         ),
     ] = None,
+    feature_views: Annotated[
+        int,
+        typer.Option(min=0, help="Run the frozen trunk once over so many augmented views; 0 trains on images."),
+    ] = 0,
     cache: Annotated[
         Cache,
         typer.Option(
@@ -98,8 +102,8 @@ def train(
     import_tensorflow()
     from fastmri_cls.experiment import run_experiment
     from fastmri_cls.report.tables import print_metrics
+    from fastmri_cls.training.options import TrainOptions
     from fastmri_cls.training.protocol import resolve_protocol
-    from fastmri_cls.training.run import TrainOptions
 
     overrides = {
         "batch_size": batch_size,
@@ -115,6 +119,7 @@ def train(
             out=out,
             protocol=resolve_protocol(protocol.value, overrides),
             weights=weights,
+            feature_views=feature_views,
             cache=cache.value,
             precision=precision.value,
             xla=xla.value,

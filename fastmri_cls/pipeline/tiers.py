@@ -78,10 +78,10 @@ class CachedExamples:
         return element
 
     def in_order(self, batch_size: int) -> tf.data.Dataset:
-        return self._gather(_in_order(self.count, batch_size))
+        return self._gather(in_order_indices(self.count, batch_size))
 
     def shuffled(self, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
-        return self._gather(_shuffled(self.count, start, batch_size, steps, seed))
+        return self._gather(shuffled_indices(self.count, start, batch_size, steps, seed))
 
     def _gather(self, order: tf.data.Dataset) -> tf.data.Dataset:
         return order.map(
@@ -109,10 +109,10 @@ class ResidentExamples:
         return {"image": self._gather(element["index"]), **others}
 
     def in_order(self, batch_size: int) -> tf.data.Dataset:
-        return self._index(_in_order(self.count, batch_size))
+        return self._index(in_order_indices(self.count, batch_size))
 
     def shuffled(self, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
-        return self._index(_shuffled(self.count, start, batch_size, steps, seed))
+        return self._index(shuffled_indices(self.count, start, batch_size, steps, seed))
 
     def _index(self, order: tf.data.Dataset) -> tf.data.Dataset:
         return order.map(
@@ -162,11 +162,13 @@ def _aligned(shape: tuple[int, ...]) -> np.ndarray:
     return memory[first : first + size].reshape(shape)
 
 
-def _in_order(count: int, batch_size: int) -> tf.data.Dataset:
+def in_order_indices(count: int, batch_size: int) -> tf.data.Dataset:
+    """Return batches of the indices 0..count - 1, int64 [batch]."""
     return tf.data.Dataset.range(count).batch(batch_size)
 
 
-def _shuffled(count: int, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
+def shuffled_indices(count: int, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
+    """Return `steps` batches of indices, int64 [batch], from `start` on; pass k is a permutation by (seed, k)."""
     needed = start.offset + steps * batch_size
     passes = range(start.number, start.number + -(-needed // count))
     orders = [np.random.default_rng(pass_seed(seed, k)).permutation(count) for k in passes]

@@ -1,50 +1,31 @@
 """One training from options to model.keras: the RUN folder, the two phases, the saved model. `train` calls this."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.foundation.atomic import new_file, write_text
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log, log_to
 from fastmri_cls.foundation.run_folder import FILE_NAME, alone, read_config
-from fastmri_cls.models.head import Classifier, ClassifierOptions, build_classifier, float32_copy, freeze_for_phase
+from fastmri_cls.models.head import ClassifierOptions, build_classifier, float32_copy
 from fastmri_cls.models.registry import find_backbone
 from fastmri_cls.models.weights import load_weights
 from fastmri_cls.pipeline.tiers import choose_tier
 from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
-from fastmri_cls.training.callbacks import History
-from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress, assign, values
-from fastmri_cls.training.data import TrainingData, load_training_data
-from fastmri_cls.training.engine import Engine, StepOptions
-from fastmri_cls.training.precision import choose_precision, choose_xla, make_optimizer
-from fastmri_cls.training.protocol import Phase, Protocol
+from fastmri_cls.training.data import load_training_data
+from fastmri_cls.training.options import TrainOptions
+from fastmri_cls.training.phases import check_feature_views, run_phases
+from fastmri_cls.training.precision import choose_precision, choose_xla
+from fastmri_cls.training.protocol import Protocol
 
 MODEL_NAME = "model.keras"
 _RESOLVED = ("cache", "precision", "xla")  # what may be `auto`
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """What a run is made with; `cache`, `precision` and `xla` may be `auto`; `resume` goes on with a RUN."""
-
-    data: Path
-    model: str
-    out: Path
-    protocol: Protocol
-    weights: str = "default"
-    cache: str = "auto"
-    precision: str = "auto"
-    xla: str = "auto"
-    seed: int = 0
-    deterministic: bool = False
-    resume: bool = False
 
 
 def train(options: TrainOptions) -> None:
@@ -80,6 +61,7 @@ def train(options: TrainOptions) -> None:
         ),
     )
     loaded = load_weights(classifier, options.weights)
+    check_feature_views(options, from_scratch=loaded is None)
     data = load_training_data(options.data, manifest, options.protocol, options.cache, options.seed)
 
     with alone(options.out), log_to(options.out / "train.log"):
@@ -87,51 +69,9 @@ def train(options: TrainOptions) -> None:
         if not (options.out / FILE_NAME).exists():
             write_config(options, manifest, loaded)
         if not (options.out / MODEL_NAME).exists():
-            run_phases(classifier, data, options, from_scratch=loaded is None)
+            run_phases(classifier, data, options, manifest.fingerprint, from_scratch=loaded is None)
             with new_file(options.out / MODEL_NAME) as path:
                 float32_copy(classifier).model.save(path)
-
-
-def run_phases(classifier: Classifier, data: TrainingData, options: TrainOptions, *, from_scratch: bool) -> None:
-    """Train what is left of both phases; the classifier ends with the best weights of the last phase."""
-    protocol = options.protocol
-    augment = make_augmentation(protocol.augment, contrast=protocol.contrast)
-    step = StepOptions(classifier.options.num_classes, protocol.label_smoothing, options.seed, options.xla == "on")
-    checkpoints = Checkpoints(options.out / "checkpoints")
-    start = (checkpoints.latest() if options.resume else None) or Checkpoint()
-    if start.model:
-        log.info(f"going on from phase {start.progress.phase}, epoch {start.progress.epoch + 1}")
-        assign(classifier.model.variables, start.model)
-    with checkpoints.stopping_on_sigterm():
-        for number, phase in ((1, protocol.phase1), (2, protocol.phase2)):
-            if phase.max_epochs == 0 or number < start.progress.phase:
-                continue
-            freeze_for_phase(classifier, number, protocol.unfreeze, from_scratch=from_scratch)
-            rate = phase.learning_rate * (protocol.scratch_factor if from_scratch else 1.0)
-            classifier.model.compile(make_optimizer(rate, options.precision))
-            start = replace(start, progress=replace(start.progress, phase=number))
-            history = History(options.out, start.progress, phase.max_epochs)
-            engine = Engine(classifier.model, augment, step)
-            callbacks = [*_schedule(phase, protocol), history]
-            engine.fit(data.training, data.validation, phase.max_epochs, callbacks, start, checkpoints)
-            done = Progress(phase=number + 1, epochs_before=history.epochs_done)
-            start = Checkpoint(done, model=values(classifier.model.variables))
-            checkpoints.save(lambda: start, force=True)  # noqa: B023 - called at once
-
-
-def _schedule(phase: Phase, protocol: Protocol) -> list[keras.callbacks.Callback]:
-    return [
-        keras.callbacks.EarlyStopping(
-            monitor="val_accuracy", mode="max", patience=phase.early_stopping_patience, restore_best_weights=True
-        ),
-        keras.callbacks.ReduceLROnPlateau(
-            monitor="val_loss",
-            mode="min",
-            factor=protocol.plateau_factor,
-            patience=phase.plateau_patience,
-            min_lr=protocol.min_learning_rate,
-        ),
-    ]
 
 
 def write_config(options: TrainOptions, manifest: Manifest, loaded: dict[str, Any] | None) -> None:

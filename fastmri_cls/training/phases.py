@@ -1,0 +1,112 @@
+"""The two phases of a protocol: what each trains, on which batches, and how an interrupted one goes on."""
+
+from dataclasses import dataclass, replace
+
+import keras
+
+from fastmri_cls.augment.batch import Augmentation
+from fastmri_cls.augment.policies import MIXING, make_augmentation
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.progress import log
+from fastmri_cls.models.cut import cut_classifier
+from fastmri_cls.models.head import Classifier, freeze_for_phase
+from fastmri_cls.training.callbacks import History
+from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress, assign, values
+from fastmri_cls.training.data import TrainingData
+from fastmri_cls.training.engine import Engine, StepOptions
+from fastmri_cls.training.feature_views import make_feature_data
+from fastmri_cls.training.options import TrainOptions
+from fastmri_cls.training.precision import make_optimizer
+from fastmri_cls.training.protocol import Phase, Protocol
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one phase trains: a model (the classifier or a part of it), its batches and their augmentation."""
+
+    model: keras.Model
+    data: TrainingData
+    augment: Augmentation
+
+
+def run_phases(
+    classifier: Classifier, data: TrainingData, options: TrainOptions, fingerprint: str, *, from_scratch: bool
+) -> None:
+    """Train what is left of both phases; the classifier ends with the best weights of the last phase.
+
+    Args:
+        fingerprint: of the dataset.
+    """
+    protocol = options.protocol
+    step = StepOptions(classifier.options.num_classes, protocol.label_smoothing, options.seed, options.xla == "on")
+    stages = _stages(classifier, data, options, fingerprint)
+    checkpoints = Checkpoints(options.out / "checkpoints")
+    start = (checkpoints.latest() if options.resume else None) or Checkpoint()
+    if start.model:
+        log.info(f"going on from phase {start.progress.phase}, epoch {start.progress.epoch + 1}")
+        assign(classifier.model.variables, start.model)
+    with checkpoints.stopping_on_sigterm():
+        for number, phase in ((1, protocol.phase1), (2, protocol.phase2)):
+            if phase.max_epochs == 0 or number < start.progress.phase:
+                continue
+            stage = stages[number]
+            freeze_for_phase(classifier, number, protocol.unfreeze, from_scratch=from_scratch)
+            rate = phase.learning_rate * (protocol.scratch_factor if from_scratch else 1.0)
+            stage.model.compile(make_optimizer(rate, options.precision))
+            start = replace(start, progress=replace(start.progress, phase=number))
+            history = History(options.out, start.progress, phase.max_epochs)
+            engine = Engine(stage.model, stage.augment, step, whole=classifier.model)
+            callbacks = [*_schedule(phase, protocol), history]
+            engine.fit(stage.data.training, stage.data.validation, phase.max_epochs, callbacks, start, checkpoints)
+            done = Progress(phase=number + 1, epochs_before=history.epochs_done)
+            start = Checkpoint(done, model=values(classifier.model.variables))
+            checkpoints.save(lambda: start, force=True)  # noqa: B023 - called at once
+
+
+def check_feature_views(options: TrainOptions, *, from_scratch: bool) -> None:
+    """Refuse what cannot be trained on features.
+
+    Raises:
+        UserError: there is no frozen trunk, or the augmentation mixes labels.
+    """
+    if options.feature_views and from_scratch:
+        raise UserError("--feature-views: needs pretrained weights, since nothing is frozen without; give --weights")
+    if options.feature_views and options.protocol.augment in MIXING:
+        raise UserError(
+            f"--augment {options.protocol.augment}: mixes labels, which --feature-views cannot; choose another policy"
+        )
+
+
+def _stages(classifier: Classifier, data: TrainingData, options: TrainOptions, fingerprint: str) -> dict[int, Stage]:
+    """The whole classifier on images in both phases, or its head and its top on features."""
+    protocol = options.protocol
+    augment = make_augmentation(protocol.augment, contrast=protocol.contrast)
+    if options.feature_views == 0:
+        return dict.fromkeys((1, 2), Stage(classifier.model, data, augment))
+    freeze_for_phase(classifier, 1, protocol.unfreeze, from_scratch=False)
+    parts = cut_classifier(classifier, protocol.unfreeze)
+    facts = {
+        "dataset": fingerprint,
+        "train_on": protocol.train_on,
+        "validate_on": protocol.validate_on,
+        "augment": protocol.augment,
+        "contrast": protocol.contrast,
+    }
+    features = make_feature_data(classifier, parts, data, augment, options.feature_views, facts)
+    none = make_augmentation("none")
+    return {1: Stage(parts.head, features.phase1, none), 2: Stage(parts.top, features.phase2, none)}
+
+
+def _schedule(phase: Phase, protocol: Protocol) -> list[keras.callbacks.Callback]:
+    return [
+        keras.callbacks.EarlyStopping(
+            monitor="val_accuracy", mode="max", patience=phase.early_stopping_patience, restore_best_weights=True
+        ),
+        keras.callbacks.ReduceLROnPlateau(
+            monitor="val_loss",
+            mode="min",
+            factor=protocol.plateau_factor,
+            patience=phase.plateau_patience,
+            min_lr=protocol.min_learning_rate,
+        ),
+    ]
