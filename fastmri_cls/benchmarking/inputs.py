@@ -41,23 +41,23 @@ def benchmark_input(source: Path, timing: Timing) -> Result:
         UserError: there are no class folders in it.
     """
     folder = class_folder(source)
-    with jpeg_dataset(folder) as dataset:
+    with temporary_dataset(folder, "jpeg") as dataset:
+        manifest = read_manifest(dataset)
         contestants = [
             peers.generator(folder),
             peers.generator_with_workers(folder),
             peers.keras_directory(folder),
             peers.keras_cv_chain(folder),
             peers.torch_albumentations(folder),
-            *(tier(dataset, name) for name in _TIER_NAMES),
-            *floors(dataset),
+            *(open_tier(dataset, manifest, name) for name in _TIER_NAMES),
+            *floors(dataset, manifest),
         ]
         title = f"Input: {SIZE} px, batches of {BATCH_SIZE}, augmented and normalised float32 RGB, from {folder.name}"
         return run(title, [one for one in contestants if one], timing)
 
 
-def tier(dataset: Path, name: str) -> Contestant:
+def open_tier(dataset: Path, manifest: Manifest, name: str) -> Contestant:
     """One of our cache tiers on `dataset`; it is opened, and a cache filled, once."""
-    manifest = read_manifest(dataset)
     examples = open_examples(dataset, manifest, Selection(("train",)), name)
     steps = _PASSES * examples.count // BATCH_SIZE
     training = TrainingBatches(examples, BATCH_SIZE, steps, [1.0] * len(manifest.classes), seed=0, endless=True)
@@ -87,9 +87,8 @@ def _delivery(training: TrainingBatches, manifest: Manifest) -> Any:
     return deliver
 
 
-def floors(dataset: Path) -> list[Contestant]:
+def floors(dataset: Path, manifest: Manifest) -> list[Contestant]:
     """What nobody can be faster than: reading the bytes, and writing the delivered batches once."""
-    manifest = read_manifest(dataset)
     shards = [dataset / shard.name for shard in manifest.splits["train"].shards]
     size = sum(shard.bytes for shard in manifest.splits["train"].shards)
     part = BATCH_SIZE * size // manifest.splits["train"].num_examples  # bytes of an average batch
@@ -127,15 +126,15 @@ def class_folder(source: Path) -> Path:
 
 
 @contextmanager
-def jpeg_dataset(folder: Path) -> Iterator[Path]:
-    """Yield a dataset of all images of `folder` as 224 px JPEG, removed afterwards."""
+def temporary_dataset(folder: Path, encoding: str) -> Iterator[Path]:
+    """Yield a dataset of all images of `folder` at 224 px, removed afterwards."""
     with tempfile.TemporaryDirectory() as parent:
         out = Path(parent) / "dataset"
         options = BuildOptions(
             image_size=SIZE,
-            encoding="jpeg",
+            encoding=encoding,
             splitting=SplitOptions(val_fraction=0.0, test_fraction=0.0, keep_copies=True),
         )
-        log.info("building JPEG shards")
+        log.info(f"building {encoding} shards")
         build_dataset([Source("source", folder)], ClassNames(), options, out, workers=1)
         yield out

@@ -59,6 +59,21 @@ def benchmark_augment(
     _show(benchmark(source, Timing(rounds=rounds, seconds=seconds)), chart, as_json)
 
 
+@app.command("memory")
+def benchmark_memory(source: Source, as_json: AsJson = False) -> None:
+    """Measure the peak memory of a pass over 10 000 and 40 000 images, streamed and cached.
+
+    Example: `fastmri-cls benchmark memory --source archive/Training`
+    """
+    import_tensorflow()
+    from fastmri_cls.benchmarking import memory
+
+    usages = memory.benchmark_memory(source)
+    memory.print_usages(usages)
+    if as_json:
+        print(memory.to_json(usages))
+
+
 def _show(result: "Result", chart: Path | None, as_json: bool) -> None:
     from fastmri_cls.benchmarking.measure import print_result, write_chart
 
