@@ -23,7 +23,7 @@ import imagehash
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from fastmri_cls.audit.candidates import PARTS, close_keys
+from fastmri_cls.audit.candidates import TABLES, close_keys
 from fastmri_cls.audit.groups import connected_groups
 from fastmri_cls.audit.hashing import ORIENTATIONS, Fingerprint
 from fastmri_cls.audit.pairs import MAX_BITS, MIN_CORRELATION, Pair, correlation, find_pairs
@@ -86,8 +86,8 @@ def index_pairs(keys: np.ndarray) -> int:
     return sum(
         len(a)
         for number in range(len(ORIENTATIONS))
-        for part in range(PARTS)
-        for a, _ in close_keys(keys[:, number], keys[:, 0], part)
+        for table in TABLES
+        for a, _ in close_keys(keys[:, number], keys[:, 0], table)
     )
 
 

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastmri_cls.audit.candidates import PARTS, close_keys
+from fastmri_cls.audit.candidates import TABLES, close_keys
 from fastmri_cls.audit.hashing import ORIENTATIONS, Fingerprint
 from fastmri_cls.foundation.progress import track
 
@@ -57,9 +57,9 @@ def find_pairs(fingerprints: Sequence[Fingerprint]) -> list[Pair]:
     if len(fingerprints) < 2:
         return []
     keys = np.stack([np.stack([print_.phash, print_.dhash], axis=1) for print_ in fingerprints])  # [n, 4, 2]
-    steps = list(product(enumerate(ORIENTATIONS), range(PARTS)))
-    for (number, orientation), part in track(steps, "comparing images", len(steps)):
-        for a, b in close_keys(keys[:, number], keys[:, 0], part):
+    steps = list(product(enumerate(ORIENTATIONS), TABLES))
+    for (number, orientation), table in track(steps, "comparing images", len(steps)):
+        for a, b in close_keys(keys[:, number], keys[:, 0], table):
             bits = np.bitwise_count(keys[a, number] ^ keys[b, 0]).max(axis=1)
             similarity, detail = _compare(fingerprints, a, b, orientation)
             alike = (similarity >= np.where(bits <= MAX_BITS, MIN_CORRELATION, SURE_CORRELATION)) & (

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastmri_cls.audit import candidates
-from fastmri_cls.audit.candidates import PARTS, RADIUS, close_keys
+from fastmri_cls.audit.candidates import RADIUS, TABLES, close_keys
 
 words = st.integers(0, 2**64 - 1)
 
@@ -28,7 +28,7 @@ def families_of_keys(draw: st.DrawFn) -> np.ndarray:
 
 
 def by_index(queries: np.ndarray, keys: np.ndarray) -> list[tuple[int, int]]:
-    blocks = [block for part in range(PARTS) for block in close_keys(queries, keys, part)]
+    blocks = [block for table in TABLES for block in close_keys(queries, keys, table)]
     return sorted((int(i), int(j)) for a, b in blocks for i, j in zip(a, b, strict=True))
 
 
