@@ -1,6 +1,7 @@
 """RUN folders with made-up predictions, for tests of comparison, report and study that need no training."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def make_predictions(images: int = 160, *, skill: float = 1.5, seed: int = 0, lu
 def write_run(folder: Path, tests: Predictions, **changes: Any) -> Path:
     """Write the files of a finished RUN; `changes` replace entries of config.json."""
     folder.mkdir(parents=True)
-    validation = make_predictions(120, skill=1.5, seed=99, luck=changes.get("seed", 0))
+    validation = replace(make_predictions(120, skill=1.5, seed=99, luck=changes.get("seed", 0)), classes=tests.classes)
     choices = choose(validation)
     config = {
         "model": "small-cnn",

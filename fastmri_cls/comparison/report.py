@@ -89,7 +89,7 @@ def analyse(paths: Sequence[Path]) -> Comparison:
     numbers = compute(systems)
     found = [tables.table_one(systems, numbers), tables.sets_table(systems, numbers)]
     if len(systems) > 1:
-        found += [tables.differences_table(numbers), tables.tests_table(numbers)]
+        found += [tables.differences_table(numbers), tables.paired_tests_table(numbers)]
     found += [tables.classes_table(systems), tables.cost_table(systems), tables.runs_table(systems)]
     return Comparison(systems, numbers, found, find_disagreements(systems))
 

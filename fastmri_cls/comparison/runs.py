@@ -134,7 +134,7 @@ def _distinctions(run: Run) -> dict[str, Any]:
         "model": config["model"],
         "protocol": protocol["name"],
         "weights": config["weights"],
-        "dataset": f"{config['dataset']['split']} {config['dataset']['fingerprint'][:6]}",
+        "dataset": Path(config["data"]).name,
         "precision": config.get("precision"),
         **{name: protocol.get(name) for name in ("preprocessing", "contrast", "augment", "unfreeze")},
     }

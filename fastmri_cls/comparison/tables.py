@@ -98,7 +98,7 @@ def differences_table(numbers: Numbers) -> Table:
     return Table("differences", "Differences of the models", ("first", "second", "accuracy", "AUC"), rows, note)
 
 
-def tests_table(numbers: Numbers) -> Table:
+def paired_tests_table(numbers: Numbers) -> Table:
     """The paired tests, run by run."""
     columns = (
         "first", "second", "run", "only first right", "only second right", "McNemar p", "Holm p (accuracy)",

@@ -85,7 +85,7 @@ def class_accuracy(panels: Panels) -> Figure:
         places = np.arange(len(classes)) + (number - (len(panels) - 1) / 2) * width
         recalls = np.array([[_recall(p, c) for c in range(len(classes))] for p in repeats])
         means = recalls.mean(axis=0)
-        bars = axes.bar(places, means, width * 0.92, label=name, color=colour(number))
+        bars = axes.bar(places, np.nan_to_num(means), width * 0.92, label=name, color=colour(number))
         axes.bar_label(bars, [f"{v:.2f}" if np.isfinite(v) else "none" for v in means], fontsize=7, padding=1)
         if len(repeats) > 1:
             axes.plot(np.tile(places, len(repeats)), recalls.ravel(), "o", color="#222222", markersize=2.5, alpha=0.7)
