@@ -16,6 +16,14 @@ class ProtocolName(StrEnum):
     notebook = "notebook"
 
 
+class Preprocessing(StrEnum):
+    """What turns 0..255 images into a backbone's input."""
+
+    own = "own"
+    keras = "keras"
+    densenet = "densenet"
+
+
 class Cache(StrEnum):
     """Where decoded images are kept."""
 
@@ -72,6 +80,17 @@ def train(
             help="cutmix and mixup come on top of paper. [default: paper]",
         ),
     ] = None,
+    contrast: Annotated[
+        float | None, typer.Option(min=0.1, help="Contrast factor about the mean, in training only. [default: 1]")
+    ] = None,
+    preprocessing: Annotated[
+        Preprocessing | None,
+        typer.Option(help="own: what the weights were trained with; keras: the family's. [default: own]"),
+    ] = None,
+    label_smoothing: Annotated[float | None, typer.Option(min=0.0, max=0.9, help="[default: 0.1]")] = None,
+    fold: Annotated[
+        int | None, typer.Option(min=0, help="The fold to validate on, of a dataset built with --folds.")
+    ] = None,
     feature_views: Annotated[
         int,
         typer.Option(min=0, help="Run the frozen trunk once over so many augmented views; 0 trains on images."),
@@ -111,6 +130,9 @@ def train(
         "phase2_epochs": phase2_epochs,
         "unfreeze": unfreeze,
         "augment": augment,
+        "contrast": contrast,
+        "preprocessing": preprocessing.value if preprocessing else None,
+        "label_smoothing": label_smoothing,
     }
     metrics = run_experiment(
         TrainOptions(
@@ -119,6 +141,7 @@ def train(
             out=out,
             protocol=resolve_protocol(protocol.value, overrides),
             weights=weights,
+            fold=fold,
             feature_views=feature_views,
             cache=cache.value,
             precision=precision.value,

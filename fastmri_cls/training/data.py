@@ -21,13 +21,15 @@ class TrainingData:
     validation: EvaluationBatches | SlidingWindowBatches
 
 
-def load_training_data(directory: Path, manifest: Manifest, protocol: Protocol, cache: str, seed: int) -> TrainingData:
+def load_training_data(
+    directory: Path, manifest: Manifest, protocol: Protocol, cache: str, seed: int, fold: int | None = None
+) -> TrainingData:
     """Open the examples `protocol` trains and validates on, in the tier `cache` (none, ram or device).
 
     Raises:
         UserError: the dataset lacks a split the protocol needs, or has too few images for one batch.
     """
-    train, validate = training_selection(manifest, protocol), _validation_selection(manifest, protocol)
+    train, validate = training_selection(manifest, protocol, fold), _validation_selection(manifest, protocol, fold)
     for selection in (train, validate):
         if selection.count(manifest) == 0:
             raise UserError(
@@ -45,7 +47,7 @@ def load_training_data(directory: Path, manifest: Manifest, protocol: Protocol, 
         examples,
         protocol.batch_size,
         steps,
-        class_weights(manifest, protocol).tolist(),
+        class_weights(manifest, protocol, fold).tolist(),
         seed,
         endless=protocol.steps_per_epoch is not None,
     )
@@ -55,14 +57,14 @@ def load_training_data(directory: Path, manifest: Manifest, protocol: Protocol, 
     return TrainingData(training, evaluation)
 
 
-def class_weights(manifest: Manifest, protocol: Protocol) -> np.ndarray:
+def class_weights(manifest: Manifest, protocol: Protocol, fold: int | None = None) -> np.ndarray:
     """Return float [classes], scikit-learn's balanced weights of the images the protocol names; absent classes get 0.
 
     The notebooks weigh by every source's Training images although they see the first source alone.
     """
     from sklearn.utils.class_weight import compute_class_weight
 
-    splits = training_selection(manifest, protocol).splits
+    splits = training_selection(manifest, protocol, fold).splits
     counts = np.array([sum(manifest.splits[s].per_class.get(name, 0) for s in splits) for name in manifest.classes])
     present = np.flatnonzero(counts)
     weights = np.zeros(len(counts))
@@ -70,14 +72,15 @@ def class_weights(manifest: Manifest, protocol: Protocol) -> np.ndarray:
     return weights
 
 
-def training_selection(manifest: Manifest, protocol: Protocol) -> Selection:
+def training_selection(manifest: Manifest, protocol: Protocol, fold: int | None = None) -> Selection:
     """Return what the protocol trains on."""
     if protocol.train_on == "first-source":
-        return Selection(("train", "val"), source=manifest.source_names[0])
-    return Selection(("train",))
+        everything = (*manifest.training_splits(fold), manifest.validation_split(fold))
+        return Selection(everything, source=manifest.source_names[0])
+    return Selection(manifest.training_splits(fold))
 
 
-def _validation_selection(manifest: Manifest, protocol: Protocol) -> Selection:
+def _validation_selection(manifest: Manifest, protocol: Protocol, fold: int | None) -> Selection:
     if protocol.validate_on == "sliding-window":
         return Selection((manifest.test_splits[0],))
-    return Selection(("val",))
+    return Selection((manifest.validation_split(fold),))

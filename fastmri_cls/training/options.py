@@ -13,6 +13,7 @@ class TrainOptions:
     Fields:
         weights: default, none, a published set's name, or a path. cache, precision, xla: may be `auto`.
         feature_views: 0 trains on images; K runs the frozen trunk once over K augmented views of each.
+        fold: of a dataset cut into folds, the one to validate on; the others are trained on.
         resume: go on with a RUN begun before, if there is one.
     """
 
@@ -25,6 +26,7 @@ class TrainOptions:
     cache: str = "auto"
     precision: str = "auto"
     xla: str = "auto"
+    fold: int | None = None
     seed: int = 0
     deterministic: bool = False
     resume: bool = False

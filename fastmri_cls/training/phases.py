@@ -89,6 +89,7 @@ def _stages(classifier: Classifier, data: TrainingData, options: TrainOptions, f
         "dataset": fingerprint,
         "train_on": protocol.train_on,
         "validate_on": protocol.validate_on,
+        "fold": options.fold,
         "augment": protocol.augment,
         "contrast": protocol.contrast,
     }

@@ -62,7 +62,7 @@ def train(options: TrainOptions) -> None:
     )
     loaded = load_weights(classifier, options.weights)
     check_feature_views(options, from_scratch=loaded is None)
-    data = load_training_data(options.data, manifest, options.protocol, options.cache, options.seed)
+    data = load_training_data(options.data, manifest, options.protocol, options.cache, options.seed, options.fold)
 
     with alone(options.out), log_to(options.out / "train.log"):
         _check_resize(manifest, options.protocol)
