@@ -1,0 +1,116 @@
+"""`compare` as its users meet it: files, table, one offline page, errors of one line."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from tests.comparison_runs import make_predictions, write_run
+from tests.html_pages import Page
+
+
+@pytest.fixture(scope="module")
+def compared(cli, tmp_path_factory):
+    """Two models with two seeds, compared: (folder, completed process, predictions by model and seed)."""
+    folder = tmp_path_factory.mktemp("compare")
+    predictions = {
+        (model, seed): make_predictions(skill=skill, luck=seed)
+        for model, skill in (("convnext-tiny", 3.0), ("small-cnn", 1.2))
+        for seed in (0, 1)
+    }
+    runs = [write_run(folder / f"{m}-{s}", p, model=m, seed=s) for (m, s), p in predictions.items()]
+    return folder / "out", cli("compare", *runs, "--out", folder / "out", "--json"), predictions
+
+
+def test_it_prints_table_one_and_the_reports_path(compared):
+    out, result, _ = compared
+    assert result.returncode == 0, result.stderr
+    assert "convnext-tiny" in result.stdout
+    assert f"report: {out / 'report.html'}" in result.stdout
+
+
+def test_the_last_line_is_json_with_the_numbers_themselves(compared):
+    out, result, predictions = compared
+    found = json.loads(result.stdout.splitlines()[-1])
+    assert found == json.loads((out / "comparison.json").read_text())
+    accuracies = [np.mean(p.predicted == p.labels) for (model, _), p in predictions.items() if model == "small-cnn"]
+    assert found["accuracy"]["pooled"]["small-cnn"]["value"] == pytest.approx(np.mean(accuracies))
+    assert len(found["paired_tests"]) == 2
+
+
+def test_every_table_is_there_in_three_forms(compared):
+    out, *_ = compared
+    for name in ("table1", "test-sets", "differences", "paired-tests", "classes", "cost", "runs"):
+        for kind in ("csv", "md", "tex"):
+            assert (out / "tables" / f"{name}.{kind}").stat().st_size > 50
+    with (out / "tables" / "disagreements.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows
+    assert all((row["convnext-tiny"] == row["true class"]) != (row["small-cnn"] == row["true class"]) for row in rows)
+
+
+def test_the_page_needs_nothing_from_elsewhere(compared):
+    out, *_ = compared
+    page = Page(out / "report.html")
+    assert page.needs == []
+    assert not page.tags & {"script", "link", "iframe", "object"}
+    text = (out / "report.html").read_text()
+    assert "url(" not in text
+    assert "@import" not in text
+    assert len([a for a in page.addresses if a.startswith("data:image/png")]) == len(list((out / "figures").iterdir()))
+
+
+def test_the_pages_tables_are_those_of_the_csv_files(compared):
+    out, _, predictions = compared
+    page = Page(out / "report.html")
+    header, *rows = page.tables["Accuracy and AUC on all test images"]
+    for row in rows:
+        cells = dict(zip(header, row, strict=True))
+        p = [p for (model, _), p in predictions.items() if model == cells["model"]]
+        values = [metrics.accuracy_score(one.labels, one.predicted) for one in p]
+        assert cells["accuracy"].startswith(f"{np.mean(values):.3f} ± {np.std(values, ddof=1):.3f} [")
+        assert cells["kappa"] == f"{np.mean([metrics.cohen_kappa_score(o.labels, o.predicted) for o in p]):.3f}"
+    for title, name in (("Paired tests", "paired-tests"), ("Every run", "runs"), ("Accuracy by test set", "test-sets")):
+        with (out / "tables" / f"{name}.csv").open(newline="") as file:
+            assert len(list(csv.reader(file))) == len(page.tables[title])
+    assert [row[0] for row in page.tables["Every run"][1:]] == ["convnext-tiny"] * 2 + ["small-cnn"] * 2
+
+
+def test_the_findings_name_the_best_and_say_whether_it_can_be_told_apart(compared):
+    out, *_ = compared
+    text = (out / "report.html").read_text()
+    assert "The highest accuracy on all test images has convnext-tiny" in text
+    assert "convnext-tiny and small-cnn differ in accuracy" in text
+    assert "in 2 of 2 runs" in text
+    assert "Without pictures" in text  # the runs' dataset folder never was
+
+
+def test_a_single_run_makes_a_report_without_tests(cli, tmp_path):
+    run = write_run(tmp_path / "run", make_predictions())
+    result = cli("compare", run, "--out", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert not (tmp_path / "out" / "tables" / "paired-tests.csv").exists()
+    assert "Disagreements" not in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_equal_models_cannot_be_told_apart(cli, tmp_path):
+    runs = [write_run(tmp_path / model, make_predictions(), model=model) for model in ("small-cnn", "convnext-tiny")]
+    result = cli("compare", *runs, "--out", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert "cannot be told apart" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_different_images_are_one_line_on_stderr_and_nothing_is_written(cli, tmp_path):
+    tests = make_predictions()
+    runs = [write_run(tmp_path / "a", tests), write_run(tmp_path / "b", tests.where(np.arange(90)), seed=1)]
+    result = cli("compare", *runs, "--out", tmp_path / "out")
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "evaluated on other images" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_run_is_a_usage_error(cli, tmp_path):
+    assert cli("compare", "--out", tmp_path / "out").returncode == 2
