@@ -11,7 +11,7 @@ from fastmri_cls.sources.stamps import FileStamp
 FILE_NAME = "images.csv"
 _COLUMNS = (
     "source", "filename", "class", "group", "split", "clean", "left_out",
-    "sha256", "file_bytes", "file_modified", "file_sha256",
+    "sha256", "file_bytes", "file_modified",
 )  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def write_images_csv(directory: Path, rows: Iterable[ImageRow]) -> None:
         writer.writerow(_COLUMNS)
         for row in rows:
             about = (row.class_name, row.group, row.split, int(row.clean), row.left_out, row.sha256)
-            writer.writerow((row.source, row.filename, *about, row.file.bytes, row.file.modified, row.file.sha256))
+            writer.writerow((row.source, row.filename, *about, row.file.bytes, row.file.modified))
 
 
 def read_images_csv(directory: Path) -> list[ImageRow]:
@@ -57,6 +57,6 @@ def read_images_csv(directory: Path) -> list[ImageRow]:
 
 
 def _row(row: dict[str, str]) -> ImageRow:
-    file = FileStamp(int(row["file_bytes"]), int(row["file_modified"]), row["file_sha256"])
+    file = FileStamp(int(row["file_bytes"]), int(row["file_modified"]))
     about = (row["class"], int(row["group"]), row["split"], row["clean"] == "1", row["left_out"], row["sha256"])
     return ImageRow(row["source"], row["filename"], *about, file)

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from fastmri_cls.audit.hashing import fingerprint
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.records.images_csv import FILE_NAME, ImageRow, read_images_csv
 from fastmri_cls.records.manifest import Manifest, Shard, Split
 from fastmri_cls.records.schema import parse_facts, parse_images
+from fastmri_cls.sources.decode import decode
 from fastmri_cls.sources.folders import ClassNames, Source, printable, scan
-from fastmri_cls.sources.stamps import file_sha256, is_unchanged
+from fastmri_cls.sources.pixels import RejectedImage
+from fastmri_cls.sources.stamps import file_sha256, stamp
 
 _BATCH = 256
 _CURE = "rebuild with build-tfrecords --force"
@@ -106,7 +109,7 @@ def _source_problems(source: Source, rows: list[ImageRow], rejected: set[str]) -
     changed = [
         row.filename
         for row in track(rows, f"comparing {source.name}", len(rows))
-        if (source.path / row.filename).is_file() and not is_unchanged(source.path / row.filename, row.file)
+        if (source.path / row.filename).is_file() and not _is_unchanged(source.path / row.filename, row)
     ]
     listed = {row.filename for row in rows} | rejected
     try:
@@ -119,3 +122,13 @@ def _source_problems(source: Source, rows: list[ImageRow], rejected: set[str]) -
         for what, names in (("are gone", gone), ("have changed", changed), ("are new", new))
         if names
     ]
+
+
+def _is_unchanged(path: Path, row: ImageRow) -> bool:
+    """Return whether a file is still the image of `row`; one with another time, as of a copy, is decoded to tell."""
+    if stamp(path) == row.file:
+        return True
+    try:
+        return fingerprint(decode(path)).sha256 == row.sha256
+    except RejectedImage:
+        return False

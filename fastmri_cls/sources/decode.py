@@ -107,8 +107,8 @@ def _grey_where_grey(image: Image.Image) -> np.ndarray:
     if image.mode != "RGB":
         return np.asarray(image)
     # Every eighth pixel settles it for scans saved as RGB, whose channels are equal: a fifth of the decoding spared.
-    sparse = image.resize((-(-image.width // 8), -(-image.height // 8)), Image.Resampling.NEAREST)
-    is_grey = _mean_spread(sparse) == 0 or _mean_spread(_blocks(image)) <= GREY_SPREAD
+    sparse = np.asarray(image.resize((-(-image.width // 8), -(-image.height // 8)), Image.Resampling.NEAREST))
+    is_grey = (sparse == sparse[:, :, :1]).all() or _mean_spread(_blocks(image)) <= GREY_SPREAD
     return np.asarray(image.convert("L") if is_grey else image)
 
 

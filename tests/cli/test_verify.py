@@ -218,3 +218,13 @@ def test_a_source_that_is_elsewhere_is_a_note_not_a_problem(own_sources: tuple[P
     result = CliRunner().invoke(app, ["verify", str(directory)])
     assert result.exit_code == 0
     assert "is not here" in " ".join(result.stderr.split())
+
+
+def test_a_file_of_the_same_size_and_other_pixels_has_changed(own_sources: tuple[Path, Path]) -> None:
+    source, directory = own_sources
+    path = source / "Training/glioma/0001.png"
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")  # the same image, but for a byte after its pixels
+    assert problems(directory) == []
+    path.write_bytes(bytes(path.stat().st_size))
+    [problem] = problems(directory)
+    assert "1 files have changed since the build (the first: Training/glioma/0001.png)" in problem
