@@ -40,13 +40,13 @@ def by_comparing_all(queries: np.ndarray, keys: np.ndarray) -> list[tuple[int, i
 
 
 @given(families_of_keys())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_the_index_finds_every_close_pair_exactly_once(keys):
     assert by_index(keys, keys) == by_comparing_all(keys, keys)
 
 
 @given(families_of_keys(), st.randoms(use_true_random=False))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 def test_queries_may_differ_from_the_keys(keys, random):
     queries = keys[random.sample(range(len(keys)), len(keys))]
     assert by_index(queries, keys) == by_comparing_all(queries, keys)
