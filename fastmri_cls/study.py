@@ -37,6 +37,8 @@ ABLATIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "pretraining": {"pretrained": (), "scratch": ("--weights", "none")},
 }
 
+TRAIN = (sys.executable, "-m", "fastmri_cls", "train")
+
 _FILES = ("config.json", "history.csv", "predictions.csv", "metrics.json", "report.html", "README.md")
 _LOOK_SECONDS = 0.5
 _ERROR_MARK = "fastmri-cls: error: "
@@ -59,7 +61,7 @@ class Cell:
     """One training: its RUN folder, its log, and how far it is."""
 
     name: str
-    command: list[str]
+    flags: list[str]
     run: Path
     log: Path
     state: str = "waiting"
@@ -164,11 +166,12 @@ def _run(cell: Cell) -> None:
     """Train one cell in a child process; if we end early, so does the child, which saves a checkpoint."""
     started = time.monotonic()
     cell.log.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "fastmri_cls", "train", *cell.command]
     with cell.log.open("a", encoding="utf-8") as output:
-        output.write(f"$ fastmri-cls train {' '.join(cell.command)}\n")
+        output.write(f"$ fastmri-cls train {' '.join(cell.flags)}\n")
         output.flush()
-        child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            [*TRAIN, *cell.flags], stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        )
         try:
             while child.poll() is None:
                 cell.seconds = time.monotonic() - started

@@ -1,0 +1,185 @@
+"""A study: its cells, what it keeps, what a broken cell does, how it is stopped and resumed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fastmri_cls import study
+from fastmri_cls.comparison.report import analyse
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.records.manifest import read_manifest
+from fastmri_cls.study import StudyOptions, plan, run_study
+
+FAKE_TRAIN = (sys.executable, str(Path(__file__).parent / "fake_train.py"))
+
+
+@pytest.fixture(autouse=True)
+def fake_train(monkeypatch):
+    """Cells are made by tests/fake_train.py."""
+    monkeypatch.setattr(study, "TRAIN", FAKE_TRAIN)
+
+
+@pytest.fixture
+def no_report(monkeypatch):
+    """The comparison is made and nothing is drawn."""
+    monkeypatch.setattr(study, "compare_runs", lambda paths, out, title, failures: analyse(paths))
+
+
+def options(data: Path, out: Path, **changes) -> StudyOptions:
+    return StudyOptions(**{"data": (data,), "models": ("small-cnn",), "seeds": (0, 1), "out": out} | changes)
+
+
+def stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    """Inode and time of every file below a folder."""
+    return {str(p): (p.stat().st_ino, p.stat().st_mtime_ns) for p in folder.rglob("*") if p.is_file()}
+
+
+def test_cells_are_models_times_seeds_with_a_first_seed_of_all_first(dataset, tmp_path):
+    cells = plan(options(dataset, tmp_path, models=("small-cnn", "convnext-tiny")))
+    names = ["small-cnn-seed0", "convnext-tiny-seed0", "small-cnn-seed1", "convnext-tiny-seed1"]
+    assert [cell.name for cell in cells] == names
+    assert cells[1].flags == [
+        *("--data", str(dataset), "--model", "convnext-tiny", "--seed", "0"),
+        *("--out", str(tmp_path / "runs" / "convnext-tiny-seed0"), "--resume"),
+    ]
+
+
+def test_ablations_are_flags_of_train(dataset, tmp_path):
+    chosen = options(
+        dataset, tmp_path, seeds=(0,), ablations=("contrast", "preprocessing"), train_flags=("--xla", "on")
+    )
+    cells = plan(chosen)
+    assert [cell.name for cell in cells] == [
+        "small-cnn-contrast1-own-seed0",
+        "small-cnn-contrast1-keras-seed0",
+        "small-cnn-contrast1.5-own-seed0",
+        "small-cnn-contrast1.5-keras-seed0",
+    ]
+    assert cells[3].flags[:6] == ["--xla", "on", "--contrast", "1.5", "--preprocessing", "keras"]
+
+
+def test_a_model_without_pretrained_weights_is_not_trained_from_scratch_twice(dataset, tmp_path):
+    chosen = options(dataset, tmp_path, models=("small-cnn", "convnext-tiny"), seeds=(0,), ablations=("pretraining",))
+    names = [cell.name for cell in plan(chosen)]
+    assert names == ["small-cnn-seed0", "convnext-tiny-pretrained-seed0", "convnext-tiny-scratch-seed0"]
+
+
+def test_folds_of_the_dataset_are_cells(dataset, tmp_path, monkeypatch):
+    folded = type("Folded", (), {"folds": 3})
+    monkeypatch.setattr(study, "read_manifest", lambda data: folded)
+    cells = plan(options(dataset, tmp_path, seeds=(7,)))
+    assert [cell.name for cell in cells] == [f"small-cnn-seed7-fold{fold}" for fold in range(3)]
+    assert cells[2].flags[:2] == ["--fold", "2"]
+
+
+def test_a_study_ends_in_a_comparison_of_its_cells(dataset, tmp_path):
+    found = run_study(options(dataset, tmp_path / "out", models=("small-cnn", "convnext-tiny")))
+    assert [(system.name, len(system.runs)) for system in found.systems] == [("small-cnn", 2), ("convnext-tiny", 2)]
+    assert "Study" in (tmp_path / "out" / "report.html").read_text()
+    remembered = json.loads((tmp_path / "out" / "study.json").read_text())
+    assert remembered["datasets"] == {str(dataset): read_manifest(dataset).fingerprint}
+
+
+def test_finished_cells_are_kept_and_new_seeds_added(dataset, tmp_path, no_report):
+    out = tmp_path / "out"
+    run_study(options(dataset, out))
+    before = stamps(out / "runs")
+    found = run_study(options(dataset, out, seeds=(0, 1, 2)))
+    assert len(found.systems[0].runs) == 3
+    assert {path: stamp for path, stamp in stamps(out / "runs").items() if path in before} == before
+
+
+def test_a_broken_cell_stops_no_other_and_is_reported_at_the_end(dataset, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setenv("FAKE_TRAIN", "fail:small-cnn-seed0")
+    with pytest.raises(UserError, match=r"1 of 2 cells failed \(small-cnn-seed0: --weights nowhere\.h5: no such file"):
+        run_study(options(dataset, out))
+    assert (out / "runs" / "small-cnn-seed1" / "metrics.json").exists()
+    assert "Not in this report, since they failed: small-cnn-seed0" in (out / "report.html").read_text()
+    monkeypatch.delenv("FAKE_TRAIN")
+    assert len(run_study(options(dataset, out)).systems[0].runs) == 2
+
+
+def test_a_cell_that_is_killed_is_reported_with_its_signal_and_log(dataset, tmp_path, monkeypatch, no_report):
+    monkeypatch.setenv("FAKE_TRAIN", "crash:small-cnn-seed1")
+    with pytest.raises(UserError, match=r"killed by signal 9, see .*small-cnn-seed1\.log"):
+        run_study(options(dataset, tmp_path / "out"))
+
+
+def test_a_study_of_failures_alone_says_so(dataset, tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE_TRAIN", "fail:small-cnn-seed0")
+    with pytest.raises(UserError, match="every cell failed, the first with: --weights"):
+        run_study(options(dataset, tmp_path / "out", seeds=(0,)))
+
+
+def test_other_flags_need_another_folder(dataset, tmp_path, no_report):
+    run_study(options(dataset, tmp_path / "out", seeds=(0,)))
+    with pytest.raises(UserError, match="was begun with other train flags"):
+        run_study(options(dataset, tmp_path / "out", seeds=(0,), train_flags=("--xla", "on")))
+
+
+def start(data: Path, out: Path) -> subprocess.Popen[str]:
+    """Start a study in a process of its own, whose second cell hangs; return once that cell runs."""
+    code = (
+        "from pathlib import Path\n"
+        "from fastmri_cls import study\n"
+        "from fastmri_cls.foundation.errors import Stopped\n"
+        f"study.TRAIN = {FAKE_TRAIN!r}\n"
+        "try:\n"
+        f"    study.run_study(study.StudyOptions((Path({str(data)!r}),), ('small-cnn',), (0, 1), Path({str(out)!r})))\n"
+        "except Stopped as stop:\n"
+        "    print(stop)\n"
+    )
+    environment = os.environ | {"FAKE_TRAIN": "hang:small-cnn-seed1"}
+    child = subprocess.Popen([sys.executable, "-c", code], env=environment, text=True, stdout=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not hanging_pid(out) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return child
+
+
+def hanging_pid(out: Path) -> int | None:
+    log = out / "logs" / "small-cnn-seed1.log"
+    said = [line for line in log.read_text().splitlines() if line.startswith("pid ")] if log.exists() else []
+    return int(said[-1].split()[1]) if said else None
+
+
+def test_after_kill_9_the_finished_cell_is_untouched_and_the_other_done_again(dataset, tmp_path, no_report):
+    out = tmp_path / "out"
+    child = start(dataset, out)
+    child.kill()
+    child.communicate(timeout=60)
+    os.kill(hanging_pid(out), signal.SIGKILL)
+    before = stamps(out / "runs" / "small-cnn-seed0")
+    assert len(before) >= 6
+    assert not (out / "report.html").exists()
+    found = run_study(options(dataset, out))
+    assert stamps(out / "runs" / "small-cnn-seed0") == before
+    assert len(found.systems[0].runs) == 2
+
+
+def test_sigterm_ends_the_running_cell_too(dataset, tmp_path):
+    out = tmp_path / "out"
+    child = start(dataset, out)
+    child.send_signal(signal.SIGTERM)
+    said, _ = child.communicate(timeout=60)
+    assert "the same command goes on" in said
+    with pytest.raises(ProcessLookupError):
+        os.kill(hanging_pid(out), 0)
+
+
+def test_two_studies_in_one_folder_are_refused(dataset, tmp_path, no_report):
+    out = tmp_path / "out"
+    child = start(dataset, out)
+    try:
+        with pytest.raises(UserError, match="another"):
+            run_study(options(dataset, out))
+    finally:
+        child.terminate()
+        child.communicate(timeout=60)
