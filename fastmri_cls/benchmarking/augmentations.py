@@ -4,16 +4,17 @@ import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.augment.batch import Augmentation, Batch
 from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.benchmarking import peers
-from fastmri_cls.benchmarking.inputs import class_folder
+from fastmri_cls.benchmarking.inputs import prepare
 from fastmri_cls.benchmarking.measure import Contestant, Result, Timing, run
 from fastmri_cls.benchmarking.peers import BATCH_SIZE, SIZE, Layer
+from fastmri_cls.pipeline.examples import Position, Selection
+from fastmri_cls.pipeline.tiers import open_examples
 
 _BATCHES = 4
 _CLASSES = 4
@@ -25,8 +26,7 @@ def benchmark_augment(source: Path, timing: Timing) -> Result:
     Raises:
         UserError: there are no class folders in it.
     """
-    folder = class_folder(source)
-    grey, rgb = (_images(folder, mode) for mode in ("grayscale", "rgb"))
+    grey, rgb = _images(source)
     contestants = [
         Contestant("generator", lambda: _generator(rgb), "ImageDataGenerator's transforms, RGB"),
         _chain("keras-layers", "Keras' preprocessing layers, RGB", peers.keras_layers(), rgb),
@@ -43,12 +43,13 @@ def benchmark_augment(source: Path, timing: Timing) -> Result:
     return run(f"Augmentation: {SIZE} px, batches of {BATCH_SIZE}, the paper's parameters", contestants, timing)
 
 
-def _images(folder: Path, mode: str) -> list[np.ndarray]:
-    batches = keras.utils.image_dataset_from_directory(
-        folder, color_mode=mode, image_size=(SIZE, SIZE), batch_size=BATCH_SIZE, seed=0, verbose=False
-    )
-    full = (images for images, _ in batches.repeat().as_numpy_iterator() if len(images) == BATCH_SIZE)
-    return [images.astype(np.uint8) for images in itertools.islice(full, _BATCHES)]
+def _images(source: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Some batches of images, grey and the same as RGB."""
+    with prepare(source, "raw") as material:
+        examples = open_examples(material.dataset, material.manifest, Selection(("train",)), "none")
+        batches = examples.shuffled(Position(0, 0), BATCH_SIZE, _BATCHES, seed=0).as_numpy_iterator()
+        grey = [batch["image"][..., :1] for batch in batches]
+    return grey, [np.repeat(batch, 3, axis=3) for batch in grey]
 
 
 def _generator(batches: list[np.ndarray]) -> Iterator[np.ndarray]:

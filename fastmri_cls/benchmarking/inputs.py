@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from fastmri_cls.pipeline.batches import TrainingBatches
 from fastmri_cls.pipeline.examples import Element, Selection
 from fastmri_cls.pipeline.tiers import open_examples
 from fastmri_cls.records.build import build_dataset
-from fastmri_cls.records.manifest import Manifest, read_manifest
+from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.records.options import BuildOptions, SplitOptions
-from fastmri_cls.sources.folders import ClassNames, Source
+from fastmri_cls.sources.folders import ClassNames, Source, scan
 
 _PASSES = 200  # of the set that a tier can go on for; no round is that long
+_SUFFIXES = (".jpg", ".jpeg", ".png")  # what all the peers can read
 _TIER_NAMES = {
     "none": "ours, streamed from JPEG shards",
     "ram": "ours, decoded once into memory",
@@ -35,24 +37,23 @@ _TIER_NAMES = {
 
 
 def benchmark_input(source: Path, timing: Timing) -> Result:
-    """Measure everybody on the class folders `source` (or its Training folder).
+    """Measure everybody on the class folders `source` (or its Training).
 
     Raises:
         UserError: there are no class folders in it.
     """
-    folder = class_folder(source)
-    with temporary_dataset(folder, "jpeg") as dataset:
-        manifest = read_manifest(dataset)
+    with prepare(source, "jpeg") as material:
         contestants = [
-            peers.generator(folder),
-            peers.generator_with_workers(folder),
-            peers.keras_directory(folder),
-            peers.keras_cv_chain(folder),
-            peers.torch_albumentations(folder),
-            *(open_tier(dataset, manifest, name) for name in _TIER_NAMES),
-            *floors(dataset, manifest),
+            peers.generator(material.files),
+            peers.generator_with_workers(material.files),
+            peers.keras_directory(material.files),
+            peers.keras_cv_chain(material.files),
+            peers.torch_albumentations(material.files),
+            *(open_tier(material.dataset, material.manifest, name) for name in _TIER_NAMES),
+            *floors(material.dataset, material.manifest),
         ]
-        title = f"Input: {SIZE} px, batches of {BATCH_SIZE}, augmented and normalised float32 RGB, from {folder.name}"
+        count = material.manifest.splits["train"].num_examples
+        title = f"Input: {count} images, {SIZE} px, batches of {BATCH_SIZE}, augmented and normalised float32 RGB"
         return run(title, [one for one in contestants if one], timing)
 
 
@@ -125,16 +126,39 @@ def class_folder(source: Path) -> Path:
     raise UserError(f"{source}: no class folders in it; give a folder of class folders, or one with Training")
 
 
+@dataclass(frozen=True)
+class Material:
+    """The same images twice: a dataset folder for our tiers, and class folders of links for those who read files."""
+
+    dataset: Path
+    manifest: Manifest
+    files: Path
+
+
 @contextmanager
-def temporary_dataset(folder: Path, encoding: str) -> Iterator[Path]:
-    """Yield a dataset of all images of `folder` at 224 px, removed afterwards."""
-    with tempfile.TemporaryDirectory() as parent:
-        out = Path(parent) / "dataset"
-        options = BuildOptions(
-            image_size=SIZE,
-            encoding=encoding,
-            splitting=SplitOptions(val_fraction=0.0, test_fraction=0.0, keep_copies=True),
-        )
+def prepare(source: Path, encoding: str) -> Iterator[Material]:
+    """Yield what to measure with, made of the class folders `source` (or its Training); removed afterwards.
+
+    Files that cannot be used are left out of both, since the peers stop at the first one.
+
+    Raises:
+        UserError: there are no class folders in it.
+    """
+    folder = class_folder(source)
+    options = BuildOptions(
+        image_size=SIZE,
+        encoding=encoding,
+        splitting=SplitOptions(val_fraction=0.0, test_fraction=0.0, keep_copies=True),
+    )
+    with tempfile.TemporaryDirectory() as name:
+        parent = Path(name)
         log.info(f"building {encoding} shards")
-        build_dataset([Source("source", folder)], ClassNames(), options, out, workers=1)
-        yield out
+        named = Source("source", folder.absolute())
+        manifest = build_dataset([named], ClassNames(), options, parent / "dataset", workers=1)
+        rejected = {entry["path"] for entry in manifest.rejected}
+        for number, file in enumerate(scan(named, ClassNames())):
+            if f"{named.name}/{file.filename}" not in rejected and file.path.suffix.lower() in _SUFFIXES:
+                link = parent / "files" / file.label / f"{number}{file.path.suffix}"
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(file.path)
+        yield Material(parent / "dataset", manifest, parent / "files")

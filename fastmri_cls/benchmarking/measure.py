@@ -72,7 +72,7 @@ class Result:
             {
                 "name": row.name,
                 "images_per_second": round(row.images_per_second, 1),
-                "ratio": round(row.ratio, 2),
+                "ratio": round(row.ratio, 4),
                 "slowest": round(row.slowest, 1),
                 "fastest": round(row.fastest, 1),
                 "is_floor": row.is_floor,
@@ -133,8 +133,10 @@ def print_result(result: Result) -> None:
         table.add_column(name, justify="right")
     table.add_column("what")
     for row in result.rows:
-        cells = (f"{value:,.0f}" for value in (row.images_per_second, row.slowest, row.fastest))
-        table.add_row(row.name, *cells, f"{row.ratio:,.1f}", row.what)
+        cells = (
+            f"{value:,.{0 if value >= 100 else 1}f}" for value in (row.images_per_second, row.slowest, row.fastest)
+        )
+        table.add_row(row.name, *cells, f"{row.ratio:,.{1 if row.ratio >= 2 else 3}f}", row.what)
     out = Console()
     out.print(table)
     out.print(

@@ -36,17 +36,16 @@ def benchmark_memory(source: Path) -> list[Usage]:
     Raises:
         UserError: there are no class folders in it.
     """
-    from fastmri_cls.benchmarking.inputs import class_folder, temporary_dataset
-    from fastmri_cls.records.manifest import read_manifest
+    from fastmri_cls.benchmarking.inputs import prepare
 
     context = multiprocessing.get_context("spawn")  # a fork would begin with this process's TensorFlow
     found = []
-    with temporary_dataset(class_folder(source), "raw") as dataset:
-        count = read_manifest(dataset).splits["train"].num_examples
+    with prepare(source, "raw") as material:
+        count = material.manifest.splits["train"].num_examples
         for tier in _TIERS:
             for size in _SIZES:
                 results: Any = context.SimpleQueue()
-                child = context.Process(target=_one_pass, args=(dataset, tier, -(-size // count), results))
+                child = context.Process(target=_one_pass, args=(material.dataset, tier, -(-size // count), results))
                 child.start()
                 child.join()
                 if child.exitcode != 0:

@@ -59,6 +59,24 @@ def benchmark_augment(
     _show(benchmark(source, Timing(rounds=rounds, seconds=seconds)), chart, as_json)
 
 
+@app.command("step")
+def benchmark_step(
+    source: Source,
+    model: Annotated[str, typer.Option(help="A model of `train`.")] = "densenet121-imagenet",
+    steps: Annotated[int, typer.Option(min=1, help="Of a fit.")] = 16,
+    rounds: Rounds = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what the input side costs a training step, against a fit on one constant batch.
+
+    Example: `fastmri-cls benchmark step --source archive/Training`
+    """
+    import_tensorflow()
+    from fastmri_cls.benchmarking.step import benchmark_step as benchmark
+
+    _show(benchmark(source, model, steps, rounds), None, as_json)
+
+
 @app.command("memory")
 def benchmark_memory(source: Source, as_json: AsJson = False) -> None:
     """Measure the peak memory of a pass over 10 000 and 40 000 images, streamed and cached.

@@ -1,0 +1,36 @@
+"""The benchmark commands: what they print and how they fail."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from fastmri_cls.benchmarking import inputs
+from fastmri_cls.benchmarking.measure import Result, Row
+from fastmri_cls.cli.app import app
+
+
+def test_the_last_line_is_the_json(monkeypatch, tmp_path):
+    rows = (Row("generator", "theirs", 100.0, 90.0, 110.0, 1.0, False), Row("ram", "ours", 7000, 1, 2, 70.0, False))
+    environment = {"cores": 2, "processor": "some", "packages": {"tensorflow": "2"}}
+    monkeypatch.setattr(inputs, "benchmark_input", lambda source, timing: Result("T", rows, "generator", environment))
+    arguments = ["benchmark", "input", "--source", str(tmp_path), "--chart", str(tmp_path / "c.png"), "--json"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert "70.0" in done.stdout
+    assert json.loads(done.stdout.splitlines()[-1])["rows"][1]["ratio"] == 70
+    assert (tmp_path / "c.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("command", ["input", "augment", "step", "memory"])
+def test_a_missing_source_is_a_usage_error(cli, tmp_path, command):
+    done = cli("benchmark", command, "--source", tmp_path / "nowhere")
+    assert done.returncode == 2
+    assert "nowhere" in done.stderr
+
+
+def test_a_source_without_class_folders_is_one_line(cli, tmp_path):
+    done = cli("benchmark", "augment", "--source", tmp_path)
+    assert done.returncode == 1
+    assert "no class folders in it" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
