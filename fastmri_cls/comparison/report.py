@@ -55,7 +55,7 @@ def compare_runs(
     found = analyse(paths)
     first = found.systems[0].runs[0].tests
     pages: list[tuple[str, bytes]] = []
-    for name, figure in _draw(found).items():
+    for name, figure in draw(found).items():
         path = out / "figures" / f"{name.lower().replace(' ', '-').replace(',', '')}.png"
         with new_file(path) as temporary:
             figure.savefig(temporary)
@@ -112,7 +112,8 @@ def as_json(found: Comparison) -> dict[str, Any]:
     }
 
 
-def _draw(found: Comparison) -> dict[str, Figure]:
+def draw(found: Comparison) -> dict[str, Figure]:
+    """Return the figures of the report by title."""
     systems = {system.name: system.all_tests for system in found.systems}
     runs = {system.name: system.runs for system in found.systems}
     baselines = found.systems[0].runs[0].metrics.get("baselines", {})
