@@ -4,12 +4,11 @@ All but the sha256 comes from one reduction of the image, since this runs once f
 """
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import imagehash
 import numpy as np
 from PIL import Image
+from scipy.fft import dct
 
 THUMBNAIL = 64  # pixels, square
 _PHASH_INPUT = (32, 32)  # what imagehash.phash resizes to first (8 * highfreq_factor): given that, it does not again
@@ -26,6 +25,8 @@ ORIENTATIONS = {
     "vflip": (slice(None, None, -1), slice(None)),
     "rot180": (slice(None, None, -1), slice(None, None, -1)),
 }
+
+_ODD_SIGN = np.where(np.arange(8) % 2, -1.0, 1.0)  # what a flip does to the DCT's first coefficients
 
 
 @dataclass(frozen=True)
@@ -48,19 +49,34 @@ def fingerprint(pixels: np.ndarray) -> Fingerprint:
     """Return the fingerprint of decoded pixels, uint8 [height, width] or [height, width, 3]."""
     digest = hashlib.sha256(repr(pixels.shape).encode())
     digest.update(np.ascontiguousarray(pixels).data)
-    grey = Image.fromarray(pixels).convert("L")
+    grey = Image.fromarray(pixels) if pixels.ndim == 2 else Image.fromarray(pixels).convert("L")
     reduced = grey.reduce(max(1, min(grey.size) // _REDUCED))
     # The filters are symmetric: turning the few pixels a hash is made of is turning the image.
     for_phash = np.asarray(reduced.resize(_PHASH_INPUT, Image.Resampling.LANCZOS))
     for_dhash = np.asarray(reduced.resize(_DHASH_INPUT, Image.Resampling.LANCZOS))
     return Fingerprint(
         sha256=digest.hexdigest(),
-        phash=_in_orientations(imagehash.phash, for_phash),
-        dhash=_in_orientations(imagehash.dhash, for_dhash),
+        phash=_phashes(for_phash),
+        dhash=_dhashes(for_dhash),
         thumbnail=np.asarray(reduced.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BICUBIC)),
     )
 
 
-def _in_orientations(hash_function: Callable[[Image.Image], imagehash.ImageHash], pixels: np.ndarray) -> np.ndarray:
-    hashes = [hash_function(Image.fromarray(pixels[turn])) for turn in ORIENTATIONS.values()]
-    return np.packbits([bits.hash.ravel() for bits in hashes], axis=1).view(">u8").ravel().astype(np.uint64)
+def _phashes(pixels: np.ndarray) -> np.ndarray:
+    """Return imagehash.phash in every orientation: turning an image only changes the signs of odd DCT coefficients.
+
+    One transform in place of four calls of imagehash, since this is a fifth of a build's time; the tests compare.
+    """
+    low = dct(dct(pixels.astype(np.float64), axis=0), axis=1)[:8, :8]
+    turned = np.stack([low, low * _ODD_SIGN, low * _ODD_SIGN[:, None], low * _ODD_SIGN * _ODD_SIGN[:, None]])
+    return _packed(turned > np.median(turned, axis=(1, 2), keepdims=True))
+
+
+def _dhashes(pixels: np.ndarray) -> np.ndarray:
+    """Return imagehash.dhash in every orientation."""
+    turned = np.stack([pixels[turn] for turn in ORIENTATIONS.values()])
+    return _packed(turned[:, :, 1:] > turned[:, :, :-1])
+
+
+def _packed(bits: np.ndarray) -> np.ndarray:
+    return np.packbits(bits.reshape(len(bits), 64), axis=1).view(">u8").ravel().astype(np.uint64)

@@ -23,7 +23,7 @@ def print_dataset(manifest: Manifest, directory: Path) -> None:
     found = manifest.duplicates
     out.print(
         f"copies: {found['exact']} exact pairs, {found['near']} near pairs; {found['groups']} independent groups, "
-        f"{found['label_conflicts']} with conflicting labels",
+        f"{found['label_conflicts']} with conflicting labels, {found['straddling']} in more than one split",
         highlight=False,
     )
     for reason, count in found["dropped"].items():
