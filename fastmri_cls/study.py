@@ -193,7 +193,7 @@ def _reason(cell: Cell, code: int) -> str:
     said = [line.split(_ERROR_MARK, 1)[1] for line in own if _ERROR_MARK in line]
     if said:
         return said[-1]
-    ended = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+    ended = f"killed by signal {-code}" if code < 0 else f"exit code {code}, {own[-1].strip()}"
     return f"{ended}, see {cell.log}"
 
 

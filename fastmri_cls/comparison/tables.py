@@ -62,7 +62,7 @@ def sets_table(systems: Sequence[System], numbers: Numbers) -> Table:
         "“mean”: every source counts the same."
     )
     if baselines:
-        note += " The last rows learn nothing about tumours; what a model has above them is what it has learned."
+        note += " The last rows learn nothing about tumours; a model has to beat them by a margin."
     return Table("test-sets", "Accuracy by test set", columns, rows, note)
 
 

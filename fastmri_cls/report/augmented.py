@@ -22,11 +22,13 @@ def augmented_grid(data: Path, manifest: Manifest, policy: str, *, contrast: flo
         UserError: there is no such policy, or no training image.
     """
     augment = make_augmentation(policy, contrast=contrast)
-    wanted = [label for label, name in enumerate(manifest.classes) if manifest.splits["train"].per_class.get(name)]
+    splits = tuple(name for name in manifest.splits if name == "train" or name.startswith("fold-"))
+    counts = [sum(manifest.splits[split].per_class.get(name, 0) for split in splits) for name in manifest.classes]
+    wanted = [label for label, count in enumerate(counts) if count]
     if not wanted:
         raise UserError(f"{data}: has no training images to show; rebuild with build-tfrecords")
     images: dict[int, np.ndarray] = {}
-    for batch in StreamedExamples(data, manifest, Selection(("train",))).in_order(64).as_numpy_iterator():
+    for batch in StreamedExamples(data, manifest, Selection(splits)).in_order(64).as_numpy_iterator():
         for image, label in zip(batch["image"], batch["label"].tolist(), strict=True):
             images.setdefault(label, image)
         if len(images) == len(wanted):
