@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from fastmri_cls.pipeline.examples import Element, Examples, Position
 
+_BATCHES_AHEAD = 2  # on the accelerator: one in the step, one on its way
+
 
 @dataclass(frozen=True)
 class TrainingBatches:
@@ -91,3 +93,20 @@ class SlidingWindowBatches:
 def _full(batch: Element, batch_size: int) -> Element:
     """State the batch size, which parsing forgets: a compiled step wants static shapes."""
     return {name: tf.ensure_shape(tensor, [batch_size, *tensor.shape[1:]]) for name, tensor in batch.items()}
+
+
+def prefetch_to_accelerator(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Return `batches`, copied to the GPU ahead of the step where there is exactly one; the last transformation.
+
+    With several, each replica gets its share later; on a CPU they are where they belong. Never run on a real GPU, only
+    towards a second logical CPU.
+    """
+    accelerators = accelerator_names()
+    if len(accelerators) != 1:
+        return batches
+    return batches.apply(tf.data.experimental.prefetch_to_device(accelerators[0], _BATCHES_AHEAD))
+
+
+def accelerator_names() -> list[str]:
+    """Return the names of the GPUs TensorFlow sees."""
+    return [device.name for device in tf.config.list_logical_devices("GPU")]
