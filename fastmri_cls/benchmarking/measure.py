@@ -46,7 +46,8 @@ class Timing:
 
 @dataclass(frozen=True)
 class Row:
-    """A contestant's images a second: the median of its rounds, the slowest, the fastest, the ratio to the baseline."""
+    """A contestant's images a second: the median of its rounds, the slowest and the fastest; and the median of its
+    rounds' ratios to the baseline in the same round."""
 
     name: str
     what: str
@@ -91,15 +92,14 @@ def run(title: str, contestants: Sequence[Contestant], timing: Timing) -> Result
             rates[contestant.name].append(rate)
             log.info(f"round {number + 1}/{timing.rounds}  {contestant.name:22} {rate:10,.0f} images/s")
     baseline = contestants[0].name
-    median = {name: statistics.median(found) for name, found in rates.items()}
-    rows = tuple(
-        Row(
-            one.name, one.what, median[one.name], min(rates[one.name]), max(rates[one.name]),
-            median[one.name] / median[baseline], one.is_floor,
-        )
-        for one in contestants
-    )  # fmt: skip
+    rows = tuple(make_row(one.name, one.what, rates[one.name], rates[baseline], one.is_floor) for one in contestants)
     return Result(title, rows, baseline, describe())
+
+
+def make_row(name: str, what: str, rates: list[float], baseline: list[float], is_floor: bool = False) -> Row:
+    """Return the row of `rates`, one a round, beside the baseline's in the same rounds."""
+    ratio = statistics.median(rate / other for rate, other in zip(rates, baseline, strict=True))
+    return Row(name, what, statistics.median(rates), min(rates), max(rates), ratio, is_floor)
 
 
 def images_per_second(contestant: Contestant, timing: Timing) -> float:

@@ -4,7 +4,6 @@ Real input means reading (by tier) and augmenting; the constant batch is there a
 model itself needs and no more. Phase 1 is measured, whose steps are the shortest and hide the least.
 """
 
-import statistics
 from pathlib import Path
 
 import keras
@@ -13,7 +12,7 @@ import tensorflow as tf
 
 from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.benchmarking.inputs import prepare
-from fastmri_cls.benchmarking.measure import Result, Row
+from fastmri_cls.benchmarking.measure import Result, make_row
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, freeze_for_phase
@@ -28,6 +27,12 @@ from fastmri_cls.training.protocol import PROTOCOLS
 
 _PROTOCOL = PROTOCOLS["strict"]
 _BATCH_SIZE = _PROTOCOL.batch_size
+_INPUTS = {
+    "constant": "one batch, as it is",
+    "none": "streamed from JPEG shards, augmented",
+    "ram": "from memory, augmented",
+    "device": "from the device's memory, augmented",
+}
 
 
 class _ConstantExamples:
@@ -90,21 +95,11 @@ def benchmark_step(source: Path, model: str, steps: int, rounds: int) -> Result:
                     rates[name].append(rate.images_per_second)
                     log.info(f"round {number}/{rounds}  {name:10} {rate.images_per_second:8,.1f} images/s")
     title = f"Step: {model}, {options.precision}, batches of {_BATCH_SIZE}, fits of {steps} steps"
-    return Result(title, _rows(rates), "constant", describe())
+    rows = tuple(make_row(name, _INPUTS[name], found, rates["constant"]) for name, found in rates.items())
+    return Result(title, rows, "constant", describe())
 
 
 def _constant_examples(manifest: Manifest) -> _ConstantExamples:
     shape = (_BATCH_SIZE, manifest.image_size, manifest.image_size, manifest.channels)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     return _ConstantExamples(images, np.arange(_BATCH_SIZE) % len(manifest.classes))
-
-
-def _rows(rates: dict[str, list[float]]) -> tuple[Row, ...]:
-    what = {"constant": "one batch, as it is", "none": "JPEG shards", "ram": "memory", "device": "the device"}
-    median = {name: statistics.median(found) for name, found in rates.items()}
-    return tuple(
-        Row(
-            name, f"input: {what[name]}", median[name], min(found), max(found), median[name] / median["constant"], False
-        )
-        for name, found in rates.items()
-    )
