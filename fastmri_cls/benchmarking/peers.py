@@ -33,7 +33,7 @@ _TRIAL = Timing(rounds=1, seconds=2.0, min_batches=6, warm_up=6)
 
 def generator(folder: Path) -> Contestant:
     """ImageDataGenerator as the notebooks use it: one thread."""
-    return Contestant("generator", lambda: _generator(folder), "ImageDataGenerator as the notebooks use it")
+    return Contestant("generator", lambda: notebook_batches(folder), "ImageDataGenerator as the notebooks use it")
 
 
 def generator_with_workers(folder: Path) -> Contestant:
@@ -129,7 +129,8 @@ def image_data_generator(preprocessing: Callable[[np.ndarray], np.ndarray] | Non
     )
 
 
-def _generator(folder: Path) -> DirectoryIterator:
+def notebook_batches(folder: Path) -> DirectoryIterator:
+    """Return the notebooks' generator over class folders: float32 [32, 224, 224, 3] and one-hot labels, endlessly."""
     return image_data_generator(_contrast_and_normalise).flow_from_directory(
         folder, target_size=(SIZE, SIZE), batch_size=BATCH_SIZE, class_mode="categorical", seed=0
     )
@@ -141,7 +142,8 @@ def _contrast_and_normalise(image: np.ndarray) -> np.ndarray:
 
 
 def _enqueued(folder: Path, workers: int, processes: bool) -> Iterator[Any]:
-    queue = OrderedEnqueuer(_generator(folder), workers, use_multiprocessing=processes, max_queue_size=10, shuffle=True)
+    batches = notebook_batches(folder)
+    queue = OrderedEnqueuer(batches, workers, use_multiprocessing=processes, max_queue_size=10, shuffle=True)
     queue.start()
     try:
         yield from queue.get()

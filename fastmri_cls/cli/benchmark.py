@@ -77,6 +77,28 @@ def benchmark_step(
     _show(benchmark(source, model, steps, rounds), None, as_json)
 
 
+@app.command("protocol")
+def benchmark_protocol(
+    source: Source,
+    model: Annotated[str, typer.Option(help="A model of `train` with published weights.")] = "densenet121-imagenet",
+    images: Annotated[int, typer.Option(min=32, help="Training images; a quarter as many validate.")] = 64,
+    views: Annotated[int, typer.Option(min=1, help="Feature views.")] = 4,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the whole two-phase protocol in seconds: as the notebooks run it, live, and on feature views.
+
+    Example: `fastmri-cls benchmark protocol --source archive --model convnext-tiny --images 32`
+    """
+    import_tensorflow()
+    from fastmri_cls.benchmarking import two_phase
+
+    rows = two_phase.benchmark_protocol(source, model, images, views)
+    for row in rows:
+        print(f"{row.name:18} {row.seconds:8.0f} s {row.ratio:8.1f}x")
+    if as_json:
+        print(two_phase.to_json(rows))
+
+
 @app.command("memory")
 def benchmark_memory(source: Source, as_json: AsJson = False) -> None:
     """Measure the peak memory of a pass over 10 000 and 40 000 images, streamed and cached.

@@ -45,12 +45,12 @@ def build_classifier(backbone: Backbone, options: ClassifierOptions) -> Classifi
         images = keras.Input((size, size, options.channels), name="image")
         x = layers.Concatenate()([images] * 3) if channels == 3 and options.channels == 1 else images
         x = base(backbone.preprocessing[options.preprocessing](x))
-        probabilities = _head(x, options.num_classes)
+        probabilities = paper_head(x, options.num_classes)
     return Classifier(backbone, options, keras.Model(images, probabilities, name="classifier"), base)
 
 
-def _head(x: keras.KerasTensor, num_classes: int) -> keras.KerasTensor:
-    """The paper's head."""
+def paper_head(x: keras.KerasTensor, num_classes: int) -> keras.KerasTensor:
+    """Return the paper's head on a feature map [batch, rows, columns, d]: probabilities, float32 [batch, classes]."""
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.BatchNormalization()(x)
     x = layers.Dense(512, activation="relu", kernel_regularizer=regularizers.L2(_L2))(x)
