@@ -7,6 +7,7 @@ K views, whose computation counts. Each takes minutes, so each is run once; rati
 
 import csv
 import json
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -56,6 +57,7 @@ def benchmark_protocol(source: Path, model: str, images: int, views: int) -> lis
     protocol = _without_early_stopping(resolve_protocol("paper", {}))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
+        os.environ["FASTMRI_CLS_CACHE"] = str(folder / "cache")  # where no views are found that an earlier run made
         _lay_out(source, folder, images)
         weights = _seeded_weights(backbone, folder / "weights.h5")
         source_of_all = [Source("subset", folder / "subset")]
