@@ -50,3 +50,31 @@ def cli() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def phantom_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A grouped dataset of 640 phantoms, 128 px grey raw: enough to learn from. Read it, never change it."""
+    from fastmri_cls.records.build import BuildOptions, build_dataset
+    from fastmri_cls.sources.folders import ClassNames, parse_sources
+    from fastmri_cls.sources.phantom import write_phantom_sources
+
+    folder = tmp_path_factory.mktemp("phantoms")
+    sources = write_phantom_sources(folder / "sources", training=70, testing=10)
+    arguments = [f"{name}={path}" for name, path in sources.items()]
+    build_dataset(parse_sources(arguments), ClassNames(), BuildOptions(image_size=128), folder / "dataset", workers=1)
+    return folder / "dataset"
+
+
+@pytest.fixture(scope="session")
+def trained_run(phantom_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A RUN of small-cnn, evaluated, that tells the phantoms of `phantom_dataset` apart. Read it, never change it."""
+    from fastmri_cls.experiment import run_experiment
+    from fastmri_cls.training.options import TrainOptions
+    from fastmri_cls.training.protocol import resolve_protocol
+
+    out = tmp_path_factory.mktemp("runs") / "trained"
+    protocol = resolve_protocol("strict", {"phase1_epochs": 8, "phase2_epochs": 2})
+    metrics = run_experiment(TrainOptions(phantom_dataset, "small-cnn", out, protocol, precision="float32"))
+    assert metrics["tests"]["pooled"]["accuracy"] > 0.9
+    return out

@@ -1,13 +1,14 @@
-"""Grad-CAM: which part of an image spoke for a class (Selvaraju et al. 2017, arXiv 1610.02391), as heat and as overlay.
+"""Grad-CAM: which part of an image spoke for a class, as heat and as an overlay.
 
-What is explained is the log odds of the class: its logit against the others'. The gradient is multiplied with the
-feature map value by value and not averaged over it first (HiResCAM, Draelos and Carin 2020, arXiv 2011.08891), so that
-a finer map than the backbone's last can be read, and the sum is smoothed.
+Integrated Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391; Sattarzadeh et al. 2021, arXiv 2102.07805): the gradient
+of the class's logit less the mean of all logits (a softmax knows logits but for a constant) with respect to a feature
+map, averaged while the image comes up out of its blurred self, times what the map gained by that; summed over the
+channels, cut at 0 and smoothed. Read value by value, the map can be one of a quarter of the image's size.
 
-Why: on 180 phantoms with a tumour (128 px, small-cnn, all classified correctly) the hottest spot was on the lesion in
-3 % with the backbone's last map (4 x 4), in 89 % with this. LayerCAM on the same map hits in 82 %, but hardly changes
-when the head's weights are shuffled (rank correlation .7, here .1) or another class is asked for: it shows the image
-rather than the model.
+Why so: on 180 phantoms with a tumour (128 px, two trainings of small-cnn, all classified correctly) the hottest spot is
+on the lesion in 99 and 100 %; with the gradient at the image alone in 67 and 79 % (a pituitary tumour is also told by
+what is not there); with the backbone's last map (4 x 4) in 3 %. With the head's weights shuffled it is there in 39 %,
+with all weights shuffled in 3 %: the heat shows the model, not only the image.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,9 @@ from scipy.ndimage import gaussian_filter
 
 from fastmri_cls.models.parts import Parts, take_apart
 
-_SMOOTHING = 1 / 32  # of the image's size, one standard deviation
+_BLUR = 1 / 10  # of the image's size, one standard deviation: no lesion is left
+_STEPS = 5  # on the way from the blurred image
+_SMOOTHING = 1 / 32  # of the image's size
 _OPACITY = 0.65  # of the hottest spot: what lies below can still be seen
 
 # (uint8 [n, size, size, channels], class numbers int [n]) -> float32 [n, size, size]
@@ -36,29 +39,38 @@ def make_explain(model: keras.Model) -> Explain:
     size = model.input_shape[1]
 
     @tf.function(reduce_retracing=True)
-    def compute(images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-        heat = _heat(parts, tf.cast(images, tf.float32), classes)
+    def compute(images: tf.Tensor, blurred: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+        heat = _heat(parts, images, blurred, classes)
         return tf.image.resize(heat[..., None], (size, size))[..., 0]
 
     def explain(images: np.ndarray, classes: np.ndarray) -> np.ndarray:
-        heat = gaussian_filter(compute(images, classes).numpy(), (0, size * _SMOOTHING, size * _SMOOTHING))
+        images = images.astype(np.float32)
+        blurred = gaussian_filter(images, (0, size * _BLUR, size * _BLUR, 0))
+        heat = gaussian_filter(compute(images, blurred, classes).numpy(), (0, size * _SMOOTHING, size * _SMOOTHING))
         hottest = heat.max(axis=(1, 2), keepdims=True)
         return heat / np.where(hottest > 0, hottest, 1)
 
     return explain
 
 
-def _heat(parts: Parts, images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+def _heat(parts: Parts, images: tf.Tensor, blurred: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     """Return float32 [batch, rows, columns]."""
+    fine_map, gradient = _map_and_gradient(parts, images, classes)
+    for step in range(1, _STEPS):
+        faded = blurred + step / _STEPS * (images - blurred)
+        gradient += _map_and_gradient(parts, faded, classes)[1]
+    gained = fine_map - parts.backbone(parts.preprocessing(blurred), training=False)[0]
+    return tf.nn.relu(tf.reduce_sum(gradient / _STEPS * gained, axis=-1))
+
+
+def _map_and_gradient(parts: Parts, images: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     prepared = parts.preprocessing(images)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(prepared)
         fine_map, output_map = parts.backbone(prepared, training=False)
         logits = tf.matmul(parts.head(output_map, training=False), parts.last.kernel) + parts.last.bias
-        asked = tf.one_hot(classes, logits.shape[-1], on_value=True, off_value=False)
-        against = tf.reduce_logsumexp(tf.where(asked, -np.inf, logits), axis=-1)
-        log_odds = tf.boolean_mask(logits, asked) - against
-    return tf.nn.relu(tf.reduce_sum(tape.gradient(log_odds, fine_map) * fine_map, axis=-1))
+        centred = tf.gather(logits, classes, batch_dims=1) - tf.reduce_mean(logits, axis=-1)
+    return fine_map, tape.gradient(centred, fine_map)
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ class History(keras.callbacks.Callback):
         self._path = run / "history.csv"
         self._max_epochs = max_epochs
         self._learning_rate = 0.0
-        self._tensorboard = tf.summary.create_file_writer(str(run / "tensorboard"))
+        self.tensorboard = tf.summary.create_file_writer(str(run / "tensorboard"))
         self._keep_rows(self.epochs_done)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -43,10 +43,10 @@ class History(keras.callbacks.Callback):
         """Record the epoch."""
         row = {"phase": self.phase, "epoch": epoch + 1, **(logs or {}), "learning_rate": self._learning_rate}
         self._append(row)
-        with self._tensorboard.as_default(step=self.epochs_done):
+        with self.tensorboard.as_default(step=self.epochs_done):
             for name in COLUMNS[2:]:
                 tf.summary.scalar(name, row[name])
-        self._tensorboard.flush()
+        self.tensorboard.flush()
         self.epochs_done += 1
         log.info(
             f"phase {self.phase}  {epoch + 1:2}/{self._max_epochs}  loss {row['loss']:.4f}  acc {row['accuracy']:.4f}  "

@@ -6,16 +6,22 @@ alone, so nothing is computed backwards through what lies below the first of the
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.augment.policies import Augmentation, Batch
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.pipeline.batches import EvaluationBatches, SlidingWindowBatches, TrainingBatches
+from fastmri_cls.pipeline.batches import (
+    EvaluationBatches,
+    SlidingWindowBatches,
+    TrainingBatches,
+    prefetch_to_accelerator,
+)
 from fastmri_cls.pipeline.examples import Examples
 from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress, assign, recall, remember, values
 
@@ -36,6 +42,14 @@ class StepOptions:
     xla: bool
 
 
+class StepParts(NamedTuple):
+    """A step in parts: element of the input -> batch; batch and number of the step -> augmented batch; that -> loss."""
+
+    fetch: Callable[[Any], Batch]
+    augment: Callable[[Batch, tf.Tensor], Batch]
+    learn: Callable[[Batch], tf.Tensor]
+
+
 class Engine:
     """One phase's training of `model`, compiled with its optimizer.
 
@@ -52,6 +66,7 @@ class Engine:
         self._options = options
         self._loss = keras.metrics.Mean("loss")
         self._accuracy = keras.metrics.Mean("accuracy")
+        self._confusion = tf.Variable(tf.zeros([options.num_classes] * 2), trainable=False)
         # Everything the graph uses is made before it is traced: trainable weights and the optimizer's slots.
         self._trainable = model.trainable_variables
         model.optimizer.build(self._trainable)
@@ -117,6 +132,22 @@ class Engine:
         memory, best = remember(callbacks)
         return Checkpoint(progress, memory, values(self._whole.variables), values(self._fleeting), best)
 
+    def step_parts(self, examples: Examples, epoch: int) -> StepParts:
+        """Return one step of `epoch` in parts that can be timed."""
+
+        def augment(batch: Batch, step: tf.Tensor) -> Batch:
+            return self._augment(batch, tf.random.experimental.stateless_fold_in([self._options.seed, epoch], step))
+
+        return StepParts(
+            fetch=tf.function(lambda element: self._as_batch(examples.fetch(element))),
+            augment=tf.function(augment),
+            learn=lambda batch: self._learn(*batch)[0],
+        )
+
+    def confusion(self) -> np.ndarray:
+        """Return the last evaluation's counts, float32 [classes, classes], truth by prediction."""
+        return np.asarray(self._confusion)
+
     @property
     def _fleeting(self) -> list[keras.Variable]:
         """What ends with the phase: the optimizer's variables and the running metrics."""
@@ -128,7 +159,7 @@ class Engine:
         """Train from `first_step` to the epoch's end; yield the steps done after each call."""
         if first_step == training.steps_per_epoch:
             return
-        batches = iter(training.epoch(epoch, first_step))
+        batches = iter(prefetch_to_accelerator(training.epoch(epoch, first_step)))
         for first in range(first_step, training.steps_per_epoch, _STEPS_PER_CALL):
             calls.on_train_batch_begin(first)
             count = min(_STEPS_PER_CALL, training.steps_per_epoch - first)
@@ -145,7 +176,8 @@ class Engine:
     def evaluate(self, batches: EvaluationBatches | SlidingWindowBatches, epoch: int = 0) -> Logs:
         """Return loss (label smoothing and regularisation included, as Keras' val_loss) and accuracy."""
         self._reset_metrics()
-        self._judge_batches(batches.examples, batches.epoch(epoch))
+        self._confusion.assign(tf.zeros_like(self._confusion))
+        self._judge_batches(batches.examples, prefetch_to_accelerator(batches.epoch(epoch)))
         return self._logs()
 
     @tf.function(reduce_retracing=True)
@@ -168,9 +200,12 @@ class Engine:
     def _judge_batches(self, examples: Examples, batches: tf.data.Dataset) -> None:
         for element in batches:
             batch = self._as_batch(examples.fetch(element))
-            losses, correct = self._judge(tf.cast(batch.images, tf.float32), batch.targets)
+            losses, predicted = self._judge(tf.cast(batch.images, tf.float32), batch.targets)
+            labels = tf.argmax(batch.targets, axis=1)
             self._loss.update_state(losses, batch.weights)
-            self._accuracy.update_state(correct, batch.weights)
+            self._accuracy.update_state(tf.cast(predicted == labels, tf.float32), batch.weights)
+            shape = self._options.num_classes
+            self._confusion.assign_add(tf.math.confusion_matrix(labels, predicted, shape, batch.weights, tf.float32))
 
     def _learn_eagerly(self, images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """One step of the optimizer; returns the batch's loss and, per example, whether the prediction was right."""
@@ -186,7 +221,7 @@ class Engine:
 
     def _judge_eagerly(self, images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         probabilities = self.model(images, training=False)
-        return self._losses(probabilities, targets) + self._regularization(), _is_correct(probabilities, targets)
+        return self._losses(probabilities, targets) + self._regularization(), tf.argmax(probabilities, axis=1)
 
     def _losses(self, probabilities: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
         smoothing = self._options.label_smoothing

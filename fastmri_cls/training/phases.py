@@ -10,6 +10,7 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.models.cut import cut_classifier
 from fastmri_cls.models.head import Classifier, freeze_for_phase
+from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.training.callbacks import History
 from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress, assign, values
 from fastmri_cls.training.data import TrainingData
@@ -18,6 +19,7 @@ from fastmri_cls.training.feature_views import make_feature_data
 from fastmri_cls.training.options import TrainOptions
 from fastmri_cls.training.precision import make_optimizer
 from fastmri_cls.training.protocol import Phase, Protocol
+from fastmri_cls.training.tensorboard import ConfusionByEpoch, write_augmented_batches, write_options
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,12 @@ class Stage:
 
 
 def run_phases(
-    classifier: Classifier, data: TrainingData, options: TrainOptions, fingerprint: str, *, from_scratch: bool
+    classifier: Classifier, data: TrainingData, options: TrainOptions, manifest: Manifest, *, from_scratch: bool
 ) -> None:
-    """Train what is left of both phases; the classifier ends with the best weights of the last phase.
-
-    Args:
-        fingerprint: of the dataset.
-    """
+    """Train what is left of both phases; the classifier ends with the best weights of the last phase."""
     protocol = options.protocol
     step = StepOptions(classifier.options.num_classes, protocol.label_smoothing, options.seed, options.xla == "on")
-    stages = _stages(classifier, data, options, fingerprint)
+    stages = _stages(classifier, data, options, manifest.fingerprint)
     checkpoints = Checkpoints(options.out / "checkpoints")
     start = (checkpoints.latest() if options.resume else None) or Checkpoint()
     if start.model:
@@ -56,7 +54,11 @@ def run_phases(
             start = replace(start, progress=replace(start.progress, phase=number))
             history = History(options.out, start.progress, phase.max_epochs)
             engine = Engine(stage.model, stage.augment, step, whole=classifier.model)
-            callbacks = [*_schedule(phase, protocol), history]
+            if history.epochs_done == 0:
+                write_options(history.tensorboard, options)
+                write_augmented_batches(history.tensorboard, data.training, protocol, options.seed)
+            confusion = ConfusionByEpoch(history.tensorboard, manifest.classes, engine.confusion, history.epochs_done)
+            callbacks = [*_schedule(phase, protocol), history, confusion]
             engine.fit(stage.data.training, stage.data.validation, phase.max_epochs, callbacks, start, checkpoints)
             done = Progress(phase=number + 1, epochs_before=history.epochs_done)
             start = Checkpoint(done, model=values(classifier.model.variables))

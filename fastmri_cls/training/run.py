@@ -69,7 +69,7 @@ def train(options: TrainOptions) -> None:
         if not (options.out / FILE_NAME).exists():
             write_config(options, manifest, loaded)
         if not (options.out / MODEL_NAME).exists():
-            run_phases(classifier, data, options, manifest.fingerprint, from_scratch=loaded is None)
+            run_phases(classifier, data, options, manifest, from_scratch=loaded is None)
             with new_file(options.out / MODEL_NAME) as path:
                 float32_copy(classifier).model.save(path)
 
