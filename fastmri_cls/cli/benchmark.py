@@ -10,7 +10,10 @@ from fastmri_cls.foundation.quiet import import_tensorflow
 if TYPE_CHECKING:
     from fastmri_cls.benchmarking.measure import Result
 
-app = typer.Typer(no_args_is_help=True, help="Measure throughput against what people use today.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Measure throughput against what people use today.\n\nExample: `fastmri-cls benchmark input --source archive`",
+)
 
 Source = Annotated[
     Path, typer.Option(exists=True, file_okay=False, help="A folder of class folders, or one with Training.")
