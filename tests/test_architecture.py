@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "fastmri_cls"
 # From the ground up: a room may import from itself and from those before it.
 FLOORS = (
     "foundation", "sources", "audit", "records", "pipeline", "augment", "models", "training", "evaluation", "report",
-    "auditing", "experiment", "prediction", "exporting", "comparison", "study", "benchmarking", "cli",
+    "auditing", "experiment", "prediction", "exporting", "profiling", "comparison", "study", "benchmarking", "cli",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from fastmri_cls.cli import (
     evaluate,
     export,
     predict,
+    profile,
     study,
     train,
     verify,
@@ -52,6 +53,7 @@ app.command("compare")(compare.compare)
 app.command("study", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(study.study)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)
+app.command("profile")(profile.profile)
 app.command("augment-preview")(augment_preview.augment_preview)
 app.add_typer(benchmark.app, name="benchmark")
 

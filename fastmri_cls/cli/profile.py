@@ -1,0 +1,61 @@
+"""`fastmri-cls profile`."""
+
+import json
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastmri_cls.cli.train import Cache, Precision, Xla
+
+
+def profile(
+    data: Annotated[Path, typer.Option(help="A dataset folder made by build-tfrecords.")],
+    model: Annotated[str, typer.Option(help="As for train.")],
+    out: Annotated[Path, typer.Option(help="The LOGDIR to make, for tensorboard --logdir.")],
+    phase: Annotated[int, typer.Option(min=1, max=2, help="Which of train's phases.")] = 1,
+    steps: Annotated[int, typer.Option(min=1, help="Steps to record, after three to warm up.")] = 20,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="[default: 32]")] = None,
+    augment: Annotated[str | None, typer.Option(help="As for train. [default: paper]")] = None,
+    cache: Annotated[Cache, typer.Option(help="As for train.")] = Cache.auto,
+    precision: Annotated[Precision, typer.Option(help="As for train.")] = Precision.auto,
+    xla: Annotated[Xla, typer.Option(help="As for train.")] = Xla.auto,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as the last line.")] = False,
+) -> None:
+    """Record some training steps for TensorBoard's profiler, and say where their time goes and what to change.
+
+    Example: `fastmri-cls profile --data data/mri --model convnext-tiny --out profiles/convnext`
+    """
+    from fastmri_cls.foundation.quiet import import_tensorflow
+
+    import_tensorflow()
+    from fastmri_cls.foundation.atomic import new_directory
+    from fastmri_cls.profiling.advice import advice
+    from fastmri_cls.profiling.steps import profile_steps, resolve
+    from fastmri_cls.profiling.table import print_profile
+    from fastmri_cls.profiling.trace import slowest_operations
+    from fastmri_cls.training.options import TrainOptions
+    from fastmri_cls.training.protocol import resolve_protocol
+
+    protocol = resolve_protocol("strict", {"batch_size": batch_size, "augment": augment})
+    with new_directory(out) as folder:
+        options = resolve(
+            TrainOptions(data, model, folder, protocol, cache=cache.value, precision=precision.value, xla=xla.value)
+        )
+        times = profile_steps(options, phase, steps)
+        operations = slowest_operations(folder)
+    sentences = advice(times, options, phase)
+    print_profile(times, operations, sentences)
+    print(f"trace: tensorboard --logdir {out}")
+    if find_spec("tensorboard_plugin_profile") is None:
+        print("its profile page needs the extra profile: pip install 'fastmri-cls[profile]'")
+    if as_json:
+        result = {
+            "shares": times.shares,
+            "images_per_second": times.images_per_second,
+            "operations": [asdict(one) for one in operations],
+            "advice": sentences,
+        }
+        print(json.dumps(result))
