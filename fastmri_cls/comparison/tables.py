@@ -141,7 +141,7 @@ def cost_table(systems: Sequence[System]) -> Table:
             _median_epoch(system, 1),
             _median_epoch(system, 2),
             round(float(np.mean([run.metrics["timing"]["images_per_second"] for run in system.runs]))),
-            round(float(np.mean(sizes)), 1) if sizes else None,
+            f"{np.mean(sizes):.1f}" if sizes else None,
         ]
         if compared_with_paper:
             paper = PUBLISHED.get(system.model)

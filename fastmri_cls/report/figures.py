@@ -139,21 +139,24 @@ def reliability_diagram(panels: Panels, temperatures: Mapping[str, Sequence[floa
     figure, grid = panels_of(len(panels), width=4.2, height=4.2)
     for axes, (name, repeats) in zip(grid, panels.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="#bbbbbb", linestyle=":", linewidth=1)
-        labels = np.concatenate([p.labels for p in repeats])
-        _reliability_line(axes, labels, np.concatenate([p.probabilities for p in repeats]), 0, "as trained")
+        labels = [p.labels for p in repeats]
+        _reliability_line(axes, labels, [p.probabilities for p in repeats], 0, "as trained")
         known = [t for t in temperatures[name] if t is not None]
         if len(known) == len(repeats):
             scaled = [scale_by_temperature(p.probabilities, t) for p, t in zip(repeats, known, strict=True)]
             title = "temperature " + ", ".join(f"{t:.2f}" for t in known)
-            _reliability_line(axes, labels, np.concatenate(scaled), 1, title)
+            _reliability_line(axes, labels, scaled, 1, title)
         unit_square(axes, "confidence", "accuracy", name)
         axes.legend(fontsize=8, frameon=False, loc="upper left")
     return figure
 
 
-def _reliability_line(axes: Axes, labels: np.ndarray, probabilities: np.ndarray, number: int, title: str) -> None:
-    bins = reliability(labels, probabilities)
-    error = expected_calibration_error(labels, probabilities)
+def _reliability_line(
+    axes: Axes, labels: Sequence[np.ndarray], probabilities: Sequence[np.ndarray], number: int, title: str
+) -> None:
+    """Draw the bins of all repeats together; the error in the legend is the mean of theirs."""
+    bins = reliability(np.concatenate(labels), np.concatenate(probabilities))
+    error = np.mean([expected_calibration_error(*one) for one in zip(labels, probabilities, strict=True)])
     axes.plot(bins.confidence, bins.accuracy, color=colour(number), linewidth=1, label=f"{title}, ECE {error:.3f}")
     sizes = 12 + 250 * bins.images / bins.images.max()
     axes.scatter(bins.confidence, bins.accuracy, s=sizes, color=colour(number), alpha=0.6)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from sklearn import metrics
 
 from fastmri_cls.evaluation.predictions import Predictions
@@ -127,6 +127,8 @@ def cost_against_accuracy(points: Mapping[str, Sequence[tuple[float, float]]]) -
         seconds, accuracies = zip(*values, strict=True)
         axes.plot(seconds, accuracies, "o", color=colour(number), label=system, markersize=7, alpha=0.8)
     axes.set_xscale("log")
+    for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        ticks(FuncFormatter(lambda seconds, _: f"{seconds:,.0f}"))
     axes.set_xlabel("seconds of training")
     axes.set_ylabel("accuracy, all test images")
     quiet(axes)

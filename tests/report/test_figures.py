@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from fastmri_cls.evaluation.calibration import scale_by_temperature
+from fastmri_cls.evaluation.calibration import expected_calibration_error, scale_by_temperature
 from fastmri_cls.report import figures, side_by_side
 from fastmri_cls.report.text_tables import Estimate
 from tests.comparison_runs import CLASSES, make_predictions
@@ -104,6 +104,12 @@ def test_reliability_is_shown_as_trained_and_calibrated():
         expected = [(confidence[bins == b].mean(), right[bins == b].mean()) for b in np.unique(bins)]
         np.testing.assert_allclose(line.get_xydata(), expected, rtol=1e-5)
     assert axes.lines[2].get_label().startswith("temperature 0.50, ECE ")
+
+
+def test_the_error_in_the_legend_is_the_mean_of_the_repeats():
+    axes = figures.reliability_diagram({"good": SYSTEMS["good"]}, {"good": [None, None]}).axes[0]
+    errors = [expected_calibration_error(p.labels, p.probabilities) for p in SYSTEMS["good"]]
+    assert axes.lines[1].get_label() == f"as trained, ECE {np.mean(errors):.3f}"
 
 
 def test_without_a_temperature_there_is_one_line():
