@@ -76,7 +76,7 @@ def _ours(name: str, what: str, policy: str, batches: list[np.ndarray], *, compi
     def call(images: tf.Tensor) -> Batch:
         return augment(Batch(images, targets, weights), tf.constant([0, next(steps)]))
 
-    return Contestant(name, lambda: _calls(call, [tf.constant(batch) for batch in batches]), what)
+    return Contestant(name, lambda: _calls(call, [tf.constant(batch) for batch in batches]), what, kind="ours")
 
 
 def _calls(function: Callable[[tf.Tensor], object], batches: list[tf.Tensor]) -> Iterator[object]:

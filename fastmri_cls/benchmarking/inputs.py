@@ -64,7 +64,7 @@ def open_tier(dataset: Path, manifest: Manifest, name: str) -> Contestant:
     training = TrainingBatches(examples, BATCH_SIZE, steps, [1.0] * len(manifest.classes), seed=0, endless=True)
     deliver = _delivery(training, manifest)
     rounds = itertools.count()
-    return Contestant(name, lambda: deliver(next(rounds)), _TIER_NAMES[name])
+    return Contestant(name, lambda: deliver(next(rounds)), _TIER_NAMES[name], kind="ours")
 
 
 def _delivery(training: TrainingBatches, manifest: Manifest) -> Any:
@@ -109,8 +109,8 @@ def floors(dataset: Path, manifest: Manifest) -> list[Contestant]:
             yield target
 
     return [
-        Contestant("floor-read", read, "reading the shards' bytes (from the page cache)", is_floor=True),
-        Contestant("floor-copy", copy, "copying a delivered batch in memory, one core", is_floor=True),
+        Contestant("floor-read", read, "reading the shards' bytes (from the page cache)", kind="floor"),
+        Contestant("floor-copy", copy, "copying a delivered batch in memory, one core", kind="floor"),
     ]
 
 

@@ -10,11 +10,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fastmri_cls.foundation.atomic import new_file
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.progress import log
+
+Kind = Literal["peer", "ours", "floor"]
+_COLOURS: dict[Kind, str] = {"peer": "#E69F00", "ours": "#0072B2", "floor": "#bbbbbb"}
 
 
 @dataclass(frozen=True)
@@ -24,14 +27,14 @@ class Contestant:
     Fields:
         open: starts afresh; each `next` of what it returns delivers one whole batch of `batch_size` images.
         what: one line for people.
-        is_floor: a lower bound on the work, not a way of doing it.
+        kind: `floor` is a bound on the work, not a way of doing it.
     """
 
     name: str
     open: Callable[[], Iterator[Any]]
     what: str
     batch_size: int = 32
-    is_floor: bool = False
+    kind: Kind = "peer"
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Row:
     slowest: float
     fastest: float
     ratio: float
-    is_floor: bool
+    kind: Kind
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Result:
                 "ratio": round(row.ratio, 4),
                 "slowest": round(row.slowest, 1),
                 "fastest": round(row.fastest, 1),
-                "is_floor": row.is_floor,
+                "kind": row.kind,
             }
             for row in self.rows
         ]
@@ -92,14 +95,14 @@ def run(title: str, contestants: Sequence[Contestant], timing: Timing) -> Result
             rates[contestant.name].append(rate)
             log.info(f"round {number + 1}/{timing.rounds}  {contestant.name:22} {rate:10,.0f} images/s")
     baseline = contestants[0].name
-    rows = tuple(make_row(one.name, one.what, rates[one.name], rates[baseline], one.is_floor) for one in contestants)
+    rows = tuple(make_row(one.name, one.what, rates[one.name], rates[baseline], one.kind) for one in contestants)
     return Result(title, rows, baseline, describe())
 
 
-def make_row(name: str, what: str, rates: list[float], baseline: list[float], is_floor: bool = False) -> Row:
+def make_row(name: str, what: str, rates: list[float], baseline: list[float], kind: Kind) -> Row:
     """Return the row of `rates`, one a round, beside the baseline's in the same rounds."""
     ratio = statistics.median(rate / other for rate, other in zip(rates, baseline, strict=True))
-    return Row(name, what, statistics.median(rates), min(rates), max(rates), ratio, is_floor)
+    return Row(name, what, statistics.median(rates), min(rates), max(rates), ratio, kind)
 
 
 def images_per_second(contestant: Contestant, timing: Timing) -> float:
@@ -154,8 +157,7 @@ def write_chart(result: Result, path: Path) -> None:
     axes = figure.subplots()
     names = [row.name for row in result.rows]
     rates = [row.images_per_second for row in result.rows]
-    ours = {"none", "ram", "device", "fused"}
-    colours = ["#bbbbbb" if row.is_floor else "#0072B2" if row.name in ours else "#E69F00" for row in result.rows]
+    colours = [_COLOURS[row.kind] for row in result.rows]
     bars = axes.barh(names, rates, color=colours, height=0.7)
     labels = [f"{row.images_per_second:,.0f}  ({row.ratio:,.1f}x)" for row in result.rows]
     axes.bar_label(bars, labels, padding=3, fontsize=8)

@@ -95,7 +95,7 @@ def benchmark_step(source: Path, model: str, steps: int, rounds: int) -> Result:
                     rates[name].append(rate.images_per_second)
                     log.info(f"round {number}/{rounds}  {name:10} {rate.images_per_second:8,.1f} images/s")
     title = f"Step: {model}, {options.precision}, batches of {_BATCH_SIZE}, fits of {steps} steps"
-    rows = tuple(make_row(name, _INPUTS[name], found, rates["constant"]) for name, found in rates.items())
+    rows = tuple(make_row(name, _INPUTS[name], found, rates["constant"], "ours") for name, found in rates.items())
     return Result(title, rows, "constant", describe())
 
 

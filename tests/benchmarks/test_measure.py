@@ -19,7 +19,7 @@ def clock(monkeypatch):
     return now
 
 
-def contestant(name, clock, seconds_a_round, opened, batch_size=10):
+def contestant(name, clock, seconds_a_round, opened, batch_size=10, kind="peer"):
     rounds = cycle(seconds_a_round)
 
     def open_batches():
@@ -30,7 +30,7 @@ def contestant(name, clock, seconds_a_round, opened, batch_size=10):
             clock[0] += 100.0 if number == 0 else seconds
             yield number
 
-    return Contestant(name, open_batches, name, batch_size)
+    return Contestant(name, open_batches, name, batch_size, kind)
 
 
 def test_rates_are_medians_of_rounds_in_turn_without_the_warm_up(clock):
@@ -61,7 +61,7 @@ def test_the_json_names_rows_baseline_and_environment(clock):
 
 
 def test_the_chart_has_a_bar_a_row(clock, tmp_path):
-    rows = [contestant(name, clock, [seconds], []) for name, seconds in (("generator", 1.0), ("ram", 0.01))]
+    rows = [contestant("generator", clock, [1.0], []), contestant("ram", clock, [0.01], [], kind="ours")]
     result = run("title", rows, Timing(rounds=1, seconds=1, warm_up=1))
     write_chart(result, tmp_path / "bars.png")
     pixels = np.asarray(Image.open(tmp_path / "bars.png").convert("RGB")).reshape(-1, 3)

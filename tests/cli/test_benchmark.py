@@ -11,7 +11,10 @@ from fastmri_cls.cli.app import app
 
 
 def test_the_last_line_is_the_json(monkeypatch, tmp_path):
-    rows = (Row("generator", "theirs", 100.0, 90.0, 110.0, 1.0, False), Row("ram", "ours", 7000, 1, 2, 70.0, False))
+    rows = (
+        Row("generator", "theirs", 100.0, 90.0, 110.0, 1.0, "peer"),
+        Row("ram", "ours", 7000.0, 6000.0, 8000.0, 70.0, "ours"),
+    )
     environment = {"cores": 2, "processor": "some", "packages": {"tensorflow": "2"}}
     monkeypatch.setattr(inputs, "benchmark_input", lambda source, timing: Result("T", rows, "generator", environment))
     arguments = ["benchmark", "input", "--source", str(tmp_path), "--chart", str(tmp_path / "c.png"), "--json"]
