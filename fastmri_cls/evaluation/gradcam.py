@@ -38,32 +38,28 @@ def make_explain(model: keras.Model) -> Explain:
     parts = take_apart(model)
     size = model.input_shape[1]
 
+    # One step of the way a call: traced once, where a graph of all steps would be six times the model.
     @tf.function(reduce_retracing=True)
-    def compute(images: tf.Tensor, blurred: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-        heat = _heat(parts, images, blurred, classes)
-        return tf.image.resize(heat[..., None], (size, size))[..., 0]
+    def map_and_gradient(images: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return _map_and_gradient(parts, images, classes)
 
     def explain(images: np.ndarray, classes: np.ndarray) -> np.ndarray:
         images = images.astype(np.float32)
         blurred = gaussian_filter(images, (0, size * _BLUR, size * _BLUR, 0))
-        heat = gaussian_filter(compute(images, blurred, classes).numpy(), (0, size * _SMOOTHING, size * _SMOOTHING))
+        way = [map_and_gradient(blurred + step / _STEPS * (images - blurred), classes) for step in range(_STEPS + 1)]
+        gradient = sum(one for _, one in way) / len(way)
+        gained = way[-1][0] - way[0][0]
+        heat = tf.nn.relu(tf.reduce_sum(gradient * gained, axis=-1))
+        heat = tf.image.resize(heat[..., None], (size, size))[..., 0].numpy()
+        heat = gaussian_filter(heat, (0, size * _SMOOTHING, size * _SMOOTHING))
         hottest = heat.max(axis=(1, 2), keepdims=True)
         return heat / np.where(hottest > 0, hottest, 1)
 
     return explain
 
 
-def _heat(parts: Parts, images: tf.Tensor, blurred: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-    """Return float32 [batch, rows, columns]."""
-    fine_map, gradient = _map_and_gradient(parts, images, classes)
-    for step in range(1, _STEPS):
-        faded = blurred + step / _STEPS * (images - blurred)
-        gradient += _map_and_gradient(parts, faded, classes)[1]
-    gained = fine_map - parts.backbone(parts.preprocessing(blurred), training=False)[0]
-    return tf.nn.relu(tf.reduce_sum(gradient / _STEPS * gained, axis=-1))
-
-
 def _map_and_gradient(parts: Parts, images: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the fine map and its gradient, float32 [batch, rows, columns, d]."""
     prepared = parts.preprocessing(images)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(prepared)

@@ -83,7 +83,7 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
 
 
 class Predictor:
-    """The model of a RUN, ready to predict files.
+    """The model of a RUN, ready to predict files; `forward` is its graph on a batch of pixels.
 
     Raises:
         UserError: the RUN is unfinished or damaged, or lacks what the options need.
@@ -99,8 +99,14 @@ class Predictor:
             log.warning(f"note: {run} has no novelty.npz, so there is no novelty column; run evaluate on its dataset")
         self._temperature = _temperature(run) if options.calibrated else None
         model = load_model(run / "model.keras")
-        self._forward = _make_forward(model, options.flips)
+        self.forward = _make_forward(model, options.flips)
         self._explain = make_explain(model) if options.gradcam else None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """What `forward` takes of each image: rows, columns, channels."""
+        size, channels, _ = self._form
+        return size, size, channels
 
     @property
     def has_novelty(self) -> bool:
@@ -156,7 +162,7 @@ class Predictor:
         """Yield probabilities, novelty and heat of each of `images` uint8 [n, size, size, channels]."""
         # Every batch has one size, so that the graph is traced once and a result does not depend on its neighbours.
         missing = self._options.batch_size - len(images)
-        outputs = self._forward(np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0))))
+        outputs = self.forward(np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0))))
         features, probabilities = (tensor.numpy()[: len(images)] for tensor in outputs)
         if self._temperature is not None:
             probabilities = scale_by_temperature(probabilities, self._temperature)
