@@ -136,3 +136,11 @@ def test_a_flipped_byte_in_a_checkpoint_falls_back_to_the_one_before(tmp_path):
 def test_a_model_in_the_run_is_kerass_own_format(left_alone):
     model = keras.models.load_model(left_alone / "model.keras")
     assert model.input_shape == (None, 64, 64, 1)
+
+
+def test_augmentation_never_ends_up_in_the_saved_model(left_alone):
+    model = keras.models.load_model(left_alone / "model.keras")
+    base = next(layer for layer in model.layers if isinstance(layer, keras.Model))
+    kinds = {type(layer) for layer in (*model.layers, *base.layers)}
+    assert {kind.__module__.split(".")[0] for kind in kinds} == {"keras"}
+    assert not [kind.__name__ for kind in kinds if "Random" in kind.__name__ or "Augment" in kind.__name__]
