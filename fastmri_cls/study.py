@@ -22,7 +22,7 @@ from typing import Any
 from rich.live import Live
 from rich.table import Table
 
-from fastmri_cls.comparison.report import Comparison, Failure, compare_runs
+from fastmri_cls.comparison.report import STUDY_FILE, Comparison, Failure, compare_runs
 from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.errors import Stopped, UserError
 from fastmri_cls.foundation.progress import console, log
@@ -130,11 +130,13 @@ def _variants(model: str, options: StudyOptions) -> list[tuple[tuple[str, tuple[
 
 def _remember(options: StudyOptions) -> None:
     """Write study.json, or refuse to go on with a folder that was begun with other data or flags."""
-    path = options.out / "study.json"
+    path = options.out / STUDY_FILE
     now: dict[str, Any] = {
         "datasets": {str(data): read_manifest(data).fingerprint for data in options.data},
         "train_flags": list(options.train_flags),
     }
+    if not path.exists() and any(options.out.iterdir()):
+        raise UserError(f"{options.out}: exists already and is no study; choose another --out")
     if path.exists():
         begun = json.loads(path.read_text(encoding="utf-8"))
         for name in ("datasets", "train_flags"):

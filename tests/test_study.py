@@ -78,6 +78,15 @@ def test_folds_of_the_dataset_are_cells(dataset, tmp_path, monkeypatch):
     assert cells[2].flags[:2] == ["--fold", "2"]
 
 
+def test_two_datasets_are_an_axis_of_their_own(dataset, tmp_path):
+    """The leakage ablation: one folder built with --leakage report, one with --leakage drop."""
+    other = tmp_path / "dropped"
+    other.symlink_to(dataset)
+    cells = plan(StudyOptions((dataset, other), ("small-cnn",), (0,), tmp_path))
+    assert [cell.name for cell in cells] == ["grouped-small-cnn-seed0", "dropped-small-cnn-seed0"]
+    assert cells[1].flags[:2] == ["--data", str(other)]
+
+
 def test_a_study_ends_in_a_comparison_of_its_cells(dataset, tmp_path):
     found = run_study(options(dataset, tmp_path / "out", models=("small-cnn", "convnext-tiny")))
     assert [(system.name, len(system.runs)) for system in found.systems] == [("small-cnn", 2), ("convnext-tiny", 2)]
@@ -122,6 +131,13 @@ def test_other_flags_need_another_folder(dataset, tmp_path, no_report):
     run_study(options(dataset, tmp_path / "out", seeds=(0,)))
     with pytest.raises(UserError, match="was begun with other train flags"):
         run_study(options(dataset, tmp_path / "out", seeds=(0,), train_flags=("--xla", "on")))
+
+
+def test_a_folder_with_other_things_is_left_alone(dataset, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match="exists already and is no study"):
+        run_study(options(dataset, tmp_path, seeds=(0,)))
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def start(data: Path, out: Path) -> subprocess.Popen[str]:

@@ -13,13 +13,15 @@ from fastmri_cls.comparison.disagreements import Disagreement, disagreements_tab
 from fastmri_cls.comparison.numbers import Numbers, compute
 from fastmri_cls.comparison.published import PUBLISHED
 from fastmri_cls.comparison.runs import System, group_into_systems, read_runs
-from fastmri_cls.foundation.atomic import new_file, write_text
+from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.report import figures, side_by_side
 from fastmri_cls.report.html import TEMPLATES, data_uri
 from fastmri_cls.report.text_tables import Table, text, to_csv, to_latex, to_markdown
 
+STUDY_FILE = "study.json"  # what marks the folder of a study
+_JSON = "comparison.json"
 _MOST_PICTURES = 24
 _SIGNIFICANT = 0.05
 
@@ -48,24 +50,23 @@ def compare_runs(
     """Compare RUN folders and write report.html, comparison.json, tables/ and figures/ into `out`.
 
     Raises:
-        UserError: a RUN is unfinished or damaged, or two were evaluated on different images.
+        UserError: a RUN is unfinished or damaged, two were evaluated on different images, or `out` holds other things.
     """
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out}: is a file; choose another --out")
+    _check_out(out)
     found = analyse(paths)
-    first = found.systems[0].runs[0].tests
-    pages: list[tuple[str, bytes]] = []
-    for name, figure in draw(found).items():
-        path = out / "figures" / f"{name.lower().replace(' ', '-').replace(',', '')}.png"
-        with new_file(path) as temporary:
-            figure.savefig(temporary)
-        pages.append((name, path.read_bytes()))
-    for table in (*found.tables, disagreements_table(found.systems, found.disagreements)):
-        write_text(out / "tables" / f"{table.name}.csv", to_csv(table))
-        if table.name != "disagreements":  # hundreds of rows belong in no paper
-            write_text(out / "tables" / f"{table.name}.md", to_markdown(table))
-            write_text(out / "tables" / f"{table.name}.tex", to_latex(table))
-    write_text(out / "comparison.json", json.dumps(as_json(found), indent=2, allow_nan=False) + "\n")
+    files: dict[str, Path] = {}
+    with new_directory(out / "figures", force=True) as folder:
+        for name, figure in draw(found).items():
+            files[name] = out / "figures" / f"{name.lower().replace(' ', '-').replace(',', '')}.png"
+            figure.savefig(folder / files[name].name)
+    with new_directory(out / "tables", force=True) as folder:
+        for table in found.tables:
+            (folder / f"{table.name}.csv").write_text(to_csv(table), encoding="utf-8")
+            (folder / f"{table.name}.md").write_text(to_markdown(table), encoding="utf-8")
+            (folder / f"{table.name}.tex").write_text(to_latex(table), encoding="utf-8")
+        disagreements = disagreements_table(found.systems, found.disagreements)
+        (folder / "disagreements.csv").write_text(to_csv(disagreements), encoding="utf-8")
+    write_text(out / _JSON, json.dumps(as_json(found), indent=2, allow_nan=False) + "\n")
     html = TEMPLATES.get_template("compare.html").render(
         title=title,
         text=text,
@@ -73,14 +74,23 @@ def compare_runs(
         findings=_findings(found),
         failures=failures,
         tables={table.name: table for table in found.tables},
-        figures={name: data_uri(image) for name, image in pages},
+        figures={name: data_uri(file.read_bytes()) for name, file in files.items()},
         gallery=_gallery(found),
         disagreeing=len(found.disagreements),
-        images=len(first),
+        images=len(found.systems[0].runs[0].tests),
         systems=found.systems,
     )
     write_text(out / "report.html", html)
     return found
+
+
+def _check_out(out: Path) -> None:
+    """Replace an earlier comparison or study, and nothing else."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out}: is a file; choose another --out")
+    ours = (out / _JSON).exists() or (out / STUDY_FILE).exists()
+    if out.is_dir() and any(out.iterdir()) and not ours:
+        raise UserError(f"{out}: exists already and is no comparison; choose another --out")
 
 
 def analyse(paths: Sequence[Path]) -> Comparison:

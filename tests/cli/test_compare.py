@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
+from fastmri_cls.comparison.report import compare_runs
 from tests.comparison_runs import make_predictions, write_run
 from tests.html_pages import Page
 
@@ -110,6 +111,24 @@ def test_different_images_are_one_line_on_stderr_and_nothing_is_written(cli, tmp
     assert result.stderr.count("\n") == 1
     assert "evaluated on other images" in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_other_things_is_left_alone(cli, tmp_path):
+    run = write_run(tmp_path / "run", make_predictions())
+    (tmp_path / "out" / "tables").mkdir(parents=True)
+    (tmp_path / "out" / "tables" / "mine.csv").write_text("mine")
+    result = cli("compare", run, "--out", tmp_path / "out")
+    assert result.returncode == 1
+    assert "exists already and is no comparison" in result.stderr
+    assert (tmp_path / "out" / "tables" / "mine.csv").read_text() == "mine"
+
+
+def test_a_comparison_is_replaced_by_the_next(tmp_path):
+    runs = [write_run(tmp_path / name, make_predictions(), model=name) for name in ("small-cnn", "convnext-tiny")]
+    compare_runs(runs, tmp_path / "out")
+    compare_runs(runs[:1], tmp_path / "out")
+    assert not (tmp_path / "out" / "tables" / "paired-tests.csv").exists()
+    assert (tmp_path / "out" / "tables" / "table1.csv").exists()
 
 
 def test_no_run_is_a_usage_error(cli, tmp_path):

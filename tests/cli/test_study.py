@@ -11,30 +11,31 @@ from sklearn import metrics
 
 from fastmri_cls.comparison.report import analyse, draw
 from fastmri_cls.evaluation.predictions import Predictions, read_predictions
+from fastmri_cls.records.build import build_dataset
+from fastmri_cls.records.options import BuildOptions, SplitOptions
+from fastmri_cls.sources.folders import ClassNames, parse_sources
 from tests.html_pages import Page
 
 SYSTEMS = ("small-cnn, contrast 1.0", "small-cnn, contrast 1.5")
 
 
+FLAGS = ("--models", "small-cnn", "--ablate", "contrast", "--seeds", 0, "--phase1-epochs", 2, "--phase2-epochs", 1)
+
+
 @pytest.fixture(scope="module")
-def finished(cli, dataset, tmp_path_factory):
-    """A study of small-cnn with and without contrast skew, two seeds: (folder, completed process)."""
+def folds(phantom_sources, tmp_path_factory) -> Path:
+    """A dataset of drawn slices cut into two folds."""
+    out = tmp_path_factory.mktemp("folds") / "dataset"
+    sources = parse_sources([f"{name}={path}" for name, path in phantom_sources.items()])
+    build_dataset(sources, ClassNames(), BuildOptions(image_size=32, splitting=SplitOptions(folds=2)), out, workers=1)
+    return out
+
+
+@pytest.fixture(scope="module")
+def finished(cli, folds, tmp_path_factory):
+    """A study of small-cnn with and without contrast skew on both folds: (folder, completed process)."""
     out = tmp_path_factory.mktemp("study") / "out"
-    flags = ("--phase1-epochs", 2, "--phase2-epochs", 1)
-    command = (
-        "study",
-        "--data",
-        dataset,
-        "--models",
-        "small-cnn",
-        "--ablate",
-        "contrast",
-        "--seeds",
-        "0,1",
-        "--out",
-        out,
-    )
-    return out, cli(*command, *flags, "--json", timeout=550)
+    return out, cli("study", "--data", folds, *FLAGS, "--out", out, "--json", timeout=550)
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +43,13 @@ def predictions(finished) -> dict[str, list[Predictions]]:
     """By system, as the cells' predictions.csv have them."""
     out, _ = finished
     return {
-        system: [read_predictions(out / "runs" / f"small-cnn-contrast{c}-seed{s}" / "predictions.csv") for s in (0, 1)]
-        for system, c in zip(SYSTEMS, ("1", "1.5"), strict=True)
+        system: [read_predictions(cell(out, contrast, fold) / "predictions.csv") for fold in (0, 1)]
+        for system, contrast in zip(SYSTEMS, ("1", "1.5"), strict=True)
     }
+
+
+def cell(out: Path, contrast: str, fold: int) -> Path:
+    return out / "runs" / f"small-cnn-contrast{contrast}-seed0-fold{fold}"
 
 
 def rows_of(out: Path, table: str) -> list[dict[str, str]]:
@@ -63,10 +68,12 @@ def test_the_study_ends_well_and_prints_its_table(finished):
     assert set(json.loads(result.stdout.splitlines()[-1])["systems"]) == set(SYSTEMS)
 
 
-def test_every_cell_is_a_whole_run(finished):
+def test_every_cell_is_a_whole_run_of_its_fold(finished):
     out, _ = finished
+    assert [row["fold"] for row in rows_of(out, "runs")] == ["0", "1", "0", "1"]
     for run in (out / "runs").iterdir():
         config = json.loads((run / "config.json").read_text())
+        assert config["fold"] == int(run.name[-1])
         assert config["protocol"]["contrast"] == (1.5 if "contrast1.5" in run.name else 1.0)
         assert "Not a medical device" in (run / "README.md").read_text()
         assert json.loads((run / "calibration.json").read_text())["images"] > 0
@@ -93,9 +100,9 @@ def test_table_one_is_computed_from_the_cells_predictions(finished, predictions)
 def test_paired_tests_are_scipys_on_the_cells_predictions(finished, predictions):
     out, _ = finished
     rows = rows_of(out, "paired-tests")
-    assert [row["run"] for row in rows] == ["seed 0", "seed 1"]
-    for seed, row in enumerate(rows):
-        first, second = (predictions[row[name]][seed] for name in ("first", "second"))
+    assert [row["run"] for row in rows] == ["seed 0, fold 0", "seed 0, fold 1"]
+    for fold, row in enumerate(rows):
+        first, second = (predictions[row[name]][fold] for name in ("first", "second"))
         right, other = first.predicted == first.labels, second.predicted == second.labels
         b, c = int(np.sum(right & ~other)), int(np.sum(~right & other))
         assert (int(row["only first right"]), int(row["only second right"])) == (b, c)
@@ -118,8 +125,8 @@ def test_cost_is_read_from_the_cells_histories(finished):
     out, _ = finished
     for row, contrast in zip(rows_of(out, "cost"), ("1", "1.5"), strict=True):
         seconds, phase1 = [], []
-        for seed in (0, 1):
-            with (out / "runs" / f"small-cnn-contrast{contrast}-seed{seed}" / "history.csv").open() as file:
+        for fold in (0, 1):
+            with (cell(out, contrast, fold) / "history.csv").open() as file:
                 epochs = list(csv.DictReader(file))
             seconds.append(sum(float(epoch["seconds"]) for epoch in epochs))
             phase1 += [float(epoch["seconds"]) for epoch in epochs if epoch["phase"] == "1"]
@@ -147,7 +154,7 @@ def test_the_figures_are_drawn_from_the_cells(finished, predictions):
         assert line.get_label() == name
         np.testing.assert_allclose(line.get_ydata(), [np.mean(one.predicted == one.labels) for one in p])
     learning = drawn["Learning curves"].axes[1]
-    with (out / "runs" / "small-cnn-contrast1-seed0" / "history.csv").open() as file:
+    with (cell(out, "1", 0) / "history.csv").open() as file:
         validation = [float(row["val_accuracy"]) for row in csv.DictReader(file)]
     np.testing.assert_allclose(learning.lines[0].get_ydata(), validation)
 
@@ -164,25 +171,36 @@ def test_the_page_is_whole_and_shows_the_disagreements_pictures(finished, predic
     assert len(pictures) == min(disagreeing, 24)
 
 
-def test_the_same_command_again_trains_nothing(cli, dataset, finished):
+def test_the_same_command_again_trains_nothing(cli, folds, finished):
     out, _ = finished
     before = {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("*")}
-    flags = ("--phase1-epochs", 2, "--phase2-epochs", 1)
-    command = (
-        "study",
-        "--data",
-        dataset,
-        "--models",
-        "small-cnn",
-        "--ablate",
-        "contrast",
-        "--seeds",
-        "0,1",
-        "--out",
-        out,
-    )
-    assert cli(*command, *flags).returncode == 0
+    assert cli("study", "--data", folds, *FLAGS, "--out", out).returncode == 0
     assert {path: path.stat().st_mtime_ns for path in (out / "runs").rglob("*")} == before
+
+
+def test_evaluating_a_cell_again_gives_the_same_metrics_to_the_last_digit(cli, folds, finished, tmp_path):
+    out, _ = finished
+    run = cell(out, "1", 0)
+    result = cli("evaluate", run, "--data", folds, "--out", tmp_path / "again")
+    assert result.returncode == 0, result.stderr
+    for name in ("metrics.json", "predictions.csv"):
+        assert (tmp_path / "again" / name).read_bytes() == (run / name).read_bytes()
+
+
+def test_the_page_of_a_cell_needs_nothing_from_elsewhere_and_has_its_numbers(finished, predictions):
+    out, _ = finished
+    page = Page(cell(out, "1", 0) / "report.html")
+    assert page.needs == []
+    assert "script" not in page.tags
+    p = predictions[SYSTEMS[0]][0]
+    rows = {row[0]: row for row in page.tables["Test sets"]}
+    assert rows["pooled"][2].startswith(f"{np.mean(p.predicted == p.labels):.3f} [")
+    agreement = {row[0]: row for row in page.tables["Agreement and calibration"]}
+    assert agreement["pooled"][2] == f"{metrics.cohen_kappa_score(p.labels, p.predicted):.3f}"
+    classes = {row[0]: row for row in page.tables["pooled"]}
+    recalls = metrics.recall_score(p.labels, p.predicted, average=None, labels=range(4))
+    for name, recall in zip(p.classes, recalls, strict=True):
+        assert classes[name][3].startswith(f"{recall:.3f} [")
 
 
 @pytest.mark.parametrize(
