@@ -8,7 +8,7 @@ import numpy as np
 from fastmri_cls.comparison.numbers import Numbers
 from fastmri_cls.comparison.published import PUBLISHED
 from fastmri_cls.comparison.runs import Run, System
-from fastmri_cls.report.text_tables import Cell, Estimate, PValue, Seconds, Table
+from fastmri_cls.report.text_tables import Cell, Estimate, PValue, Rounded, Seconds, Table
 
 _MODEL_NAME = "model.keras"
 
@@ -136,12 +136,12 @@ def cost_table(systems: Sequence[System]) -> Table:
         sizes = [(run.path / _MODEL_NAME).stat().st_size / 1e6 for run in system.runs if _has_model(run)]
         row: list[Cell] = [
             system.name,
-            f"{np.mean([len(run.history) for run in system.runs]):g}",
+            Rounded(float(np.mean([len(run.history) for run in system.runs]))),
             Seconds(float(np.mean([training_seconds(run) for run in system.runs]))),
             _median_epoch(system, 1),
             _median_epoch(system, 2),
             round(float(np.mean([run.metrics["timing"]["images_per_second"] for run in system.runs]))),
-            f"{np.mean(sizes):.1f}" if sizes else None,
+            Rounded(float(np.mean(sizes))) if sizes else None,
         ]
         if compared_with_paper:
             paper = PUBLISHED.get(system.model)

@@ -29,7 +29,14 @@ class Seconds:
     value: float
 
 
-Cell = str | int | float | None | Estimate | PValue | Seconds
+@dataclass(frozen=True)
+class Rounded:
+    """A number people read in three digits."""
+
+    value: float
+
+
+Cell = str | int | float | None | Estimate | PValue | Seconds | Rounded
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,8 @@ def text(cell: Cell) -> str:
             return "-" if cell.value is None else "< 0.001" if cell.value < 0.001 else f"{cell.value:.3f}"
         case Seconds():
             return f"{cell.value:,.0f} s" if cell.value >= 10 else f"{cell.value:.1f} s"
+        case Rounded():
+            return f"{cell.value:.3g}"
     return str(cell)
 
 
@@ -118,7 +127,7 @@ def to_latex(table: Table) -> str:
 def _raw(cell: Cell) -> list[object]:
     if isinstance(cell, Estimate):
         return [cell.value, *(cell.interval or (None, None)), cell.sd]
-    return [cell.value if isinstance(cell, PValue | Seconds) else cell]
+    return [cell.value if isinstance(cell, PValue | Seconds | Rounded) else cell]
 
 
 def _latex(text_: str) -> str:

@@ -132,7 +132,7 @@ def test_cost_is_read_from_the_cells_histories(finished):
             phase1 += [float(epoch["seconds"]) for epoch in epochs if epoch["phase"] == "1"]
         assert float(row["training"]) == pytest.approx(np.mean(seconds))
         assert float(row["epoch, phase 1"]) == pytest.approx(np.median(phase1))
-        assert row["epochs"] == "3"
+        assert float(row["epochs"]) == 3
 
 
 def test_the_figures_are_drawn_from_the_cells(finished, predictions):

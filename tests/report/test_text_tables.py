@@ -5,7 +5,17 @@ import io
 
 import pytest
 
-from fastmri_cls.report.text_tables import Estimate, PValue, Seconds, Table, text, to_csv, to_latex, to_markdown
+from fastmri_cls.report.text_tables import (
+    Estimate,
+    PValue,
+    Rounded,
+    Seconds,
+    Table,
+    text,
+    to_csv,
+    to_latex,
+    to_markdown,
+)
 
 TABLE = Table(
     "t1",
@@ -32,6 +42,8 @@ TABLE = Table(
         (PValue(0.00099), "< 0.001"),
         (Seconds(1234.5), "1,234 s"),
         (Seconds(1.25), "1.2 s"),
+        (Rounded(3.0), "3"),
+        (Rounded(28.94), "28.9"),
     ],
 )
 def test_cells_read_well(cell, expected):
