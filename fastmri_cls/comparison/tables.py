@@ -42,7 +42,7 @@ def table_one(systems: Sequence[System], numbers: Numbers) -> Table:
         "and after temperature scaling fitted on validation."
     )
     if any(len(system.runs) > 1 for system in systems):
-        note += " Of several runs: mean ± standard deviation over runs; the interval is that of the mean."
+        note += " Of several runs: mean ± standard deviation over runs; the interval is that of the mean, over images."
     if compared_with_paper:
         note += " Paper: arXiv 2511.18326, one run, published split (1705 images), no interval given."
     return Table("table1", "Accuracy and AUC on all test images", tuple(columns), rows, note)
