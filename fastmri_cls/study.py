@@ -46,7 +46,10 @@ _ERROR_MARK = "fastmri-cls: error: "
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """What a study varies, and `train_flags`, what every cell is trained with besides."""
+    """What a study varies, and `train_flags`, what every cell is trained with besides.
+
+    A model is a name of the registry, or `NAME=WEIGHTS` with what train's --weights takes.
+    """
 
     data: tuple[Path, ...]
     models: tuple[str, ...]
@@ -107,8 +110,11 @@ def plan(options: StudyOptions) -> list[Cell]:
     cells = []
     for seed, data, model in product(options.seeds, options.data, options.models):
         for fold, variant in product(folds[data], variants[model]):
-            parts = [model, *(name for name, _ in variant), f"seed{seed}"]
-            flags = [flag for _, flags in variant for flag in flags]
+            architecture, _, weights = model.partition("=")
+            parts = [architecture, *([Path(weights).name] if weights else []), *(name for name, _ in variant)]
+            parts.append(f"seed{seed}")
+            flags = ["--weights", weights] if weights else []
+            flags += [flag for _, flags in variant for flag in flags]
             if fold is not None:
                 parts.append(f"fold{fold}")
                 flags += ["--fold", str(fold)]
@@ -116,14 +122,16 @@ def plan(options: StudyOptions) -> list[Cell]:
                 parts.insert(0, data.name)
             name = "-".join(parts)
             run = options.out / "runs" / name
-            fixed = ["--data", str(data), "--model", model, "--seed", str(seed), "--out", str(run), "--resume"]
+            fixed = ["--data", str(data), "--model", architecture, "--seed", str(seed), "--out", str(run), "--resume"]
             cells.append(Cell(name, [*options.train_flags, *flags, *fixed], run, options.out / "logs" / f"{name}.log"))
     return cells
 
 
 def _variants(model: str, options: StudyOptions) -> list[tuple[tuple[str, tuple[str, ...]], ...]]:
     """Return the combinations of (name, flags) a model is trained in; without pretrained weights none is `scratch`."""
-    pretrained = find_backbone(model).default_weights != "none" or "--weights" in options.train_flags
+    architecture, _, weights = model.partition("=")
+    default = find_backbone(architecture).default_weights
+    pretrained = (weights or default) != "none" or "--weights" in options.train_flags
     ablations = [name for name in options.ablations if name != "pretraining" or pretrained]
     return list(product(*(ABLATIONS[name].items() for name in ablations)))
 

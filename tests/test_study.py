@@ -70,6 +70,19 @@ def test_a_model_without_pretrained_weights_is_not_trained_from_scratch_twice(da
     assert names == ["small-cnn-seed0", "convnext-tiny-pretrained-seed0", "convnext-tiny-scratch-seed0"]
 
 
+def test_a_model_may_bring_its_own_weights(dataset, tmp_path):
+    models = ("small-cnn", "convnext-tiny=runs/own.keras", "convnext-tiny=none")
+    cells = plan(options(dataset, tmp_path, models=models, seeds=(0,)))
+    assert [cell.name for cell in cells] == [
+        "small-cnn-seed0",
+        "convnext-tiny-own.keras-seed0",
+        "convnext-tiny-none-seed0",
+    ]
+    assert cells[1].flags[:2] == ["--weights", "runs/own.keras"]
+    assert cells[1].flags[cells[1].flags.index("--model") + 1] == "convnext-tiny"
+    assert "--weights" not in cells[0].flags
+
+
 def test_folds_of_the_dataset_are_cells(dataset, tmp_path, monkeypatch):
     folded = type("Folded", (), {"folds": 3})
     monkeypatch.setattr(study, "read_manifest", lambda data: folded)

@@ -24,7 +24,12 @@ class Ablation(StrEnum):
 def study(
     context: typer.Context,
     data: Annotated[list[Path], typer.Option(help="A dataset folder; several with the same test images are compared.")],
-    models: Annotated[str, typer.Option(metavar="A,B,C", help="Names as train --model takes them.")],
+    models: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B=WEIGHTS,C", help="As train --model takes them, with --weights where not its default."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Where runs/, logs/, tables/ and report.html go; give it again to resume.")],
     seeds: Annotated[str, typer.Option(metavar="0,1,2", help="One run of every model for each.")] = "0,1,2",
     ablate: Annotated[list[Ablation] | None, typer.Option(help="Try this both ways; may be given again.")] = None,
