@@ -1,8 +1,8 @@
 """Image files -> the classifier's pixels inside a graph: what TensorFlow Serving runs on the bytes a client sends.
 
 It does what sources/decode.py does, with TensorFlow's ops: JPEG by the accurate integer transform, transparency on
-black, luma by ITU-R 601, resizing by the same kernel. A pixel differs from Pillow's by at most PIXEL_TOLERANCE levels,
-as Pillow rounds between its two passes. Not read here: EXIF orientation, DICOM, 16 bits (cut to 8, not stretched).
+black, luma by ITU-R 601, resizing by the same kernel. A pixel differs from Pillow's, which calculates with whole
+numbers, by at most PIXEL_TOLERANCE levels. Not read here: EXIF orientation, DICOM, 16 bits (cut to 8, not stretched).
 """
 
 import tensorflow as tf
@@ -20,10 +20,16 @@ def decode_files(files: tf.Tensor, size: int, channels: int, resize: str) -> tf.
 
     def decode_one(file: tf.Tensor) -> tf.Tensor:
         pixels = _in_channels(_decode(file), channels)
-        resized = tf.image.resize(pixels, (size, size), _METHODS[resize], antialias=resize != "nearest")
-        return tf.ensure_shape(tf.clip_by_value(tf.round(resized), 0, 255), (size, size, channels))
+        # Rows first, and whole levels between the two passes, as Pillow does.
+        narrowed = _resize(pixels, (tf.shape(pixels)[0], size), resize)
+        return tf.ensure_shape(_resize(narrowed, (size, size), resize), (size, size, channels))
 
     return tf.map_fn(decode_one, files, fn_output_signature=tf.TensorSpec((size, size, channels), tf.float32))
+
+
+def _resize(pixels: tf.Tensor, shape: tuple[tf.Tensor | int, int], resize: str) -> tf.Tensor:
+    resized = tf.image.resize(pixels, shape, _METHODS[resize], antialias=resize != "nearest")
+    return tf.clip_by_value(tf.round(resized), 0, 255)
 
 
 def _decode(file: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,65 @@
+"""export from the command line: what lies in the folder, and that it is there whole or not at all."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from fastmri_cls.evaluation.predictions import read_predictions
+from fastmri_cls.exporting import run as exporting
+from fastmri_cls.exporting.check import Agreement
+from fastmri_cls.exporting.run import export_run
+from fastmri_cls.foundation.errors import UserError
+
+
+def test_a_served_model_takes_image_files_as_they_are(cli, trained_run, phantom_dataset, tmp_path):
+    out = tmp_path / "served"
+    result = cli("export", trained_run, "--format", "saved_model", "--out", out, "--data", phantom_dataset, "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout.splitlines()[-1])["changed"] == 0
+    assert (out / "labels.txt").read_text().splitlines() == ["glioma", "meningioma", "notumor", "pituitary"]
+    card = (out / "README.md").read_text()
+    assert "Not a medical device" in card
+    assert "image_bytes" in card
+
+    # What TensorFlow Serving does with a request, on the very files: JPEG of source beta, PNG of source alpha.
+    evaluated = read_predictions(trained_run / "predictions.csv")
+    sources = phantom_dataset.parent / "sources"
+    files = [(sources / s / n).read_bytes() for s, n in zip(evaluated.sources, evaluated.filenames, strict=True)]
+    served = tf.saved_model.load(str(out / "1"))
+    found = served.signatures["serving_default"](image_bytes=tf.constant(files))["probabilities"].numpy()
+    # Resized by TensorFlow in place of Pillow: a pixel may differ by one level.
+    np.testing.assert_allclose(found, evaluated.probabilities, atol=0.02)
+    assert (found.argmax(axis=1) == evaluated.predicted).mean() > 0.98
+
+
+def test_a_failed_check_leaves_nothing(trained_run, phantom_dataset, tmp_path, monkeypatch):
+    def refuse(*_: object) -> Agreement:
+        raise UserError("--format saved_model: 3 of 64 images change their class")
+
+    monkeypatch.setattr(exporting, "check_export", refuse)
+    with pytest.raises(UserError, match="change their class"):
+        export_run(trained_run, "saved_model", tmp_path / "served", phantom_dataset)
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_dataset_is_refused_with_what_differs(trained_run, dataset, tmp_path):
+    with pytest.raises(UserError, match="image_size is 64"):
+        export_run(trained_run, "saved_model", tmp_path / "served", dataset)
+
+
+def test_a_dataset_that_moved_is_asked_for(trained_run, tmp_path):
+    with pytest.raises(UserError, match="--data"):
+        export_run(trained_run, "saved_model", tmp_path / "served", tmp_path / "gone")
+
+
+def test_a_missing_extra_is_named(cli, trained_run, phantom_dataset, tmp_path):
+    import importlib.util
+
+    if importlib.util.find_spec("tf2onnx"):
+        pytest.skip("the extra onnx is installed")
+    result = cli("export", trained_run, "--format", "onnx", "--out", tmp_path / "x", "--data", phantom_dataset)
+    assert result.returncode == 1
+    assert "fastmri-cls[onnx]" in result.stderr
+    assert not list(tmp_path.iterdir())
