@@ -139,7 +139,7 @@ class Predictor:
         batches = (files[start : start + size] for start in range(0, len(files), size))
         waiting: deque[list[tuple[Path, Future[np.ndarray | str]]]] = deque()
         # The forward pass keeps the cores busy by itself; a thread a core is enough to stay ahead of it.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
             try:
                 while True:
                     for batch in islice(batches, _BATCHES_AHEAD - len(waiting)):
