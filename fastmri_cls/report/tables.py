@@ -53,8 +53,7 @@ def print_text_table(table: TextTable, columns: int = 4) -> None:
     shown = _table(*table.columns[:columns])
     for row in table.text_rows:
         shown.add_row(*row[:columns])
-    out = Console()
-    out.print(shown, width=None if out.is_terminal else _PIPED_WIDTH)
+    Console(width=None if Console().is_terminal else _PIPED_WIDTH).print(shown)
 
 
 def metric_cells(found: dict[str, Any]) -> list[str]:
