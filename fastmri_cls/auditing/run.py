@@ -16,6 +16,7 @@ from fastmri_cls.audit.pairs import Pair, find_pairs
 from fastmri_cls.auditing.collection import Collection, read_dataset, read_folders
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.records.acceptance import check_target
 from fastmri_cls.records.manifest import FILE_NAME as DATASET_FILE
 from fastmri_cls.report.audit import write_audit_report
 from fastmri_cls.sources.folders import ClassNames
@@ -34,7 +35,7 @@ def audit(sources: list[str], classes: ClassNames, out: Path, workers: int, *, f
         UserError: a source cannot be read, no image can be used, or `out` exists or would harm something.
     """
     dataset = _find_dataset(sources)
-    _check_target(out, sources, force=force)
+    check_target(out, map(_path, sources), "audit", FILE_NAME, force=force)
     with new_directory(out, force=force) as directory:
         images = read_dataset(dataset) if dataset else read_folders(sources, classes, workers)
         pairs = find_pairs(images.fingerprints)
@@ -63,16 +64,6 @@ def _find_dataset(sources: list[str]) -> Path | None:
             f"source {datasets[0]}: is a dataset folder; audit it alone, or audit the folders it was made of"
         )
     return _path(datasets[0]) if datasets else None
-
-
-def _check_target(out: Path, sources: list[str], *, force: bool) -> None:
-    target = out.resolve()
-    for source in sources:
-        folder = _path(source).resolve()
-        if target.is_relative_to(folder) or folder.is_relative_to(target):
-            raise UserError(f"--out {out}: overlaps source {source}; choose a folder beside it")
-    if force and target.is_dir() and any(target.iterdir()) and not (target / FILE_NAME).is_file():
-        raise UserError(f"--out {out}: --force replaces audits, and this folder holds none; choose another --out")
 
 
 def _path(source: str) -> Path:

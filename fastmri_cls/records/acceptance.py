@@ -1,5 +1,6 @@
 """What stops a build: a target that would be harmed, too many bad files, classes that are missing or end empty."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -7,24 +8,23 @@ import numpy as np
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.assignment import Assignment
 from fastmri_cls.records.catalogue import Catalogue
-from fastmri_cls.records.manifest import FILE_NAME
 from fastmri_cls.records.options import BuildOptions
-from fastmri_cls.sources.folders import ClassNames, Source, printable
+from fastmri_cls.sources.folders import ClassNames, printable
 
 
-def check_target(out: Path, sources: list[Source], *, force: bool) -> None:
-    """Refuse an `out` that would swallow a source, lie in one, or replace what is no dataset.
+def check_target(out: Path, sources: Iterable[Path], kind: str, file_name: str, *, force: bool) -> None:
+    """Refuse an `out` that would swallow a source, lie in one, or replace what is no `kind`, known by `file_name`.
 
     Raises:
         UserError: see above.
     """
     target = out.resolve()
     for source in sources:
-        folder = source.path.resolve()
+        folder = source.resolve()
         if target.is_relative_to(folder) or folder.is_relative_to(target):
-            raise UserError(f"--out {out}: overlaps source {source.name}, {source.path}; choose a folder beside it")
-    if force and target.is_dir() and any(target.iterdir()) and not (target / FILE_NAME).is_file():
-        raise UserError(f"--out {out}: --force replaces datasets, and this folder holds none; choose another --out")
+            raise UserError(f"--out {out}: overlaps source {source}; choose a folder beside it")
+    if force and target.is_dir() and any(target.iterdir()) and not (target / file_name).is_file():
+        raise UserError(f"--out {out}: --force replaces a {kind}, and this folder holds none; choose another --out")
 
 
 def check_ingested(catalogue: Catalogue, num_files: int, classes: ClassNames, options: BuildOptions) -> None:

@@ -26,7 +26,7 @@ from fastmri_cls.records.card import dataset_card
 from fastmri_cls.records.catalogue import Catalogue, Spool, collect
 from fastmri_cls.records.images_csv import ImageRow, write_images_csv
 from fastmri_cls.records.ingest import StorageForm, ingest, recode
-from fastmri_cls.records.manifest import Manifest, Split
+from fastmri_cls.records.manifest import FILE_NAME, Manifest, Split
 from fastmri_cls.records.options import BuildOptions, as_flags
 from fastmri_cls.sources.folders import ClassNames, Source, printable, scan
 from fastmri_cls.sources.splits import fold_name
@@ -40,7 +40,7 @@ def build_dataset(
     Raises:
         UserError: sources cannot be read, too many files are bad, a class is missing, `out` exists, ...
     """
-    check_target(out, sources, force=force)
+    check_target(out, (source.path for source in sources), "dataset", FILE_NAME, force=force)
     is_csv = options.splitting.method not in ("grouped", "published")
     table = read_split_table(Path(options.splitting.method)) if is_csv else None
     files = [file for source in sources for file in scan(source, classes)]

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -16,18 +15,11 @@ from fastmri_cls.audit.hashing import ORIENTATIONS
 from fastmri_cls.audit.leakage import KINDS, Columns
 from fastmri_cls.audit.pairs import Pair
 from fastmri_cls.foundation.atomic import write_text
+from fastmri_cls.report.html import TEMPLATES
 
 _PAIRS_A_SECTION = 24  # of four sections: 96 pairs are about 1 MB
 _PICTURE = 192  # pixels of the longer side
 _TURNS = {"id": "", "hflip": "mirrored left to right", "vflip": "mirrored top to bottom", "rot180": "turned by 180°"}
-
-_TEMPLATES = Environment(
-    loader=PackageLoader("fastmri_cls.report"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
 
 
 class FindingsTable(NamedTuple):
@@ -142,7 +134,7 @@ def write_audit_report(
     sections = sample_pairs(pairs, groups, columns)
     shown = sorted({image for _, chosen in sections for pair in chosen for image in (pair.a, pair.b)})
     pictures = dict(zip(shown, pixels(shown), strict=True))
-    html = _TEMPLATES.get_template("audit.html").render(
+    html = TEMPLATES.get_template("audit.html").render(
         sentence=groups_sentence(findings),
         tables=findings_tables(findings),
         sections=[
