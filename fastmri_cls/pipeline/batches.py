@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from fastmri_cls.pipeline.examples import Element, Examples, Position
+from fastmri_cls.pipeline.examples import PREFETCHED, Element, Examples, Position
 
 _BATCHES_AHEAD = 2  # on the accelerator: one in the step, one on its way
 
@@ -38,7 +38,7 @@ class TrainingBatches:
         return (
             self.examples.shuffled(start, self.batch_size, self.steps_per_epoch - first_step, self.seed)
             .map(lambda batch: _full(batch | {"weight": tf.gather(weights, batch["label"])}, self.batch_size))
-            .prefetch(tf.data.AUTOTUNE)
+            .prefetch(PREFETCHED)
         )
 
 
@@ -56,7 +56,7 @@ class EvaluationBatches:
 
     def epoch(self, epoch: int) -> tf.data.Dataset:
         """Return all batches, the same in every epoch."""
-        return self.examples.in_order(self.batch_size).map(self._pad).prefetch(tf.data.AUTOTUNE)
+        return self.examples.in_order(self.batch_size).map(self._pad).prefetch(PREFETCHED)
 
     def _pad(self, batch: Element) -> Element:
         present = tf.shape(batch["label"])[0]

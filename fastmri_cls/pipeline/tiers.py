@@ -13,6 +13,7 @@ import tensorflow as tf
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.pipeline.examples import (
+    PARALLEL_CALLS,
     Element,
     Examples,
     Position,
@@ -86,7 +87,7 @@ class CachedExamples:
     def _gather(self, order: tf.data.Dataset) -> tf.data.Dataset:
         return order.map(
             lambda indices: {"image": tf.gather(self._images, indices), "label": tf.gather(self._labels, indices)},
-            num_parallel_calls=tf.data.AUTOTUNE,
+            num_parallel_calls=PARALLEL_CALLS,
         ).with_options(_options())
 
 

@@ -172,9 +172,6 @@ class Engine:
                 )
             calls.on_train_batch_end(first + count - 1, self._logs())
             yield first + count
-        # To its end: an unfinished iterator is destroyed only when tf.data's tuning thread wakes, up to a minute later
-        # (found as epochs of 43 s where the steps took 25).
-        next(batches, None)
 
     def evaluate(self, batches: EvaluationBatches | SlidingWindowBatches, epoch: int = 0) -> Logs:
         """Return loss (label smoothing and regularisation included, as Keras' val_loss) and accuracy."""
