@@ -29,7 +29,7 @@ def test_the_last_line_is_the_json(monkeypatch, tmp_path):
 def test_a_missing_source_is_a_usage_error(cli, tmp_path, command):
     done = cli("benchmark", command, "--source", tmp_path / "nowhere")
     assert done.returncode == 2
-    assert "nowhere" in done.stderr
+    assert "--source" in done.stderr  # the path itself may be broken over lines
 
 
 def test_a_source_without_class_folders_is_one_line(cli, tmp_path):
