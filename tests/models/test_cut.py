@@ -38,3 +38,12 @@ def test_the_cut_follows_the_unfrozen_share():
     assert find_cut(base, 0.0) is base.outputs[0]
     places = [base.operations.index(find_cut(base, u)._keras_history.operation) for u in (0.05, 0.2, 0.5, 1.0)]
     assert places == sorted(places, reverse=True)
+
+
+def test_two_frozen_branches_are_not_cut_apart():
+    """Where two tensors cross below the first trained layer, the cut lies below both."""
+    inputs = keras.Input((3,))
+    lower = keras.layers.Dense(4)(inputs)
+    beside = keras.layers.Dense(4)(inputs)
+    base = keras.Model(inputs, keras.layers.Add()([beside, keras.layers.Dense(4)(lower)]))
+    assert find_cut(base, 0.4) is base.inputs[0]
