@@ -4,13 +4,13 @@ Both caches hold one uint8 array and shuffle exactly: a pass is a fresh permutat
 With `device` a step moves indices and labels alone; the images are gathered where the step computes.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.memory import free_memory
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.pipeline.examples import (
     PARALLEL_CALLS,
@@ -121,18 +121,6 @@ class ResidentExamples:
         ).with_options(_options())
 
 
-def free_memory() -> int:
-    """Return the bytes this process may still take: the machine's, or less where a control group limits it."""
-    available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for line in _lines(Path("/proc/meminfo")):
-        if line.startswith("MemAvailable:"):
-            available = int(line.split()[1]) * 1024
-    limit, used = _lines(Path("/sys/fs/cgroup/memory.max")), _lines(Path("/sys/fs/cgroup/memory.current"))
-    if limit and used and limit[0].isdigit():
-        available = min(available, int(limit[0]) - int(used[0]))
-    return available
-
-
 def accelerator_memory() -> int:
     """Return the bytes TensorFlow may use of the smallest GPU, 0 without one."""
     if not tf.config.list_physical_devices("GPU"):
@@ -183,10 +171,3 @@ def _options() -> tf.data.Options:
     options = input_options()
     options.experimental_optimization.apply_default_optimizations = False
     return options
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
