@@ -16,6 +16,7 @@ from fastmri_cls.foundation.errors import UserError
 
 FORMAT_VERSION = 1
 FILE_NAME = "dataset.json"
+_ENCODINGS = ("raw", "png", "jpeg")
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def read_manifest(directory: Path) -> Manifest:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{directory}: no {FILE_NAME} in it; make a dataset with build-tfrecords --out DIR") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); rebuild with build-tfrecords --force") from None
     if not isinstance(content, dict) or "format_version" not in content:
         raise UserError(f"{path}: has no format_version; rebuild with build-tfrecords --force")
@@ -137,7 +138,7 @@ def read_manifest(directory: Path) -> Manifest:
         )
     try:
         manifest = _from_json(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(
             f"{path}: {type(error).__name__} {error} where a dataset manifest was expected; "
             "rebuild with build-tfrecords --force"
@@ -160,7 +161,7 @@ def _from_json(content: Mapping[str, Any]) -> Manifest:
         )
         for name, split in content["splits"].items()
     }
-    return Manifest(
+    manifest = Manifest(
         classes=tuple(str(name) for name in content["classes"]),
         image_size=int(content["image_size"]),
         channels=int(content["channels"]),
@@ -175,6 +176,12 @@ def _from_json(content: Mapping[str, Any]) -> Manifest:
         rejected=[{"path": str(r["path"]), "reason": str(r["reason"])} for r in content["rejected"]],
         duplicates=dict(content["duplicates"]),
     )
+    if manifest.image_size < 1 or manifest.channels not in (1, 3) or manifest.encoding not in _ENCODINGS:
+        raise ValueError(f"{manifest.encoding} {manifest.image_size} x {manifest.image_size} x {manifest.channels}")
+    counts = [n for s in splits.values() for n in (s.num_examples, *(shard.num_examples for shard in s.shards))]
+    if min(counts, default=0) < 0:
+        raise ValueError(f"a count of {min(counts)}")
+    return manifest
 
 
 def _file_name(name: str) -> str:

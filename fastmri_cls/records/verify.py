@@ -75,13 +75,14 @@ def _split_problems(directory: Path, name: str, split: Split, manifest: Manifest
             facts = {key: value.numpy() for key, value in parse_facts(serialized).items()}
             form = (manifest.image_size, manifest.channels, manifest.encoding)
             pixels = parse_images(serialized, *form)["image"]
-        except tf.errors.InvalidArgumentError as error:
-            return [f"{name}: a record does not parse ({error.message[:120]}); {_CURE}"]
+            texts = {
+                key: [value.decode() for value in facts[key]] for key in ("class/text", "source", "filename", "sha256")
+            }
+        except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
+            reason = " ".join(str(getattr(error, "message", error)).split())[:120]
+            return [f"{name}: a record does not parse ({reason}); {_CURE}"]
         if pixels.shape[0] != len(facts["source"]):
             problems.append(f"{name}: images of another size than {manifest.image_size}; {_CURE}")
-        texts = {
-            key: [value.decode() for value in facts[key]] for key in ("class/text", "source", "filename", "sha256")
-        }
         per_class.update(texts["class/text"])
         per_source.update(texts["source"])
         about = (texts["source"], texts["filename"], texts["class/text"], facts["group"].tolist(), texts["sha256"])

@@ -4,6 +4,7 @@ Rescale slope and intercept, then the file's own window (PS3.3 C.11.2), else sma
 inverted; of several frames the middle one is taken, and it alone is decoded.
 """
 
+import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,6 +12,9 @@ import numpy as np
 from PIL import Image
 
 from fastmri_cls.sources.pixels import RejectedImage, stretch_to_8_bits
+
+_BLOCK = 1 << 16
+_BYTES_A_PIXEL = 4  # more than RGB or 16-bit grey take: an image of Pillow's largest size fits
 
 
 def is_dicom(path: Path, file: BinaryIO) -> bool:
@@ -29,23 +33,41 @@ def read_dicom(file: BinaryIO) -> tuple[np.ndarray, str]:
     """
     try:
         import pydicom
-        from pydicom.errors import InvalidDicomError
+        from pydicom.errors import BytesLengthException, InvalidDicomError
     except ImportError:
         raise RejectedImage("DICOM needs pydicom: pip install 'fastmri-cls[dicom]'") from None
     try:
+        _refuse_bomb(file)
         dataset = pydicom.dcmread(file)
-    except InvalidDicomError:
-        raise RejectedImage("no DICOM file in spite of its name") from None
-    try:
         photometric = str(dataset.PhotometricInterpretation)
         if int(dataset.Rows) * int(dataset.Columns) > (Image.MAX_IMAGE_PIXELS or 0):
             raise RejectedImage(f"too large ({dataset.Columns} x {dataset.Rows} pixels)")
         return _to_8_bits(dataset, photometric), photometric
+    except InvalidDicomError:
+        raise RejectedImage("no DICOM file in spite of its name") from None
+    except BytesLengthException as error:
+        raise RejectedImage(f"broken DICOM ({' '.join(str(error).split('.')[0].split())})") from None
     except (AttributeError, KeyError) as error:
         raise RejectedImage(f"DICOM without an image ({error})") from None
     except (RuntimeError, NotImplementedError) as error:
         # pydicom names the compression and the packages that would decode it, over several lines.
         raise RejectedImage(f"DICOM that cannot be decoded ({' '.join(str(error).split())})") from None
+
+
+def _refuse_bomb(file: BinaryIO) -> None:
+    """Refuse a deflated file that grows beyond any image: pydicom inflates all of it before it looks at the size."""
+    from pydicom.filereader import _read_file_meta_info, read_preamble
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    read_preamble(file, force=False)
+    if _read_file_meta_info(file).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+        left = _BYTES_A_PIXEL * (Image.MAX_IMAGE_PIXELS or 0)
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        while block := file.read(_BLOCK):
+            left -= len(inflater.decompress(block, left))
+            if left <= 0:
+                raise RejectedImage("too large (when inflated)")
+    file.seek(0)
 
 
 def _to_8_bits(dataset: Any, photometric: str) -> np.ndarray:

@@ -1,0 +1,287 @@
+"""The three readers of bytes from outside, as targets: seeds made by code, and a check that raises only on a finding.
+
+A finding is any exception but the clear ones (UserError, RejectedImage), a wrong result, or far more memory than the
+input can need. `scripts/fuzz TARGET` mutates the seeds guided by coverage; test_findings.py replays what was found.
+"""
+
+import hashlib
+import io
+import json
+import resource
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.records.manifest import FILE_NAME, Manifest, Shard, Split, _from_json, check_files, read_manifest
+from fastmri_cls.sources.decode import decode_with_facts
+from fastmri_cls.sources.pixels import RejectedImage
+
+_MUCH_MEMORY = 1 << 20  # KiB, 1 GiB more than the process had before
+_SIZE = 8
+
+
+@dataclass(frozen=True)
+class Target:
+    """A reader, and bytes to begin with."""
+
+    seeds: Callable[[], list[bytes]]
+    check: Callable[[bytes], None]
+
+
+@contextmanager
+def _within_memory() -> Iterator[None]:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    yield
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < _MUCH_MEMORY, f"took {grown >> 10} MiB"
+
+
+@cache
+def _folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="fuzz-"))
+
+
+# --- manifest: dataset.json -------------------------------------------------------------------------------------------
+
+
+def small_manifest(encoding: str = "raw", record: bytes = b"") -> Manifest:
+    """Return a manifest of one shard `one.tfrecord` that holds `record`."""
+    framed = _framed(record)
+    shard = Shard("one.tfrecord", 1, len(framed), hashlib.sha256(framed).hexdigest())
+    return Manifest(
+        classes=("a", "b"), image_size=_SIZE, channels=1, encoding=encoding, options={"resize": "bilinear", "seed": 0},
+        sources=[{"name": "s", "path": "nowhere", "num_files": 1}], split="grouped",
+        splits={"train": Split(1, {"a": 1, "b": 0}, {"s": 1}, (shard,)), "test.s": Split(0, {"a": 0, "b": 0}, {}, ())},
+        rejected=[{"path": "s/x.jpg", "reason": "the file is empty"}], duplicates={"exact": 0, "straddling": 0},
+    )  # fmt: skip
+
+
+def manifest_seeds() -> list[bytes]:
+    """Return a whole manifest and some that are nearly one."""
+    small_manifest().write(_folder())
+    whole = (_folder() / FILE_NAME).read_bytes()
+    content = json.loads(whole)
+    variants: list[dict[str, Any]] = [
+        {**content, "format_version": 2}, {**content, "splits": {}}, {**content, "image_size": 1e400},
+        {**content, "channels": "3"}, {**content, "classes": "ab"}, {**content, "sources": None},
+    ]  # fmt: skip
+    return [whole, b"[]", b"{", b"[" * 2000, *(json.dumps(variant).encode() for variant in variants)]
+
+
+def check_manifest(data: bytes) -> None:
+    """dataset.json of `data` is refused clearly, or is a manifest that everything else can work with."""
+    folder = _folder()
+    path = folder / FILE_NAME
+    path.write_bytes(data)
+    with _within_memory():
+        _read_or_refuse(folder)
+        # Once more with the fingerprint that fits, which no mutation would hit: a checksum keeps no attacker out.
+        try:
+            content = json.loads(data)
+            content["fingerprint"] = _from_json(content).fingerprint
+            content["format_version"] = 1
+        except Exception:  # what is wrong with it was read_manifest's to say, above
+            return
+        path.write_text(json.dumps(content), encoding="utf-8")
+        manifest = _read_or_refuse(folder)
+    if manifest is None:
+        return
+    assert manifest.image_size > 0
+    assert manifest.channels in (1, 3)
+    assert manifest.pixels_bytes >= 0
+    for use in (lambda: check_files(folder, manifest), manifest.validation_split, manifest.training_splits):
+        try:
+            use()
+        except UserError as error:
+            _one_line(error)
+    manifest.write(folder)
+    assert read_manifest(folder) == manifest
+
+
+def _read_or_refuse(folder: Path) -> Manifest | None:
+    try:
+        return read_manifest(folder)
+    except UserError as error:
+        _one_line(error)
+        return None
+
+
+def _one_line(error: Exception) -> None:
+    assert len(str(error)) < 100_000
+    assert str(error)
+
+
+# --- record: a tf.train.Example in a shard ----------------------------------------------------------------------------
+
+
+def record_seeds() -> list[bytes]:
+    """Return one record of each encoding, and some with a feature amiss; the first byte chooses the encoding."""
+    from fastmri_cls.records.schema import Example
+
+    pixels = np.arange(_SIZE * _SIZE, dtype=np.uint8).reshape(_SIZE, _SIZE)
+    whole = Example(b"", "raw", _SIZE, 1, 0, "a", "s", "a/1.jpg", "0" * 64, 0, True)
+    seeds = []
+    for number, encoding in enumerate(_ENCODINGS):
+        example = replace(whole, encoded=_encoded(pixels, encoding), format=encoding)
+        amiss = [replace(example, encoded=b""), replace(example, label=-1), replace(example, filename="")]
+        seeds += [bytes([number]) + one.serialize() for one in (example, *amiss)]
+    return seeds
+
+
+def check_record(data: bytes) -> None:
+    """`verify` tells what is wrong with a shard that holds the record, and training's reader reads it or says so."""
+    import tensorflow as tf
+
+    from fastmri_cls.records import verify
+    from fastmri_cls.records.images_csv import write_images_csv
+
+    number, record = (data[0] if data else 0), data[1:]
+    folder = _folder()
+    manifest = replace(small_manifest(_ENCODINGS[number % len(_ENCODINGS)], record), sources=[])
+    if not (folder / "images.csv").exists():
+        write_images_csv(folder, [])
+    (folder / "one.tfrecord").write_bytes(_framed(record))
+    with _within_memory():
+        for problem in verify.find_problems(folder, manifest):
+            assert "\n" not in problem
+        try:
+            for batch in _training_reader(manifest.encoding):
+                assert batch["image"].shape[1:] == (_SIZE, _SIZE, 1)
+        except (tf.errors.InvalidArgumentError, UnicodeDecodeError):
+            pass  # TensorFlow's words, in which it quotes the record; cli/app.py makes one line of both
+
+
+_ENCODINGS = ("raw", "png", "jpeg")
+
+
+@cache
+def _training_reader(encoding: str) -> Any:
+    """The dataset training reads, which opens the shard again each time it is iterated."""
+    from fastmri_cls.pipeline.examples import Selection, StreamedExamples
+
+    return StreamedExamples(_folder(), small_manifest(encoding), Selection(("train",))).in_order(1)
+
+
+def _encoded(pixels: np.ndarray, encoding: str) -> bytes:
+    if encoding == "raw":
+        return pixels.tobytes()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, encoding)
+    return buffer.getvalue()
+
+
+def _framed(record: bytes) -> bytes:
+    """TFRecord's frame: length, its checksum, the record, its checksum, so that the mutation reaches the parser."""
+    length = len(record).to_bytes(8, "little")
+    return length + _masked_crc(length) + record + _masked_crc(record)
+
+
+@cache
+def _crc_table() -> list[int]:
+    table = []
+    for byte in range(256):
+        value = byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)  # Castagnoli's polynomial, reversed
+        table.append(value)
+    return table
+
+
+def _masked_crc(data: bytes) -> bytes:
+    crc, table = 0xFFFFFFFF, _crc_table()
+    for byte in data:
+        crc = crc >> 8 ^ table[(crc ^ byte) & 0xFF]
+    crc ^= 0xFFFFFFFF
+    return (((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little")
+
+
+# --- dicom: a file to pixels ------------------------------------------------------------------------------------------
+
+
+def dicom_seeds() -> list[bytes]:
+    """Return files of each kind that the decoder tells apart: depth, photometric, frames, window, compression."""
+    grey = np.add.outer(np.arange(8) * 100, np.arange(8) * 10).astype(np.uint16)
+    small = grey.astype(np.uint8)
+    colour = np.stack([small, small.T, small], axis=-1)
+    return [
+        dicom(grey), dicom(small), dicom(colour), dicom(grey, PhotometricInterpretation="MONOCHROME1"),
+        dicom(grey, WindowCenter=300, WindowWidth=200), dicom(np.stack([grey, grey, grey])),
+        dicom(grey, RescaleSlope=2, RescaleIntercept=-100), dicom(small, compress="1.2.840.10008.1.2.5"),
+        dicom(grey, compress="1.2.840.10008.1.2.5"), dicom(small, deflated=True), dicom(small, palette=True),
+        dicom(grey, lut=True),
+    ]  # fmt: skip
+
+
+def dicom(
+    pixels: np.ndarray, *, compress: str = "", deflated: bool = False, palette: bool = False, lut: bool = False,
+    **tags: Any,
+) -> bytes:  # fmt: skip
+    """Return a DICOM file of uint8 or uint16 pixels [rows, columns(, 3)] or [frames, rows, columns]."""
+    from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+    from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, MRImageStorage
+
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = MRImageStorage, "1.2.3"
+    meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian if deflated else ExplicitVRLittleEndian
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.SOPClassUID, dataset.SOPInstanceUID = MRImageStorage, "1.2.3"
+    colour = pixels.shape[-1] == 3
+    frames = pixels.ndim == 3 and not colour
+    dataset.Rows, dataset.Columns = pixels.shape[1:3] if frames else pixels.shape[:2]
+    if frames:
+        dataset.NumberOfFrames = len(pixels)
+    if colour:
+        dataset.PlanarConfiguration = 0
+    dataset.SamplesPerPixel = 3 if colour else 1
+    dataset.PhotometricInterpretation = "RGB" if colour else "PALETTE COLOR" if palette else "MONOCHROME2"
+    bits = pixels.dtype.itemsize * 8
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = bits, bits, bits - 1, 0
+    for name, value in tags.items():
+        setattr(dataset, name, value)
+    if palette:
+        for name in ("Red", "Green", "Blue"):
+            setattr(dataset, f"{name}PaletteColorLookupTableDescriptor", [256, 0, 8])
+            setattr(dataset, f"{name}PaletteColorLookupTableData", bytes(range(256)))
+    if lut:
+        item = Dataset()
+        item.LUTDescriptor, item.LUTData = [16, 0, 16], list(range(16))
+        item["LUTDescriptor"].VR = item["LUTData"].VR = "US"
+        dataset.VOILUTSequence = [item]
+    dataset.PixelData = pixels.tobytes()
+    dataset["PixelData"].VR = "OW" if bits == 16 else "OB"
+    if compress:
+        dataset.compress(compress)
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def check_dicom(data: bytes) -> None:
+    """The file is refused as no image, or gives uint8 pixels, grey or of three channels."""
+    path = _folder() / "file.dcm"
+    path.write_bytes(data)
+    with _within_memory():
+        try:
+            pixels, facts = decode_with_facts(path)
+        except RejectedImage as error:
+            _one_line(error)
+            return
+    assert pixels.dtype == np.uint8
+    assert pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3), pixels.shape
+    assert min(pixels.shape) > 0
+    assert facts.width == pixels.shape[1]
+
+
+TARGETS = {
+    "manifest": Target(manifest_seeds, check_manifest),
+    "record": Target(record_seeds, check_record),
+    "dicom": Target(dicom_seeds, check_dicom),
+}
