@@ -6,6 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from fastmri_cls.audit.hashing import fingerprint
+from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.records.images_csv import FILE_NAME, ImageRow, read_images_csv
@@ -14,7 +15,7 @@ from fastmri_cls.records.schema import parse_facts, parse_images
 from fastmri_cls.sources.decode import decode
 from fastmri_cls.sources.folders import ClassNames, Source, printable, scan
 from fastmri_cls.sources.pixels import RejectedImage
-from fastmri_cls.sources.stamps import file_sha256, stamp
+from fastmri_cls.sources.stamps import stamp
 
 _BATCH = 256
 _CURE = "rebuild with build-tfrecords --force"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.manifest import Shard, Split
 from fastmri_cls.records.schema import Example
-from fastmri_cls.sources.stamps import file_sha256
 
 _EXAMPLES_PER_SHARD = 2048  # 0.1 GB of raw grey 224 px images: the 100-200 MB TensorFlow's guide recommends
 _FRAMING = 16  # bytes TFRecord adds to a record: its length, a checksum of the length, one of the record

@@ -1,6 +1,5 @@
 """What tells, without reading it, that a source file is still the one a dataset was built from."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +16,3 @@ def stamp(path: Path) -> FileStamp:
     """Return the stamp of a file."""
     status = path.stat()
     return FileStamp(status.st_size, status.st_mtime_ns)
-
-
-def file_sha256(path: Path) -> str:
-    """Return the sha256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from fastmri_cls.augment.batch import Augmentation, Batch
 from fastmri_cls.foundation.atomic import new_directory, write_text
+from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.models.cut import CutClassifier
@@ -27,7 +28,6 @@ from fastmri_cls.models.weights import cache_directory
 from fastmri_cls.pipeline.batches import EvaluationBatches, SlidingWindowBatches
 from fastmri_cls.pipeline.examples import Element, Examples, Position, input_options
 from fastmri_cls.pipeline.tiers import in_order_indices, shuffled_indices
-from fastmri_cls.sources.stamps import file_sha256
 from fastmri_cls.training.data import TrainingData
 
 Facts = dict[str, Any]

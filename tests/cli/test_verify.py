@@ -13,10 +13,10 @@ import tensorflow as tf
 from typer.testing import CliRunner
 
 from fastmri_cls.cli.app import app
+from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.manifest import check_files, read_manifest
 from fastmri_cls.records.verify import find_problems
-from fastmri_cls.sources.stamps import file_sha256
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
