@@ -22,7 +22,8 @@ from fastmri_cls.pipeline.examples import Element, Position, Selection
 from fastmri_cls.pipeline.tiers import TIERS, open_examples
 from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.training.engine import Engine, StepOptions
-from fastmri_cls.training.precision import choose_precision, choose_xla, make_optimizer
+from fastmri_cls.training.optimizers import make_optimizer
+from fastmri_cls.training.precision import choose_precision, choose_xla
 from fastmri_cls.training.protocol import PROTOCOLS
 
 _PROTOCOL = PROTOCOLS["strict"]

@@ -3,7 +3,7 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -50,6 +50,23 @@ class Xla(StrEnum):
     off = "off"
 
 
+class Schedule(StrEnum):
+    """How the learning rate falls."""
+
+    constant = "constant"
+    cosine = "cosine"
+
+
+def _share_or_layer(text: str) -> float | str:
+    try:
+        share = float(text)
+    except ValueError:
+        return text
+    if not 0 <= share <= 1:
+        raise typer.BadParameter(f"{text}: a share is from 0 to 1")
+    return share
+
+
 def train(
     data: Annotated[Path, typer.Option(help="A dataset folder made by build-tfrecords.")],
     model: Annotated[
@@ -70,8 +87,39 @@ def train(
     phase1_epochs: Annotated[int | None, typer.Option(min=0, help="At most. [default: 50]")] = None,
     phase2_epochs: Annotated[int | None, typer.Option(min=0, help="At most. [default: 10]")] = None,
     unfreeze: Annotated[
+        Any,
+        typer.Option(
+            parser=_share_or_layer,
+            metavar="SHARE|LAYER",
+            help="Of the backbone, what phase 2 trains: its last share of layers, or from a layer on. [default: 0.2]",
+        ),
+    ] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="adam|adamw|lion|sgd|...",
+            help="Keras' own, with its defaults but for the rate: also adamax, nadam, adafactor, adagrad, rmsprop. "
+            "[default: adam]",
+        ),
+    ] = None,
+    learning_rate: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Share of the backbone's layers phase 2 trains. [default: 0.2]"),
+        typer.Option(
+            min=1e-9, help="Phase 1's; phase 2's is a tenth. From scratch both are ten times that. [default: 1e-4]"
+        ),
+    ] = None,
+    schedule: Annotated[
+        Schedule | None,
+        typer.Option(help="cosine: down to 0 over each phase, in place of the plateau. [default: constant]"),
+    ] = None,
+    ema: Annotated[
+        bool, typer.Option("--ema", help="Validate and save the exponential moving average of the weights.")
+    ] = False,
+    clip_norm: Annotated[
+        float | None, typer.Option(min=1e-6, help="Longest gradient, over all weights. [default: any]")
+    ] = None,
+    accumulate: Annotated[
+        int | None, typer.Option(min=1, help="Steps whose mean gradient makes one update. [default: 1]")
     ] = None,
     augment: Annotated[
         str | None,
@@ -129,6 +177,12 @@ def train(
         "phase1_epochs": phase1_epochs,
         "phase2_epochs": phase2_epochs,
         "unfreeze": unfreeze,
+        "optimizer": optimizer,
+        "learning_rate": learning_rate,
+        "schedule": schedule.value if schedule else None,
+        "ema": ema or None,
+        "clip_norm": clip_norm,
+        "accumulate": accumulate,
         "augment": augment,
         "contrast": contrast,
         "preprocessing": preprocessing.value if preprocessing else None,

@@ -4,11 +4,16 @@ Each builder returns a functional model from preprocessed images to a feature ma
 """
 
 from collections.abc import Callable
+from difflib import get_close_matches
 
 import keras
 from keras import layers
 
+from fastmri_cls.foundation.errors import UserError
+
 Shape = tuple[int, int, int]
+
+_NAMED = 5  # layers that an unknown name is answered with
 
 
 def densenet121(shape: Shape) -> keras.Model:
@@ -88,8 +93,21 @@ def _batch_normalization() -> layers.Layer:
     return layers.BatchNormalization(momentum=_SMALL_CNN_MOMENTUM)
 
 
-def unfrozen_layers(base: keras.Model, fraction: float) -> list[layers.Layer]:
-    """Return the last `fraction` of the backbone's layers, without its BatchNormalization: what phase 2 trains."""
-    count = int(len(base.layers) * fraction)
-    last = base.layers[len(base.layers) - count :]
+def unfrozen_layers(base: keras.Model, unfreeze: float | str) -> list[layers.Layer]:
+    """Return what phase 2 trains of a backbone, without its BatchNormalization.
+
+    Args:
+        unfreeze: a share of its layers, counted from the top, or the name of the first one.
+
+    Raises:
+        UserError: no layer has that name.
+    """
+    if isinstance(unfreeze, str):
+        names = [layer.name for layer in base.layers]
+        if unfreeze not in names:
+            near = get_close_matches(unfreeze, names, _NAMED, cutoff=0.0)
+            raise UserError(f"--unfreeze {unfreeze}: {base.name} has no such layer; nearest are {', '.join(near)}")
+        last = base.layers[names.index(unfreeze) :]
+    else:
+        last = base.layers[len(base.layers) - int(len(base.layers) * unfreeze) :]
     return [layer for layer in last if not isinstance(layer, layers.BatchNormalization)]

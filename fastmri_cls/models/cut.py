@@ -29,8 +29,8 @@ class CutClassifier(NamedTuple):
     top: keras.Model
 
 
-def cut_classifier(classifier: Classifier, unfreeze: float) -> CutClassifier:
-    """Cut below the first layer that phase 2 trains when it unfreezes the share `unfreeze` of the backbone."""
+def cut_classifier(classifier: Classifier, unfreeze: float | str) -> CutClassifier:
+    """Cut below the first layer that phase 2 trains (see `unfrozen_layers`)."""
     model, base = classifier.model, classifier.base
     tensor = find_cut(base, unfreeze)
     pooling = next(layer for layer in model.layers if isinstance(layer, layers.GlobalAveragePooling2D))
@@ -50,7 +50,7 @@ def cut_classifier(classifier: Classifier, unfreeze: float) -> CutClassifier:
     )
 
 
-def find_cut(base: keras.Model, unfreeze: float) -> keras.KerasTensor:
+def find_cut(base: keras.Model, unfreeze: float | str) -> keras.KerasTensor:
     """Return the last tensor that alone carries everything from the layers frozen in both phases to those above.
 
     Walks the graph in topological order and keeps the latest place before the first trained layer where one single

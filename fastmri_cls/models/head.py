@@ -61,8 +61,8 @@ def paper_head(x: keras.KerasTensor, num_classes: int) -> keras.KerasTensor:
     return layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(x)
 
 
-def freeze_for_phase(classifier: Classifier, phase: int, unfreeze: float, *, from_scratch: bool) -> None:
-    """Set what trains: phase 1 the head, phase 2 the top share `unfreeze` of the backbone too, BatchNormalization not.
+def freeze_for_phase(classifier: Classifier, phase: int, unfreeze: float | str, *, from_scratch: bool) -> None:
+    """Set what trains: phase 1 the head, phase 2 the backbone from `unfreeze` on too, BatchNormalization not.
 
     From scratch there is nothing to protect, and everything trains in both phases.
     """

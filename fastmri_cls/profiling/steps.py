@@ -22,8 +22,9 @@ from fastmri_cls.pipeline.tiers import choose_tier
 from fastmri_cls.records.manifest import check_files, read_manifest
 from fastmri_cls.training.data import load_training_data
 from fastmri_cls.training.engine import Engine, StepOptions
+from fastmri_cls.training.optimizers import make_optimizer
 from fastmri_cls.training.options import TrainOptions
-from fastmri_cls.training.precision import choose_precision, choose_xla, make_optimizer
+from fastmri_cls.training.precision import choose_precision, choose_xla
 
 PARTS = ("input", "augmentation", "forward and backward")
 _WARM_UP = 3  # steps that trace, compile and fill the prefetch

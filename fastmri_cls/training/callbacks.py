@@ -1,15 +1,18 @@
-"""What a RUN records of its epochs: a row of history.csv, a TensorBoard scalar, a line for people."""
+"""What happens around epochs: Keras' schedule by the protocol, averaged weights, and what a RUN records of each epoch
+(a row of history.csv, TensorBoard scalars, a line for people)."""
 
 import csv
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.progress import log
-from fastmri_cls.training.checkpoint import Progress
+from fastmri_cls.training.checkpoint import Progress, assign, values
+from fastmri_cls.training.protocol import Phase, Protocol
 
 COLUMNS = (
     "phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "images_per_second",
@@ -66,3 +69,40 @@ class History(keras.callbacks.Callback):
             if is_new:
                 writer.writeheader()
             writer.writerow({name: row[name] for name in COLUMNS})
+
+
+def schedule(phase: Phase, protocol: Protocol) -> list[keras.callbacks.Callback]:
+    """Return what ends a phase early and lowers its rate; a cosine is the optimizer's own, and no plateau meddles."""
+    stopping = keras.callbacks.EarlyStopping(
+        monitor="val_accuracy", mode="max", patience=phase.early_stopping_patience, restore_best_weights=True
+    )
+    plateau = keras.callbacks.ReduceLROnPlateau(
+        monitor="val_loss",
+        mode="min",
+        factor=protocol.plateau_factor,
+        patience=phase.plateau_patience,
+        min_lr=protocol.min_learning_rate,
+    )
+    return [stopping, plateau] if protocol.schedule == "constant" else [stopping]
+
+
+class AveragedWeights(keras.callbacks.Callback):
+    """Let validation, and the callbacks before this one, see the averaged weights; training goes on with its own.
+
+    In place of Keras' SwapEMAWeights, which leaves the average in the model until the next epoch, where a checkpoint
+    would take it for the trained weights, and swaps by adding and subtracting, which rounds.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._trained: list[np.ndarray] = []
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Lay the trained weights aside; the optimizer puts the averages in their place."""
+        variables = self.model.trainable_variables
+        self._trained = values(variables)
+        self.model.optimizer.finalize_variable_values(variables)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Put the trained weights back."""
+        assign(self.model.trainable_variables, self._trained)

@@ -113,7 +113,9 @@ class Engine:
                 save(epoch=epoch, step=done, seconds=time.perf_counter() - started)
             trained = time.perf_counter() - started
             logs = self._logs()
+            calls.on_test_begin()
             logs |= {f"val_{name}": value for name, value in self.evaluate(validation, epoch).items()}
+            calls.on_test_end()
             logs["seconds"] = time.perf_counter() - started
             logs["images_per_second"] = training.steps_per_epoch * training.batch_size / trained
             calls.on_epoch_end(epoch, logs)

@@ -11,14 +11,13 @@ from fastmri_cls.foundation.progress import log
 from fastmri_cls.models.cut import cut_classifier
 from fastmri_cls.models.head import Classifier, freeze_for_phase
 from fastmri_cls.records.manifest import Manifest
-from fastmri_cls.training.callbacks import History
+from fastmri_cls.training.callbacks import AveragedWeights, History, schedule
 from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress, assign, values
 from fastmri_cls.training.data import TrainingData
 from fastmri_cls.training.engine import Engine, StepOptions
 from fastmri_cls.training.feature_views import make_feature_data
+from fastmri_cls.training.optimizers import make_optimizer
 from fastmri_cls.training.options import TrainOptions
-from fastmri_cls.training.precision import make_optimizer
-from fastmri_cls.training.protocol import Phase, Protocol
 from fastmri_cls.training.tensorboard import ConfusionByEpoch, write_augmented_batches, write_options
 
 
@@ -50,7 +49,8 @@ def run_phases(
             stage = stages[number]
             freeze_for_phase(classifier, number, protocol.unfreeze, from_scratch=from_scratch)
             rate = phase.learning_rate * (protocol.scratch_factor if from_scratch else 1.0)
-            stage.model.compile(make_optimizer(rate, options.precision))
+            steps = phase.max_epochs * stage.data.training.steps_per_epoch
+            stage.model.compile(make_optimizer(rate, options.precision, protocol, steps))
             start = replace(start, progress=replace(start.progress, phase=number))
             history = History(options.out, start.progress, phase.max_epochs)
             engine = Engine(stage.model, stage.augment, step, whole=classifier.model)
@@ -58,7 +58,7 @@ def run_phases(
                 write_options(history.tensorboard, options)
                 write_augmented_batches(history.tensorboard, data.training, protocol, options.seed)
             confusion = ConfusionByEpoch(history.tensorboard, manifest.classes, engine.confusion, history.epochs_done)
-            callbacks = [*_schedule(phase, protocol), history, confusion]
+            callbacks = [*schedule(phase, protocol), history, confusion, *([AveragedWeights()] if protocol.ema else [])]
             engine.fit(stage.data.training, stage.data.validation, phase.max_epochs, callbacks, start, checkpoints)
             done = Progress(phase=number + 1, epochs_before=history.epochs_done)
             start = Checkpoint(done, model=values(classifier.model.variables))
@@ -98,18 +98,3 @@ def _stages(classifier: Classifier, data: TrainingData, options: TrainOptions, f
     features = make_feature_data(classifier, parts, data, augment, options.feature_views, facts)
     none = make_augmentation("none")
     return {1: Stage(parts.head, features.phase1, none), 2: Stage(parts.top, features.phase2, none)}
-
-
-def _schedule(phase: Phase, protocol: Protocol) -> list[keras.callbacks.Callback]:
-    return [
-        keras.callbacks.EarlyStopping(
-            monitor="val_accuracy", mode="max", patience=phase.early_stopping_patience, restore_best_weights=True
-        ),
-        keras.callbacks.ReduceLROnPlateau(
-            monitor="val_loss",
-            mode="min",
-            factor=protocol.plateau_factor,
-            patience=phase.plateau_patience,
-            min_lr=protocol.min_learning_rate,
-        ),
-    ]

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 
 
@@ -33,12 +32,6 @@ def choose_xla(requested: str) -> bool:
     if requested == "auto":
         return bool(tf.config.list_physical_devices("GPU"))
     return requested == "on"
-
-
-def make_optimizer(learning_rate: float, precision: str) -> keras.optimizers.Optimizer:
-    """Return Adam; float16 gradients would underflow unscaled."""
-    adam = keras.optimizers.Adam(learning_rate)
-    return keras.optimizers.LossScaleOptimizer(adam) if precision == "mixed_float16" else adam
 
 
 def _cpu_flags() -> set[str]:

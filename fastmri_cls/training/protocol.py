@@ -11,7 +11,7 @@ from fastmri_cls.foundation.errors import UserError
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase: Adam at `learning_rate` for at most `max_epochs`, with the patience of both callbacks in epochs."""
+    """One phase: at most `max_epochs` that begin at `learning_rate`, with the patience of both callbacks in epochs."""
 
     max_epochs: int
     learning_rate: float
@@ -35,7 +35,13 @@ class Protocol:
         resize: how the images should have been resized when the dataset was built.
         scratch_factor: multiplies both learning rates without pretrained weights, where nothing is to be protected and
             both phases train the whole network.
-        unfreeze: share of the backbone's layers that phase 2 trains, from the top.
+        unfreeze: what phase 2 trains of the backbone: a share of its layers, from the top, or from a layer's name on.
+        optimizer: Keras' own by its name in small letters, with Keras' defaults but for the rate; one of OPTIMIZERS.
+        schedule: `constant`, lowered where validation stops to improve; `cosine`, down to 0 over each phase's
+            `max_epochs`, and no plateau.
+        ema: validate and save the exponential moving average of the weights (Keras' `use_ema`).
+        clip_norm: longest gradient of all weights together (Keras' `global_clipnorm`); None for any.
+        accumulate: steps whose mean gradient makes one update (Keras' `gradient_accumulation_steps`).
     """
 
     name: str
@@ -51,10 +57,15 @@ class Protocol:
     phase1: Phase = field(default=Phase(50, 1e-4, early_stopping_patience=8, plateau_patience=3))
     phase2: Phase = field(default=Phase(10, 1e-5, early_stopping_patience=5, plateau_patience=2))
     scratch_factor: float = 10.0
-    unfreeze: float = 0.2
+    unfreeze: float | str = 0.2
     label_smoothing: float = 0.1
     plateau_factor: float = 0.2
     min_learning_rate: float = 1e-7
+    optimizer: str = "adam"
+    schedule: Literal["constant", "cosine"] = "constant"
+    ema: bool = False
+    clip_norm: float | None = None
+    accumulate: int = 1
 
 
 PROTOCOLS = {
@@ -75,21 +86,37 @@ PROTOCOLS = {
     )
 }
 
+# Keras' optimizers that need to be told nothing but the rate.
+OPTIMIZERS = (
+    "adam", "adamw", "adamax", "nadam", "adafactor", "adagrad", "lion", "rmsprop", "sgd",
+)  # fmt: skip
+
 # The notebooks' validation: `steps` of 54 over an endless, unshuffled first test set that goes on from epoch to epoch.
 SLIDING_WINDOW_BATCHES = 54
 
 
 def resolve_protocol(name: str, overrides: dict[str, Any]) -> Protocol:
-    """Return the preset with the given fields replaced; `phase1_epochs` and `phase2_epochs` reach into the phases.
+    """Return the preset with the given fields replaced.
+
+    `phase1_epochs` and `phase2_epochs` reach into the phases; `learning_rate` is phase 1's, and phase 2's keeps its
+    proportion to it.
 
     Raises:
-        UserError: no preset has that name.
+        UserError: no preset or no optimizer has that name.
     """
     if name not in PROTOCOLS:
         raise UserError(f"--protocol {name}: unknown; choose one of {', '.join(PROTOCOLS)}")
     protocol = PROTOCOLS[name]
-    for phase in ("phase1", "phase2"):
-        epochs = overrides.pop(f"{phase}_epochs", None)
-        if epochs is not None:
-            protocol = replace(protocol, **{phase: replace(getattr(protocol, phase), max_epochs=epochs)})
-    return replace(protocol, **{name: value for name, value in overrides.items() if value is not None})
+    given = {field: value for field, value in overrides.items() if value is not None}
+    rate = given.pop("learning_rate", None)
+    for number in ("phase1", "phase2"):
+        phase: Phase = getattr(protocol, number)
+        epochs = given.pop(f"{number}_epochs", phase.max_epochs)
+        given[number] = replace(
+            phase,
+            max_epochs=epochs,
+            learning_rate=rate * (phase.learning_rate / protocol.phase1.learning_rate) if rate else phase.learning_rate,
+        )
+    if given.get("optimizer", protocol.optimizer) not in OPTIMIZERS:
+        raise UserError(f"--optimizer {given['optimizer']}: unknown; choose one of {', '.join(OPTIMIZERS)}")
+    return replace(protocol, **given)

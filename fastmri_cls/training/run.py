@@ -13,6 +13,7 @@ from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log, log_to
 from fastmri_cls.foundation.run_folder import FILE_NAME, alone, read_config
+from fastmri_cls.models.backbones import unfrozen_layers
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, float32_copy
 from fastmri_cls.models.registry import find_backbone
 from fastmri_cls.models.weights import load_weights
@@ -60,6 +61,7 @@ def train(options: TrainOptions) -> None:
             precision=options.precision,
         ),
     )
+    unfrozen_layers(classifier.base, options.protocol.unfreeze)  # an unknown layer ends it here
     loaded = load_weights(classifier, options.weights)
     check_feature_views(options, from_scratch=loaded is None)
     data = load_training_data(options.data, manifest, options.protocol, options.cache, options.seed, options.fold)

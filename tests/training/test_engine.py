@@ -10,7 +10,7 @@ import tensorflow as tf
 from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.training.engine import Engine, StepOptions
-from fastmri_cls.training.precision import make_optimizer
+from fastmri_cls.training.optimizers import make_optimizer
 
 STEPS, BATCH, CLASSES = 5, 8, 3
 
