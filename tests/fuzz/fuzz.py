@@ -1,7 +1,7 @@
 """`scripts/fuzz`: mutate a target's seeds, guided by coverage (atheris, libFuzzer), until a finding or the time is up.
 
 TensorFlow's parsers are C++ and not instrumented: for `record` only this package's own branches guide the mutation.
-A finding stops the run, is printed with its traceback, and is kept in the corpus folder (`crash-*`, `oom-*`, `timeout-*`).
+A finding stops the run, is printed with its traceback, and stays in the corpus folder: `crash-*`, `oom-*`, `timeout-*`.
 """
 
 import argparse
