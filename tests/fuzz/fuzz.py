@@ -6,6 +6,7 @@ A finding stops the run, is printed with its traceback, and stays in the corpus 
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ _INSTRUMENTED = {
     "record": ["fastmri_cls"],
     "dicom": ["fastmri_cls", "pydicom"],
 }
+_SECONDS = 10  # of processor time for one input: libFuzzer's own limit would count the time a process is stopped
 
 
 def main() -> None:
@@ -42,10 +44,22 @@ def main() -> None:
         target.check(seed)  # what the first use loads and allocates is no finding
     flags = [
         f"-max_total_time={int(options.minutes * 60)}", "-max_len=4096", "-timeout=20", "-rss_limit_mb=4096",
-        "-print_final_stats=1", f"-artifact_prefix={corpus}/",
+        "-print_final_stats=1", "-reduce_inputs=0",  # with little coverage to go by, seeds would shrink to nothing
+        f"-artifact_prefix={corpus}/",
     ]  # fmt: skip
-    atheris.Setup([sys.argv[0], *flags, str(corpus)], target.check)
+    signal.signal(signal.SIGVTALRM, _hang)
+
+    def check(data: bytes) -> None:
+        signal.setitimer(signal.ITIMER_VIRTUAL, _SECONDS)
+        target.check(data)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+    atheris.Setup([sys.argv[0], *flags, str(corpus)], check)
     atheris.Fuzz()
+
+
+def _hang(*_: object) -> None:
+    raise TimeoutError(f"took more than {_SECONDS} s of processor time")
 
 
 if __name__ == "__main__":

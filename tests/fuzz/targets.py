@@ -88,6 +88,7 @@ def check_manifest(data: bytes) -> None:
             content = json.loads(data)
             content["fingerprint"] = _from_json(content).fingerprint
             content["format_version"] = 1
+            content.pop("checksum", None)
         except Exception:  # what is wrong with it was read_manifest's to say, above
             return
         path.write_text(json.dumps(content), encoding="utf-8")
