@@ -7,11 +7,11 @@ is affine in its targets, so that is the loss of the targets mixed by s w_a : (1
 import tensorflow as tf
 from keras import layers
 
-from fastmri_cls.augment.batch import Augmentation, Batch
+from fastmri_cls.augment.batch import Batch, Transformation
 from fastmri_cls.augment.keyed import KeyedSeeds
 
 
-def make_mixing(name: str) -> Augmentation:
+def make_mixing(name: str) -> Transformation:
     """Return `cutmix` (a rectangle of another image) or `mixup` (a blend with another), both with Keras' defaults."""
     layer = layers.CutMix(dtype="float32") if name == "cutmix" else layers.MixUp(dtype="float32")
 

@@ -52,6 +52,12 @@ class _ConstantExamples:
     def shuffled(self, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensors(self._element).repeat(steps)
 
+    def files(self) -> list[str]:
+        return ["constant"] * self.count
+
+    def files_of_batch(self, start: Position, batch_size: int, seed: int) -> list[str]:
+        return self.files()
+
 
 class _Rate(keras.callbacks.Callback):
     images_per_second = 0.0

@@ -1,7 +1,8 @@
 """Examples -> the batches a step takes: `label` int64 and `weight` float32 [batch], and `image` uint8 once fetched.
 
 The weight carries the class weight in training, and 1 or 0 (padding) in evaluation, where every batch is filled up so
-that one compiled step serves them all.
+that one compiled step serves them all. `batch_size` counts all workers' rows; a worker whose `share` is not the whole
+gets its own rows of the same batches.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from fastmri_cls.pipeline.examples import PREFETCHED, Element, Examples, Position
+from fastmri_cls.pipeline.examples import PREFETCHED, WHOLE, Element, Examples, Position, Share
 
 _BATCHES_AHEAD = 2  # on the accelerator: one in the step, one on its way
 
@@ -27,19 +28,27 @@ class TrainingBatches:
     class_weights: Sequence[float]
     seed: int
     endless: bool = False
+    share: Share = WHOLE
 
     def epoch(self, epoch: int, first_step: int = 0) -> tf.data.Dataset:
         """Return the batches of `epoch` from `first_step` on."""
-        start = Position(epoch, first_step * self.batch_size)
-        if self.endless:
-            position = (epoch * self.steps_per_epoch + first_step) * self.batch_size
-            start = Position(*divmod(position, self.examples.count))
+        start, rows = self._start(epoch, first_step), self.share.rows(self.batch_size)
         weights = tf.constant(self.class_weights, tf.float32)
         return (
             self.examples.shuffled(start, self.batch_size, self.steps_per_epoch - first_step, self.seed)
-            .map(lambda batch: _full(batch | {"weight": tf.gather(weights, batch["label"])}, self.batch_size))
+            .map(lambda batch: _full(batch | {"weight": tf.gather(weights, batch["label"])}, rows))
             .prefetch(PREFETCHED)
         )
+
+    def files(self, epoch: int, step: int) -> list[str]:
+        """Return the files of one step's batch, as SOURCE/FILENAME, found by going through the order again."""
+        return self.examples.files_of_batch(self._start(epoch, step), self.batch_size, self.seed)
+
+    def _start(self, epoch: int, step: int) -> Position:
+        if self.endless:
+            position = (epoch * self.steps_per_epoch + step) * self.batch_size
+            return Position(*divmod(position, self.examples.count))
+        return Position(epoch, step * self.batch_size)
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,7 @@ class EvaluationBatches:
 
     examples: Examples
     batch_size: int
+    share: Share = WHOLE
 
     @property
     def count(self) -> int:
@@ -59,13 +69,14 @@ class EvaluationBatches:
         return self.examples.in_order(self.batch_size).map(self._pad).prefetch(PREFETCHED)
 
     def _pad(self, batch: Element) -> Element:
+        rows = self.share.rows(self.batch_size)
         present = tf.shape(batch["label"])[0]
-        missing = self.batch_size - present
+        missing = rows - present
         padded = {
             name: tf.pad(tensor, [[0, missing], *[[0, 0]] * (tensor.shape.rank - 1)]) for name, tensor in batch.items()
         }
-        padded["weight"] = tf.cast(tf.range(self.batch_size) < present, tf.float32)
-        return _full(padded, self.batch_size)
+        padded["weight"] = tf.cast(tf.range(rows) < present, tf.float32)
+        return _full(padded, rows)
 
 
 @dataclass(frozen=True)
@@ -90,9 +101,9 @@ class SlidingWindowBatches:
         return self.whole.epoch(epoch).repeat().skip(start).take(self.length)
 
 
-def _full(batch: Element, batch_size: int) -> Element:
-    """State the batch size, which parsing forgets: a compiled step wants static shapes."""
-    return {name: tf.ensure_shape(tensor, [batch_size, *tensor.shape[1:]]) for name, tensor in batch.items()}
+def _full(batch: Element, rows: int) -> Element:
+    """State the number of rows, which parsing forgets: a compiled step wants static shapes."""
+    return {name: tf.ensure_shape(tensor, [rows, *tensor.shape[1:]]) for name, tensor in batch.items()}
 
 
 def prefetch_to_accelerator(batches: tf.data.Dataset) -> tf.data.Dataset:

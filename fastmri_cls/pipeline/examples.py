@@ -15,11 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.records.manifest import Manifest
-from fastmri_cls.records.schema import parse_images, parse_source
+from fastmri_cls.records.schema import parse_facts, parse_images, parse_source
 
 _SHARDS_AT_ONCE = 8
 PARALLEL_CALLS = len(os.sched_getaffinity(0))  # batches parsed or gathered at once
 PREFETCHED = 4  # batches ready before they are asked for
+_FACTS_AT_ONCE = 256  # records parsed at once where only their names are asked for
 _SHUFFLE_BUFFER = 4096  # serialized examples: 0.2 GB at 224 px grey, so that streaming stays under 1 GiB
 
 
@@ -46,6 +47,27 @@ class Position:
     offset: int
 
 
+@dataclass(frozen=True)
+class Share:
+    """The rows of every batch that one of several workers reads: part `index` of `count` equal ones."""
+
+    index: int = 0
+    count: int = 1
+
+    def rows(self, batch_size: int) -> int:
+        """Return how many rows of a batch that is."""
+        return batch_size // self.count
+
+    def of(self, batches: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
+        """Return this share of `batches`, tensors of [batch] (of a smaller last one what is there, maybe nothing)."""
+        if self.count == 1:
+            return batches
+        rows = self.rows(batch_size)
+        return batches.map(lambda batch: batch[self.index * rows : (self.index + 1) * rows])
+
+
+WHOLE = Share()
+
 Element = dict[str, tf.Tensor]
 
 
@@ -64,12 +86,22 @@ class Examples(Protocol):
     def shuffled(self, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
         """`steps` full batches from `start` on; pass k is shuffled by (seed, k) and holds each example once."""
 
+    def files(self) -> list[str]:
+        """All files, as SOURCE/FILENAME, in the order written."""
+
+    def files_of_batch(self, start: Position, batch_size: int, seed: int) -> list[str]:
+        """The files, as SOURCE/FILENAME, of the first batch of `shuffled`: all rows, whatever the share."""
+
 
 class StreamedExamples:
-    """Examples read from the shards again for each pass; memory does not grow with the set."""
+    """Examples read from the shards again for each pass; memory does not grow with the set.
 
-    def __init__(self, directory: Path, manifest: Manifest, selection: Selection) -> None:
+    Of several workers each reads all records, so that batches are the same whatever their number, and decodes its own.
+    """
+
+    def __init__(self, directory: Path, manifest: Manifest, selection: Selection, share: Share = WHOLE) -> None:
         self.count = selection.count(manifest)
+        self._share = share
         self._manifest = manifest
         self._source = selection.source
         self._shards = [str(directory / s.name) for name in selection.splits for s in manifest.splits[name].shards]
@@ -79,16 +111,26 @@ class StreamedExamples:
 
     def in_order(self, batch_size: int) -> tf.data.Dataset:
         records = self._of_source(tf.data.TFRecordDataset(self._shards))
-        return self._parse(records.batch(batch_size)).with_options(input_options())
+        return self._parse(self._share.of(records.batch(batch_size), batch_size)).with_options(input_options())
 
     def shuffled(self, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
+        serialized = self._serialized(start, batch_size, steps, seed)
+        return self._parse(self._share.of(serialized, batch_size)).with_options(input_options())
+
+    def files_of_batch(self, start: Position, batch_size: int, seed: int) -> list[str]:
+        return _file_names(self._serialized(start, batch_size, 1, seed))
+
+    def files(self) -> list[str]:
+        return _file_names(self._of_source(tf.data.TFRecordDataset(self._shards)).batch(_FACTS_AT_ONCE))
+
+    def _serialized(self, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
+        """The records of `shuffled`, string [batch]."""
         passes = -(-(start.offset + steps * batch_size) // self.count)
         records = self._one_pass(pass_seed(seed, start.number))
         for number in range(start.number + 1, start.number + passes):
             records = records.concatenate(self._one_pass(pass_seed(seed, number)))
         # Skipped while still serialized: resuming late in a pass costs its reading, not its decoding.
-        serialized = records.skip(start.offset).batch(batch_size, drop_remainder=True).take(steps)
-        return self._parse(serialized).with_options(input_options())
+        return records.skip(start.offset).batch(batch_size, drop_remainder=True).take(steps)
 
     def _one_pass(self, seed: int) -> tf.data.Dataset:
         """Shards in shuffled order, several read at once, then mixed in a buffer while still serialized.
@@ -107,6 +149,13 @@ class StreamedExamples:
     def _parse(self, batches: tf.data.Dataset) -> tf.data.Dataset:
         form = (self._manifest.image_size, self._manifest.channels, self._manifest.encoding)
         return batches.map(lambda batch: parse_images(batch, *form), num_parallel_calls=PARALLEL_CALLS)
+
+
+def _file_names(batches: tf.data.Dataset) -> list[str]:
+    """SOURCE/FILENAME of serialized examples."""
+    facts = batches.map(parse_facts).with_options(input_options()).as_numpy_iterator()
+    names = (zip(batch["source"], batch["filename"], strict=True) for batch in facts)
+    return [f"{source.decode()}/{filename.decode()}" for batch in names for source, filename in batch]
 
 
 def pass_seed(seed: int, number: int) -> int:

@@ -14,10 +14,12 @@ from fastmri_cls.foundation.memory import free_memory
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.pipeline.examples import (
     PARALLEL_CALLS,
+    WHOLE,
     Element,
     Examples,
     Position,
     Selection,
+    Share,
     StreamedExamples,
     input_options,
     pass_seed,
@@ -30,25 +32,33 @@ _ALIGNMENT = 64  # bytes; what TensorFlow's kernels ask of a tensor they did not
 _READ_BATCH = 256
 
 
-def open_examples(directory: Path, manifest: Manifest, selection: Selection, tier: str) -> Examples:
-    """Return the examples of `selection` in the tier `none`, `ram` or `device`."""
-    streamed = StreamedExamples(directory, manifest, selection)
+def open_examples(
+    directory: Path, manifest: Manifest, selection: Selection, tier: str, share: Share = WHOLE
+) -> Examples:
+    """Return the examples of `selection` in the tier `none`, `ram` or `device`.
+
+    Of `ram` every worker keeps all images, since any of them may be in its share of the next pass.
+    """
     if tier == "none":
-        return streamed
-    return CachedExamples(streamed, manifest) if tier == "ram" else ResidentExamples(streamed, manifest)
+        return StreamedExamples(directory, manifest, selection, share)
+    streamed = StreamedExamples(directory, manifest, selection)
+    return CachedExamples(streamed, manifest, share) if tier == "ram" else ResidentExamples(streamed, manifest)
 
 
-def choose_tier(requested: str, pixels_bytes: int) -> str:
+def choose_tier(requested: str, pixels_bytes: int, *, replicas: int = 1) -> str:
     """Return the tier that `requested` means for images of `pixels_bytes` decoded; `auto` says what it chose and why.
 
     auto: `device` where an accelerator has room, else `ram` where memory has, else `none`. On 2 cores a gather from
     memory gives 300 000 images/s, reading raw records 22 000 and decoding JPEG 10 000; on the CPU itself `device` has
-    no advantage over `ram`. That `device` is best on an accelerator was never measured on one.
+    no advantage over `ram`. That `device` is best on an accelerator was never measured on one. With several replicas
+    it is out: the images would be in the memory of one of them.
 
     Raises:
-        UserError: `ram` or `device` was asked for and does not fit.
+        UserError: `ram` or `device` was asked for and does not fit, or `device` for several replicas.
     """
-    memory, accelerator = free_memory(), accelerator_memory()
+    if requested == "device" and replicas > 1:
+        raise UserError(f"--cache device: is for one device, and there are {replicas} replicas; choose --cache ram")
+    memory, accelerator = free_memory(), accelerator_memory() if replicas == 1 else 0
     size = pixels_bytes / 2**30
     if requested == "auto":
         if pixels_bytes <= _MEMORY_SHARE * accelerator:
@@ -71,18 +81,27 @@ def choose_tier(requested: str, pixels_bytes: int) -> str:
 class CachedExamples:
     """Examples decoded once into one array in memory, gathered from by the input pipeline."""
 
-    def __init__(self, examples: Examples, manifest: Manifest) -> None:
+    def __init__(self, examples: StreamedExamples, manifest: Manifest, share: Share = WHOLE) -> None:
         self.count = examples.count
+        self._share = share
+        self._streamed = examples
         self._images, self._labels = _decode(examples, manifest)
 
     def fetch(self, element: Element) -> Element:
         return element
 
     def in_order(self, batch_size: int) -> tf.data.Dataset:
-        return self._gather(in_order_indices(self.count, batch_size))
+        return self._gather(self._share.of(in_order_indices(self.count, batch_size), batch_size))
 
     def shuffled(self, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
-        return self._gather(shuffled_indices(self.count, start, batch_size, steps, seed))
+        order = shuffled_indices(self.count, start, batch_size, steps, seed)
+        return self._gather(self._share.of(order, batch_size))
+
+    def files(self) -> list[str]:
+        return self._streamed.files()
+
+    def files_of_batch(self, start: Position, batch_size: int, seed: int) -> list[str]:
+        return pick_files(self.files(), start, batch_size, seed)
 
     def _gather(self, order: tf.data.Dataset) -> tf.data.Dataset:
         return order.map(
@@ -95,8 +114,9 @@ class ResidentExamples:
     """Examples decoded once into one array on the accelerator (or in memory where there is none), gathered within the
     step."""
 
-    def __init__(self, examples: Examples, manifest: Manifest) -> None:
+    def __init__(self, examples: StreamedExamples, manifest: Manifest) -> None:
         self.count = examples.count
+        self._streamed = examples
         images, self._labels = _decode(examples, manifest)
         accelerators = tf.config.list_logical_devices("GPU")
         if accelerators:
@@ -114,6 +134,12 @@ class ResidentExamples:
 
     def shuffled(self, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
         return self._index(shuffled_indices(self.count, start, batch_size, steps, seed))
+
+    def files(self) -> list[str]:
+        return self._streamed.files()
+
+    def files_of_batch(self, start: Position, batch_size: int, seed: int) -> list[str]:
+        return pick_files(self.files(), start, batch_size, seed)
 
     def _index(self, order: tf.data.Dataset) -> tf.data.Dataset:
         return order.map(
@@ -163,6 +189,12 @@ def shuffled_indices(count: int, start: Position, batch_size: int, steps: int, s
     orders = [np.random.default_rng(pass_seed(seed, k)).permutation(count) for k in passes]
     order = np.concatenate(orders)[start.offset : needed]
     return tf.data.Dataset.from_tensor_slices(order.reshape(steps, batch_size))
+
+
+def pick_files(files: list[str], start: Position, batch_size: int, seed: int) -> list[str]:
+    """Return those of the first batch of `shuffled_indices`, out of all in the order written."""
+    (indices,) = shuffled_indices(len(files), start, batch_size, 1, seed).as_numpy_iterator()
+    return [files[index] for index in indices]
 
 
 def _options() -> tf.data.Options:

@@ -1,13 +1,16 @@
-"""The step and the loop: augment on the device, forward and backward, metrics; Keras' own callbacks around them.
+"""The loop: batches to the replicas, augmented there, steps and metrics; Keras' own callbacks around them.
 
 A loop of our own in place of `fit`, because a step must know (seed, epoch, step) for its draws, be resumable in the
 middle of an epoch, and run where `fit` does not (several workers). The gradient tape watches the trainable weights
 alone, so nothing is computed backwards through what lies below the first of them.
+
+Under a strategy every worker runs this loop. Metrics are sums over all replicas, so that all workers see the same
+numbers, and their callbacks decide the same.
 """
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import keras
@@ -24,22 +27,14 @@ from fastmri_cls.pipeline.batches import (
 )
 from fastmri_cls.pipeline.examples import Examples
 from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress, assign, recall, remember, values
+from fastmri_cls.training.replicas import Replicas
+from fastmri_cls.training.step import Step, StepOptions
 
 _STEPS_PER_CALL = 16  # steps run in one graph call, with no Python in between
 
 _BEGINNING = Checkpoint()
 
 Logs = dict[str, float]
-
-
-@dataclass(frozen=True)
-class StepOptions:
-    """What the compiled step depends on: classes, label smoothing, the seed of its draws, XLA or not."""
-
-    num_classes: int
-    label_smoothing: float
-    seed: int
-    xla: bool
 
 
 class StepParts(NamedTuple):
@@ -55,10 +50,16 @@ class Engine:
 
     Args:
         whole: the model that `model` is a part of, where it is one; checkpoints hold all of it.
+        strategy: of the scope that both, and the optimizer, were made in.
     """
 
     def __init__(
-        self, model: keras.Model, augment: Augmentation, options: StepOptions, whole: keras.Model | None = None
+        self,
+        model: keras.Model,
+        augment: Augmentation,
+        options: StepOptions,
+        whole: keras.Model | None = None,
+        strategy: tf.distribute.Strategy | None = None,
     ) -> None:
         self.model = model
         self._whole = whole or model
@@ -67,11 +68,9 @@ class Engine:
         self._loss = keras.metrics.Mean("loss")
         self._accuracy = keras.metrics.Mean("accuracy")
         self._confusion = tf.Variable(tf.zeros([options.num_classes] * 2), trainable=False)
-        # Everything the graph uses is made before it is traced: trainable weights and the optimizer's slots.
-        self._trainable = model.trainable_variables
-        model.optimizer.build(self._trainable)
-        self._learn = tf.function(self._learn_eagerly, jit_compile=options.xla)
-        self._judge = tf.function(self._judge_eagerly, jit_compile=options.xla)
+        self._replicas = Replicas(strategy or tf.distribute.get_strategy())
+        step = Step(model, options, self._replicas)
+        self._learn, self._judge = step.learn, step.judge
 
     def fit(
         self,
@@ -81,8 +80,10 @@ class Engine:
         callbacks: list[keras.callbacks.Callback],
         start: Checkpoint = _BEGINNING,
         checkpoints: Checkpoints | None = None,
-    ) -> None:
+    ) -> int:
         """Train for at most `max_epochs`, calling `callbacks` as Keras' fit does (a batch there is a call of 16 steps).
+
+        Returns the epochs done, with those before `start`.
 
         Orders and draws are keyed by the epoch counted from the run's first. The logs of an epoch hold loss, accuracy,
         val_loss, val_accuracy, seconds and images_per_second. After each call the state goes to `checkpoints`; from
@@ -103,6 +104,7 @@ class Engine:
             if checkpoints:
                 checkpoints.save(lambda: self._state(replace(begin, **progress), callbacks))
 
+        epochs_done = begin.epoch
         for epoch in range(begin.epoch, begin.epoch if begin.stop else max_epochs):
             first_step, earlier = (begin.step, begin.seconds) if epoch == begin.epoch else (0, 0.0)
             calls.on_epoch_begin(epoch)
@@ -119,10 +121,12 @@ class Engine:
             logs["seconds"] = time.perf_counter() - started
             logs["images_per_second"] = training.steps_per_epoch * training.batch_size / trained
             calls.on_epoch_end(epoch, logs)
-            save(epoch=epoch + 1, step=0, seconds=0.0, stop=self.model.stop_training)
+            epochs_done = epoch + 1
+            save(epoch=epochs_done, step=0, seconds=0.0, stop=self.model.stop_training)
             if self.model.stop_training:
                 break
         calls.on_train_end()
+        return epochs_done
 
     def _restore(self, start: Checkpoint) -> None:
         if start.model:
@@ -162,6 +166,17 @@ class Engine:
         if first_step == training.steps_per_epoch:
             return
         batches = iter(prefetch_to_accelerator(training.epoch(epoch, first_step)))
+        with self._replicas.own_draws(self._whole.variables):
+            yield from self._train_calls(training, batches, epoch, first_step, calls)
+
+    def _train_calls(
+        self,
+        training: TrainingBatches,
+        batches: Iterator[Any],
+        epoch: int,
+        first_step: int,
+        calls: keras.callbacks.CallbackList,
+    ) -> Iterator[int]:
         for first in range(first_step, training.steps_per_epoch, _STEPS_PER_CALL):
             calls.on_train_batch_begin(first)
             count = min(_STEPS_PER_CALL, training.steps_per_epoch - first)
@@ -170,7 +185,7 @@ class Engine:
             if bad >= 0:
                 raise UserError(
                     f"epoch {epoch + 1}, step {bad + 1}: the loss is not finite; choose --precision float32 or a "
-                    "smaller learning rate, or look for damaged images"
+                    f"smaller --learning-rate, or look for damaged images: {', '.join(training.files(epoch, bad))}"
                 )
             calls.on_train_batch_end(first + count - 1, self._logs())
             yield first + count
@@ -191,46 +206,34 @@ class Engine:
         for step in tf.range(first, first + count):
             batch = self._as_batch(examples.fetch(next(batches)))
             seed = tf.random.experimental.stateless_fold_in([self._options.seed, epoch], step)
-            loss, correct = self._learn(*self._augment(batch, seed))
+            part, placed = self._replicas.run(self._train_replica, batch, seed)
+            loss = self._replicas.total(part)
             self._loss.update_state(loss)
-            self._accuracy.update_state(correct)
+            self._accuracy.update_state(*self._replicas.join(placed))
             if bad < 0 and not tf.math.is_finite(loss):
                 bad = step
         return bad
+
+    def _train_replica(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, Any]:
+        replicas = self._replicas
+        loss, correct = self._learn(*self._augment(replicas.part(batch), seed, replicas.rows()))
+        return loss, replicas.place(correct)
 
     @tf.function(reduce_retracing=True)
     def _judge_batches(self, examples: Examples, batches: tf.data.Dataset) -> None:
         for element in batches:
             batch = self._as_batch(examples.fetch(element))
-            losses, predicted = self._judge(tf.cast(batch.images, tf.float32), batch.targets)
-            labels = tf.argmax(batch.targets, axis=1)
-            self._loss.update_state(losses, batch.weights)
-            self._accuracy.update_state(tf.cast(predicted == labels, tf.float32), batch.weights)
+            columns = self._replicas.join(self._replicas.run(self._judge_replica, batch))
+            losses, predicted, labels, weights = columns
+            self._loss.update_state(losses, weights)
+            self._accuracy.update_state(tf.cast(predicted == labels, tf.float32), weights)
             shape = self._options.num_classes
-            self._confusion.assign_add(tf.math.confusion_matrix(labels, predicted, shape, batch.weights, tf.float32))
+            self._confusion.assign_add(tf.math.confusion_matrix(labels, predicted, shape, weights, tf.float32))
 
-    def _learn_eagerly(self, images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """One step of the optimizer; returns the batch's loss and, per example, whether the prediction was right."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([variable.value for variable in self._trainable])
-            probabilities = self.model(images, training=True)
-            # Keras divides by the batch size, not by the sum of the weights: so does the published code.
-            loss = tf.reduce_mean(self._losses(probabilities, targets) * weights) + self._regularization()
-            scaled = self.model.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, [variable.value for variable in self._trainable])
-        self.model.optimizer.apply(gradients, self._trainable)
-        return loss, _is_correct(probabilities, targets)
-
-    def _judge_eagerly(self, images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        probabilities = self.model(images, training=False)
-        return self._losses(probabilities, targets) + self._regularization(), tf.argmax(probabilities, axis=1)
-
-    def _losses(self, probabilities: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-        smoothing = self._options.label_smoothing
-        return keras.losses.categorical_crossentropy(targets, probabilities, label_smoothing=smoothing)
-
-    def _regularization(self) -> tf.Tensor:
-        return tf.add_n(self.model.losses) if self.model.losses else tf.constant(0.0)
+    def _judge_replica(self, batch: Batch) -> Any:
+        own = self._replicas.part(batch)
+        losses, predicted = self._judge(tf.cast(own.images, tf.float32), own.targets)
+        return self._replicas.place(losses, predicted, tf.argmax(own.targets, axis=1), own.weights)
 
     def _as_batch(self, element: dict[str, tf.Tensor]) -> Batch:
         targets = tf.one_hot(element["label"], self._options.num_classes)
@@ -242,7 +245,3 @@ class Engine:
 
     def _logs(self) -> Logs:
         return {"loss": float(self._loss.result()), "accuracy": float(self._accuracy.result())}
-
-
-def _is_correct(probabilities: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.argmax(probabilities, axis=1) == tf.argmax(targets, axis=1), tf.float32)

@@ -9,7 +9,7 @@ weights, data, augmentation, precision and cut: other seeds, folds and heads fin
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from fastmri_cls.models.head import Classifier
 from fastmri_cls.models.weights import cache_directory
 from fastmri_cls.pipeline.batches import EvaluationBatches, SlidingWindowBatches
 from fastmri_cls.pipeline.examples import Element, Examples, Position, input_options
-from fastmri_cls.pipeline.tiers import in_order_indices, shuffled_indices
+from fastmri_cls.pipeline.tiers import in_order_indices, pick_files, shuffled_indices
 from fastmri_cls.training.data import TrainingData
 
 Facts = dict[str, Any]
@@ -45,9 +45,16 @@ class FeatureData:
 
 
 class FeatureExamples:
-    """Features in place of images, read from memory-mapped files; a cache tier like the others."""
+    """Features in place of images, read from memory-mapped files; a cache tier like the others.
 
-    def __init__(self, views: Sequence[np.ndarray], labels: np.ndarray, dtype: tf.DType) -> None:
+    Args:
+        files: returns the names of the images they are of, in the same order.
+    """
+
+    def __init__(
+        self, views: Sequence[np.ndarray], labels: np.ndarray, dtype: tf.DType, files: Callable[[], list[str]]
+    ) -> None:
+        self.files = files
         self.count = len(labels)
         self._views = views
         self._labels = tf.constant(labels)
@@ -66,6 +73,9 @@ class FeatureExamples:
         places = tf.data.Dataset.range(place, place + steps * batch_size).batch(batch_size)
         chosen = tf.data.Dataset.zip(order, places).map(lambda i, at: (i, (i + at // self.count) % len(self._views)))
         return self._gather(chosen)
+
+    def files_of_batch(self, start: Position, batch_size: int, seed: int) -> list[str]:
+        return pick_files(self.files(), start, batch_size, seed)
 
     def _gather(self, order: tf.data.Dataset) -> tf.data.Dataset:
         shape, stored = self._views[0].shape[1:], self._views[0].dtype
@@ -112,8 +122,8 @@ def make_feature_data(
 
     def phase(name: str, kind: tf.DType) -> TrainingData:
         training, validation = (
-            FeatureExamples([folder[name] for folder in folders], folders[0]["labels"], kind)
-            for folders in (train, val)
+            FeatureExamples([folder[name] for folder in folders], folders[0]["labels"], kind, images.examples.files)
+            for folders, images in ((train, data.training), (val, data.validation))
         )
         return TrainingData(replace(data.training, examples=training), _over(data.validation, validation))
 

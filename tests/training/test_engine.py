@@ -36,6 +36,9 @@ class FixedBatches:
         columns = {"image": self.images, "label": self.labels, "weight": self.weights}
         return tf.data.Dataset.from_tensor_slices(columns).batch(BATCH, drop_remainder=True).skip(first_step)
 
+    def files(self, epoch: int, step: int) -> list[str]:
+        return [f"drawn/{step * BATCH + row}.png" for row in range(BATCH)]
+
 
 def batches(seed: int, weights: tuple[float, ...] = (0.5, 1.0, 2.0)) -> FixedBatches:
     rng = np.random.default_rng(seed)
@@ -96,13 +99,13 @@ def test_the_engine_trains_as_keras_fit_does():
     assert float(ours.optimizer.learning_rate) == pytest.approx(float(theirs.optimizer.learning_rate))
 
 
-def test_a_loss_that_is_not_finite_ends_the_training_with_its_step():
+def test_a_loss_that_is_not_finite_ends_the_training_with_its_step_and_files():
     training = batches(0)
     training.weights[3 * BATCH] = np.nan
     model = small_model()
     model.compile(make_optimizer(1e-3, "float32"))
     engine = Engine(model, make_augmentation("none"), StepOptions(CLASSES, 0.1, 0, xla=False))
-    with pytest.raises(UserError, match="epoch 1, step 4: the loss is not finite"):
+    with pytest.raises(UserError, match=r"epoch 1, step 4: the loss is not finite.*: drawn/24.png, .*, drawn/31.png$"):
         engine.fit(training, batches(1), 2, [])
 
 
