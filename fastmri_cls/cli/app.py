@@ -14,6 +14,7 @@ from fastmri_cls.cli import (
     build,
     compare,
     demo,
+    download,
     evaluate,
     export,
     predict,
@@ -21,6 +22,7 @@ from fastmri_cls.cli import (
     study,
     train,
     verify,
+    weights,
 )
 from fastmri_cls.foundation.errors import Stopped, UserError
 
@@ -44,6 +46,7 @@ def options(
 
 
 app.command("demo")(demo.demo)
+app.command("download")(download.download)
 app.command("build-tfrecords")(build.build_tfrecords)
 app.command("audit")(audit.audit)
 app.command("verify")(verify.verify)
@@ -55,6 +58,7 @@ app.command("predict")(predict.predict)
 app.command("export")(export.export)
 app.command("profile")(profile.profile)
 app.command("augment-preview")(augment_preview.augment_preview)
+app.add_typer(weights.app, name="weights")
 app.add_typer(benchmark.app, name="benchmark")
 
 

@@ -20,12 +20,16 @@ _CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 @dataclass(frozen=True)
 class Weights:
-    """A published weights file: `hash` is its md5 or sha256, by length; without a `url` the user has to bring it."""
+    """A published weights file: `hash` is its md5 or sha256, by length; without a `url` the user has to bring it.
+
+    `size` is its bytes, as Keras' own progress bars name them when they download it.
+    """
 
     file: str
     hash: str | None
     url: str | None
     origin: str
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ class Backbone:
     upstream: Callable[[Shape], keras.Model] | None = None
     default_weights: str = "imagenet"
     weights: Mapping[str, Weights] = field(default_factory=dict)
+
+    @property
+    def branches(self) -> "tuple[Backbone, ...]":
+        """Itself: a model of one backbone, see hybrid.py."""
+        return (self,)
 
 
 def _identity(x: keras.KerasTensor) -> keras.KerasTensor:
@@ -77,8 +86,9 @@ def _variants(
     return {"own": own, "keras": of_keras, "densenet": densenet}
 
 
-def _imagenet(folder: str, file: str, hash_: str) -> dict[str, Weights]:
-    return {"imagenet": Weights(file, hash_, f"{_APPLICATIONS}{folder}/{file}", "ImageNet, from keras.applications")}
+def _imagenet(folder: str, file: str, hash_: str, size: int) -> dict[str, Weights]:
+    url = f"{_APPLICATIONS}{folder}/{file}"
+    return {"imagenet": Weights(file, hash_, url, "ImageNet, from keras.applications", size)}
 
 
 BACKBONES = {
@@ -106,13 +116,16 @@ BACKBONES = {
                 "densenet",
                 "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
                 "30ee3e1110167f948a6b9946edeeb738",
+                29_084_464,
             ),
         ),
         Backbone(
             "efficientnetv2s",
             build=backbones.efficientnetv2s,
             preprocessing=_variants(_identity, _identity),
-            weights=_imagenet("efficientnet_v2", "efficientnetv2-s_notop.h5", "af0682fb74e8c54910f2d4393339c070"),
+            weights=_imagenet(
+                "efficientnet_v2", "efficientnetv2-s_notop.h5", "af0682fb74e8c54910f2d4393339c070", 82_420_632
+            ),
         ),
         Backbone(
             "convnext-tiny",
@@ -123,6 +136,7 @@ BACKBONES = {
                 "convnext",
                 "convnext_tiny_notop.h5",
                 "d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1",
+                111_650_432,
             ),
         ),
         Backbone(

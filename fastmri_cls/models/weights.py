@@ -1,13 +1,9 @@
-"""Pretrained weights -> a backbone: which file `--weights` means, its download and checksum, and loading it safely.
+"""Pretrained weights -> a backbone: which file `--weights` means, and loading it safely.
 
 A file is loaded into a fresh copy of the architecture it belongs to, checked, and copied over only when it is whole:
 never a half-loaded model. Only weights are read from it; nothing in it is executed.
 """
 
-import hashlib
-import os
-import urllib.error
-import urllib.request
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,16 +11,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from fastmri_cls.foundation.atomic import new_file
+from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.foundation.progress import track
 from fastmri_cls.foundation.run_folder import read_config
 from fastmri_cls.models.backbones import copy_weights
 from fastmri_cls.models.head import Classifier, ClassifierOptions, build_classifier
+from fastmri_cls.models.published import check_digest, fetch
 from fastmri_cls.models.registry import Weights, find_backbone
-
-_BLOCK = 1 << 20
-_TIMEOUT = 30  # seconds without a byte
+from fastmri_cls.models.vetting import vet_weights_file
 
 
 def load_weights(classifier: Classifier, spec: str) -> dict[str, Any] | None:
@@ -44,7 +38,7 @@ def load_weights(classifier: Classifier, spec: str) -> dict[str, Any] | None:
     name = backbone.default_weights if spec == "default" else spec
     if name == "none":
         return None
-    path = _published(backbone.name, backbone.weights[name]) if name in backbone.weights else Path(spec).expanduser()
+    path = fetch(backbone.name, backbone.weights[name]) if name in backbone.weights else Path(spec).expanduser()
     if name not in backbone.weights and not path.exists():
         known = ", ".join(["default", *backbone.weights, "none"])
         raise UserError(f"--weights {spec}: no such file or RUN; for {backbone.name} give {known} or a PATH")
@@ -54,7 +48,7 @@ def load_weights(classifier: Classifier, spec: str) -> dict[str, Any] | None:
             raise UserError(f"--weights {path}: holds values that are not finite; the file is damaged, get it again")
     classifier.base.set_weights(values)
     file = path / "model.keras" if path.is_dir() else path
-    return {"spec": spec, "path": str(path), "sha256": _hash(file, "sha256"), "tensors": len(values)}
+    return {"spec": spec, "path": str(path), "sha256": file_sha256(file), "tensors": len(values)}
 
 
 def _of_file(path: Path, classifier: Classifier) -> list[np.ndarray]:
@@ -99,7 +93,7 @@ def _of_run(run: Path, classifier: Classifier) -> list[np.ndarray]:
 
 
 def _read_into(model: keras.Model, path: Path, what: str) -> None:
-    _check_readable(path)
+    vet_weights_file(path)
     try:
         model.load_weights(path)
     except (ValueError, KeyError, OSError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile) as error:
@@ -110,80 +104,20 @@ def _read_into(model: keras.Model, path: Path, what: str) -> None:
         ) from None
 
 
-def _check_readable(path: Path) -> None:
-    if path.suffix not in (".h5", ".keras"):
-        raise UserError(
-            f"--weights {path}: is no weights file; give a .h5, .weights.h5 or .keras file, or a RUN folder"
-        )
-    with path.open("rb") as file:
-        start = file.read(8)
-    expected = b"PK\x03\x04" if path.suffix == ".keras" else b"\x89HDF\r\n\x1a\n"
-    if not start.startswith(expected):
-        raise UserError(f"--weights {path}: is no {path.suffix} file, whatever its name says; get it again")
-
-
 def _first_sentence(error: Exception) -> str:
     text = " ".join(str(error.args[0] if error.args else error).split())
     return text[:300].rstrip(".")
 
 
-def _published(model: str, weights: Weights) -> Path:
-    """Return the cached file, downloaded on the first use."""
-    path = cache_directory() / weights.file
-    if not path.exists():
-        if weights.url is None:
-            raise UserError(
-                f"--model {model}: {weights.file} has to be fetched by hand from {weights.origin}; "
-                f"then give it as --weights PATH or lay it into {path.parent}"
-            )
-        download(weights.url, path, weights.hash)
-    _check_hash(path, weights.hash)
-    return path
-
-
-def cache_directory() -> Path:
-    """Return where weights files are kept: $FASTMRI_CLS_CACHE, else ~/.cache/fastmri-cls."""
-    return Path(os.environ.get("FASTMRI_CLS_CACHE") or Path.home() / ".cache" / "fastmri-cls")
-
-
-def download(url: str, path: Path, expected: str | None) -> None:
-    """Download `url` to `path`, which appears only when it is whole and its md5 or sha256 is `expected`.
+def verify_file(path: Path, model: str, weights: Weights | None) -> str:
+    """Check a file against the published `weights` it should be and load it into `model`; return what the first said.
 
     Raises:
-        UserError: no connection, an HTTP error, a cut transfer, or another checksum.
+        UserError: it is not the published file, not safe to open, or does not fit.
     """
-    try:
-        with urllib.request.urlopen(url, timeout=_TIMEOUT) as response, new_file(path) as temporary:
-            size = int(response.headers.get("Content-Length") or 0)
-            with temporary.open("wb") as file:
-                blocks = iter(lambda: response.read(_BLOCK), b"")
-                for block in track(blocks, f"downloading {path.name} (MiB)", -(-size // _BLOCK)):
-                    file.write(block)
-            if size and temporary.stat().st_size != size:
-                raise UserError(f"{url}: ended after {temporary.stat().st_size} of {size} bytes; run it again")
-            _check_hash(temporary, expected, f"{url}: ")
-    except urllib.error.URLError as error:
-        raise UserError(
-            f"{url}: cannot be downloaded ({error.reason}); fetch it on another machine and give it as --weights PATH"
-        ) from None
-    except TimeoutError:
-        raise UserError(
-            f"{url}: no answer for {_TIMEOUT} s; run it again, or give the file as --weights PATH"
-        ) from None
-
-
-def _check_hash(path: Path, expected: str | None, prefix: str = "") -> None:
-    if expected is None:
-        return
-    algorithm = "md5" if len(expected) == 32 else "sha256"
-    found = _hash(path, algorithm)
-    if found != expected:
-        where = prefix or f"{path}: "
-        raise UserError(
-            f"{where}{algorithm} is {found}, expected {expected}; the file is damaged, delete it and run again"
-        )
-
-
-def _hash(path: Path, algorithm: str) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest()
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; fetch it with weights fetch {model}")
+    if weights:
+        check_digest(path, weights)
+    load_weights(build_classifier(find_backbone(model), ClassifierOptions(2, image_size=64, channels=3)), str(path))
+    return "the published checksum" if weights and weights.hash else "no checksum is published"

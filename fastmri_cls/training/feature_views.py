@@ -24,7 +24,7 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.models.cut import CutClassifier
 from fastmri_cls.models.head import Classifier
-from fastmri_cls.models.weights import cache_directory
+from fastmri_cls.models.published import cache_directory
 from fastmri_cls.pipeline.batches import EvaluationBatches, SlidingWindowBatches
 from fastmri_cls.pipeline.examples import Element, Examples, Position, input_options
 from fastmri_cls.pipeline.tiers import in_order_indices, pick_files, shuffled_indices

@@ -1,0 +1,97 @@
+"""`fastmri-cls weights`: the published sets of pretrained weights, the files at hand, and whether they are sound."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fastmri_cls.foundation.quiet import import_tensorflow
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="List, fetch and verify pretrained weights.\n\nExample: `fastmri-cls weights fetch efficientnetv2s`",
+)
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")]
+
+
+@app.command("list")
+def list_weights(as_json: AsJson = False) -> None:
+    """Show every backbone's published sets: where they come from, their size and checksum, whether they are here.
+
+    Example: `fastmri-cls weights list`
+    """
+    import_tensorflow()
+    from fastmri_cls.models.published import all_sets, cache_directory
+
+    rows = [published.describe() for published in all_sets()]
+    if as_json:
+        print(json.dumps({"cache": str(cache_directory()), "weights": rows}))
+        return
+    for row in rows:
+        print(f"{row['model']}  --weights {row['set']}")
+        print(f"  from      {row['origin']}")
+        print(f"  file      {row['file']}" + (f", {row['bytes'] / 1e6:.1f} MB" if row["bytes"] else ""))
+        print(f"  checksum  {row['checksum'] or 'none published'}")
+        print(f"  here      {row['path'] if row['cached'] else 'no: ' + row['how']}")
+
+
+@app.command()
+def fetch(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Models, as `weights list` names them.")],
+    as_json: AsJson = False,
+) -> None:
+    """Download the published weights of models into the cache, where training finds them; resumes, checks checksums.
+
+    Example: `fastmri-cls weights fetch densenet121-imagenet convnext-tiny`
+    """
+    import_tensorflow()
+    from fastmri_cls.models.published import fetch
+    from fastmri_cls.models.registry import find_backbone
+
+    files = []
+    for name in names:
+        for weights in find_backbone(name).weights.values():
+            path = fetch(name, weights)
+            files.append({"model": name, "path": str(path), "bytes": path.stat().st_size})
+            print(f"{name}: {path}")
+    if not files:
+        print("nothing to fetch: nobody publishes weights for a model that is trained from scratch")
+    if as_json:
+        print(json.dumps({"files": files}))
+
+
+@app.command()
+def verify(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Weights files; else all in the cache.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="What they are for; a published file is known by its name.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check weights files: the published checksum, nothing dangerous in them, and that they load into their model.
+
+    Example: `fastmri-cls weights verify Downloads/RadImageNet-DenseNet121_notop.h5`
+    """
+    import_tensorflow()
+    from fastmri_cls.foundation.errors import UserError
+    from fastmri_cls.models.published import all_sets, cache_directory, find_set
+    from fastmri_cls.models.weights import verify_file
+
+    here = [published.path for published in all_sets() if published.path.exists()]
+    if not (paths or here):
+        print(f"{cache_directory()}: holds no weights; fetch some with weights fetch NAME")
+    files: list[dict[str, str | None]] = []
+    for path in paths or here:
+        name, weights = find_set(path, model)
+        try:
+            checksum, problem = verify_file(path, name, weights), None
+            print(f"{path}: {checksum}; loads into {name}")
+        except UserError as error:
+            checksum, problem = None, " ".join(str(error).split())
+            print(problem)
+        files.append({"path": str(path), "model": name, "checksum": checksum, "problem": problem})
+    if as_json:
+        print(json.dumps({"files": files}))
+    if any(file["problem"] for file in files):
+        raise typer.Exit(1)
