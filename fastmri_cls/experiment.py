@@ -9,12 +9,16 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
+from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.evaluation.baselines import baseline_accuracies
+from fastmri_cls.evaluation.choices import FILE_NAME as CHOICES_NAME
 from fastmri_cls.evaluation.choices import Choices, choose, read_choices, write_choices
 from fastmri_cls.evaluation.inference import load_model, predict_splits
 from fastmri_cls.evaluation.metrics import all_metrics
+from fastmri_cls.evaluation.novelty import FILE_NAME as REFERENCE_NAME
 from fastmri_cls.evaluation.novelty import write_reference
 from fastmri_cls.evaluation.predictions import Predictions, write_predictions
+from fastmri_cls.foundation import checksums
 from fastmri_cls.foundation.atomic import new_file, write_text
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.run_folder import read_config
@@ -23,13 +27,26 @@ from fastmri_cls.report import figures
 from fastmri_cls.report.augmented import augmented_grid
 from fastmri_cls.report.html import write_run_report
 from fastmri_cls.report.model_card import model_card
+from fastmri_cls.training.distribution import make_distribution
 from fastmri_cls.training.options import TrainOptions
-from fastmri_cls.training.run import train
+from fastmri_cls.training.run import MODEL_NAME, train
 
 
 def run_experiment(options: TrainOptions) -> dict[str, Any]:
-    """Train, evaluate and report; return the content of metrics.json."""
-    train(options)
+    """Train, evaluate and report; return the content of metrics.json, nothing on a worker that is not the chief."""
+    distribution = make_distribution(options.strategy, options.devices)  # before TensorFlow finds its devices
+    protocol = options.protocol
+    if protocol.phase1.max_epochs + protocol.phase2.max_epochs == 0:
+        raise UserError("--phase1-epochs 0 --phase2-epochs 0: nothing would be trained; give one of them epochs")
+    make_augmentation(protocol.augment, contrast=protocol.contrast)  # an unknown one is refused before a RUN is begun
+    if not distribution.is_chief:
+        train(options, distribution)
+        return {}
+    if options.resume and (options.out / MODEL_NAME).exists():
+        checksums.check(options.out, checksums.TRAINED)
+    elif options.resume:
+        checksums.forget(options.out)
+    train(options, distribution)
     keras.backend.clear_session()
     return evaluate_and_report(options.out, options.data, options.out)
 
@@ -40,13 +57,16 @@ def evaluate_and_report(run: Path, data: Path, out: Path) -> dict[str, Any]:
     Raises:
         UserError: the RUN is unfinished, or the dataset has other classes, another image size or no test split.
     """
+    checksums.check(run, checksums.TRAINED)
     config = read_config(run)
     manifest = read_manifest(data)
     check_files(data, manifest)
     _check_fits(run, config, data, manifest)
-    model = load_model(run / "model.keras")
+    model = load_model(run, config)
     tests = predict_splits(model, data, manifest, manifest.test_splits)
     is_own = manifest.fingerprint == config["dataset"]["fingerprint"]
+    if not is_own:
+        checksums.check(run, [CHOICES_NAME])
     split = _validation_split(config, manifest) if is_own else None
     validation = predict_splits(model, data, manifest, [split]) if split else None
     if split:
@@ -73,6 +93,10 @@ def evaluate_and_report(run: Path, data: Path, out: Path) -> dict[str, Any]:
             figure.savefig(temporary)
     dataset = _describe(data, manifest, tests)
     write_run_report(out / "report.html", config, metrics, files, dataset)
+    written = [CHOICES_NAME, REFERENCE_NAME] if split else []
+    if out.resolve() == run.resolve():
+        written += ["predictions.csv", "metrics.json"]
+    checksums.record(run, [*checksums.TRAINED, *written])
     write_text(out / "README.md", model_card(config, metrics, dataset))
     return metrics
 
@@ -140,8 +164,14 @@ def _draw(
 
 
 def _read_history(path: Path) -> list[dict[str, float]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    except (TypeError, ValueError, csv.Error) as error:
+        raise UserError(f"{path}: is damaged ({error}); train again into another --out") from None
+    if not rows or not {"seconds", "images_per_second"} <= rows[0].keys():
+        raise UserError(f"{path}: has no epochs in it; train again into another --out")
+    return rows
 
 
 def _timing(history: list[dict[str, float]]) -> dict[str, float]:

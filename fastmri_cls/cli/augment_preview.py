@@ -12,7 +12,7 @@ def augment_preview(
     augment: Annotated[
         str, typer.Option(metavar="none|paper|paper+flip|randaugment|augmix|cutmix|mixup", help="The policy.")
     ] = "paper",
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,  # what numpy takes
 ) -> None:
     """Draw an image of each class as stored and as training would see it.
 

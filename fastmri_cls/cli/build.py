@@ -75,7 +75,7 @@ def build_tfrecords(
         bool, typer.Option("--allow-missing-classes", help="Accept a source or split without a class of another.")
     ] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,  # what numpy takes
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")] = False,
 ) -> None:

@@ -43,6 +43,8 @@ def study(
     Example: `fastmri-cls study --data data/mri --models small-cnn,convnext-tiny --seeds 0,1 --out study`
     """
     names = tuple(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
+    if not names:
+        raise typer.BadParameter(f"{models}: names no model", param_hint="--models")
     flags = tuple(context.args)
     _check_train_flags(flags, out)
     chosen = tuple(dict.fromkeys(a.value for a in ablate or ()))
@@ -66,8 +68,8 @@ def _numbers(seeds: str) -> tuple[int, ...]:
         found = tuple(dict.fromkeys(int(part) for part in seeds.split(",")))
     except ValueError:
         raise typer.BadParameter(f"{seeds}: not a list of whole numbers like 0,1,2", param_hint="--seeds") from None
-    if min(found) < 0:
-        raise typer.BadParameter(f"{seeds}: a seed is 0 or more", param_hint="--seeds")
+    if min(found) < 0 or max(found) >= 2**32:
+        raise typer.BadParameter(f"{seeds}: a seed is 0 or more, and below 2**32", param_hint="--seeds")
     return found
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastmri_cls.evaluation.predictions import Predictions, read_predictions
+from fastmri_cls.foundation.checksums import check as check_checksums
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.run_folder import read_config
 
@@ -91,6 +92,7 @@ def group_into_systems(runs: Sequence[Run]) -> list[System]:
 
 
 def _read_run(path: Path) -> Run:
+    check_checksums(path, ("config.json", "history.csv", "predictions.csv", "metrics.json"))
     config = read_config(path)
     tests = read_predictions(path / "predictions.csv")
     try:

@@ -83,12 +83,25 @@ def read_predictions(path: Path) -> Predictions:
             header, *rows = list(csv.reader(file))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; run evaluate on that RUN first") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not UTF-8; run evaluate on that RUN again") from None
     except ValueError:
         raise UserError(f"{path}: is empty; run evaluate on that RUN again") from None
+    except csv.Error as error:
+        raise UserError(f"{path}: is damaged ({error}); run evaluate on that RUN again") from None
+    if not rows:
+        raise UserError(f"{path}: has no predictions in it; run evaluate on that RUN again")
     known = len(_COLUMNS), -len(_MORE_COLUMNS)
     classes = tuple(header[known[0] : known[1]])
     if tuple(header) != (*_COLUMNS, *classes, *_MORE_COLUMNS):
         raise UserError(f"{path}: has the columns {', '.join(header)}; run evaluate on that RUN again")
+    try:
+        return _from_rows(header, rows, classes)
+    except (IndexError, KeyError, ValueError) as error:
+        raise UserError(f"{path}: is damaged ({error}); run evaluate on that RUN again") from None
+
+
+def _from_rows(header: list[str], rows: list[list[str]], classes: tuple[str, ...]) -> Predictions:
     columns: dict[str, Any] = {name: np.array([row[i] for row in rows]) for i, name in enumerate(header)}
     number = {name: label for label, name in enumerate(classes)}
     return Predictions(

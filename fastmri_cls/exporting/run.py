@@ -9,6 +9,7 @@ import tensorflow as tf
 from fastmri_cls.evaluation.inference import load_model
 from fastmri_cls.exporting.card import export_card
 from fastmri_cls.exporting.check import Agreement, check_export
+from fastmri_cls.foundation import checksums
 from fastmri_cls.foundation.atomic import new_directory
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.run_folder import read_config
@@ -29,10 +30,11 @@ def export_run(run: Path, format_: str, out: Path, data: Path | None) -> Agreeme
     Raises:
         UserError: the RUN or the dataset is not fit, an extra is missing, or the check failed; then nothing is written.
     """
+    checksums.check(run, ("config.json", "model.keras"))
     config = read_config(run)
     directory = data or Path(config["data"])
     manifest = _fitting_manifest(directory, run, config)
-    model = load_model(run / "model.keras")
+    model = load_model(run, config)
     checked = _images(directory, manifest, manifest.test_splits or list(manifest.splits), _CHECKED_IMAGES)
     calibration = _images(directory, manifest, list(manifest.splits)[:1], _CALIBRATION_IMAGES)
     expected = np.asarray(model(tf.cast(checked, tf.float32), training=False))

@@ -5,6 +5,7 @@ a killed builder left behind is recognised by its free lock and swept away by th
 """
 
 import fcntl
+import glob
 import os
 import shutil
 import tempfile
@@ -14,18 +15,22 @@ from pathlib import Path
 
 from fastmri_cls.foundation.errors import UserError
 
+_PREFIX = ".incomplete-"
+
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on a clean exit fsync it and rename it to `path`, else remove it.
 
-    The temporary name keeps the suffixes of `path`, since Keras and matplotlib choose a format by them.
+    The temporary name keeps the suffixes of `path`, since Keras and matplotlib choose a format by them. It is locked
+    while it is written: one that is not was left by a killed writer, and is removed by the next.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".incomplete-", suffix=path.name)
-    os.close(descriptor)
+    _sweep(path)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX, suffix=path.name)
     temporary = Path(name)
     try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield temporary
         temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private; results are to be shared
         _fsync(temporary)
@@ -33,6 +38,23 @@ def new_file(path: Path) -> Iterator[Path]:
         _fsync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _sweep(path: Path) -> None:
+    """Remove the temporary files of `path` that nobody writes any more."""
+    for leftover in path.parent.glob(f"{_PREFIX}*{glob.escape(path.name)}"):
+        try:
+            descriptor = os.open(leftover, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            leftover.unlink(missing_ok=True)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -42,8 +64,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def new_directory(path: Path, *, force: bool = False) -> Iterator[Path]:
+def new_directory(path: Path, *, force: bool | None = None) -> Iterator[Path]:
     """Yield an empty folder beside `path`; on a clean exit it becomes `path`, else it is removed.
+
+    Args:
+        force: replace what is there; None where the command has no such flag to name as a cure.
 
     Raises:
         UserError: `path` exists (and not `force`), is a file or mount point, or is being written by another process.
@@ -97,11 +122,12 @@ def _lock_directory(incomplete: Path, path: Path) -> int:
         os.close(descriptor)  # its builder finished and renamed it between our two calls: try again
 
 
-def _refuse_to_overwrite(path: Path, force: bool) -> None:
+def _refuse_to_overwrite(path: Path, force: bool | None) -> None:
     if path.exists() and not path.is_dir():
         raise UserError(f"{path}: is a file; choose another --out")
     if path.exists() and not force and any(path.iterdir()):
-        raise UserError(f"{path}: exists already; add --force to replace it or choose another --out")
+        cure = "remove it" if force is None else "add --force to replace it"
+        raise UserError(f"{path}: exists already; {cure} or choose another --out")
 
 
 def _fsync(path: Path) -> None:

@@ -54,5 +54,5 @@ def _read(run: Path) -> dict[str, str]:
     except (ValueError, RecursionError):
         known = None
     if not isinstance(known, dict):
-        raise UserError(f"{path}: is damaged; remove it if the other files are sound, and run evaluate on that RUN again")
+        raise UserError(f"{path}: is damaged; remove it and run evaluate on that RUN again")
     return known

@@ -11,6 +11,7 @@ from typing import Any
 from fastmri_cls.foundation.errors import UserError
 
 FILE_NAME = "config.json"
+_LARGEST_SIZE = 1 << 14  # pixels; far above what build-tfrecords makes
 _NEEDED = ("model", "classes", "image_size", "channels", "protocol", "dataset")
 
 
@@ -25,12 +26,28 @@ def read_config(run: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{run}: no {FILE_NAME} in it; give the --out folder of a train command") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); train again") from None
     missing = [name for name in _NEEDED if not isinstance(config, dict) or name not in config]
     if missing:
         raise UserError(f"{path}: has no {', '.join(missing)}; it was not written by train")
+    wrong = _wrong_value(config)
+    if wrong:
+        raise UserError(f"{path}: {wrong} cannot be what train wrote; train again")
     return dict(config)
+
+
+def _wrong_value(config: dict[str, Any]) -> str:
+    """Return the name of the first entry that readers rely on and that is of another kind, empty when none is."""
+    classes, size = config["classes"], config["image_size"]
+    if not isinstance(classes, list) or len(set(map(str, classes))) < max(2, len(classes)):
+        return "classes"
+    if not isinstance(size, int) or not 1 <= size <= _LARGEST_SIZE:
+        return "image_size"
+    if config["channels"] not in (1, 3):
+        return "channels"
+    names = (("protocol", "name"), ("protocol", "preprocessing"), ("dataset", "fingerprint"))
+    return next((part for part, name in names if not isinstance(config[part], dict) or name not in config[part]), "")
 
 
 @contextmanager

@@ -19,10 +19,13 @@ import tensorflow as tf
 from PIL import Image
 
 from fastmri_cls.evaluation.calibration import scale_by_temperature
+from fastmri_cls.evaluation.choices import FILE_NAME as CHOICES_NAME
 from fastmri_cls.evaluation.choices import read_choices
 from fastmri_cls.evaluation.gradcam import make_explain, overlay
 from fastmri_cls.evaluation.inference import load_model
+from fastmri_cls.evaluation.novelty import FILE_NAME as REFERENCE_NAME
 from fastmri_cls.evaluation.novelty import read_reference
+from fastmri_cls.foundation import checksums
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.foundation.run_folder import read_config
@@ -90,6 +93,7 @@ class Predictor:
     """
 
     def __init__(self, run: Path, options: PredictOptions) -> None:
+        checksums.check(run, ("config.json", "model.keras", REFERENCE_NAME, CHOICES_NAME))
         config = read_config(run)
         self.classes: tuple[str, ...] = tuple(config["classes"])
         self._options = options
@@ -98,7 +102,7 @@ class Predictor:
         if self._reference is None:
             log.warning(f"note: {run} has no novelty.npz, so there is no novelty column; run evaluate on its dataset")
         self._temperature = _temperature(run) if options.calibrated else None
-        model = load_model(run / "model.keras")
+        model = load_model(run, config)
         self.forward = _make_forward(model, options.flips)
         self._explain = make_explain(model) if options.gradcam else None
 

@@ -64,11 +64,14 @@ def check_ingested(catalogue: Catalogue, num_files: int, classes: ClassNames, op
 
 
 def check_splits(catalogue: Catalogue, assignment: Assignment, options: BuildOptions) -> None:
-    """Stop when a class ends without an image in a split that is not empty.
+    """Stop when no image is left at all, or a class ends without an image in a split that is not empty.
 
     Raises:
         UserError: see above.
     """
+    if not (assignment.split != "").any():
+        reasons = ", ".join(sorted(set(assignment.reason.tolist()) - {""}))
+        raise UserError(f"no image is left for any split ({reasons}); see audit, or choose another --split")
     if options.allow_missing_classes:
         return
     classes = set(catalogue.labels.tolist())

@@ -41,7 +41,9 @@ def test_a_failed_block_leaves_nothing(tmp_path: Path) -> None:
 def test_a_folder_that_is_there_is_kept_without_force(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("precious")
-    with pytest.raises(UserError, match="exists already; add --force"), new_directory(tmp_path / "out"):
+    with pytest.raises(UserError, match="exists already; add --force"), new_directory(tmp_path / "out", force=False):
+        pass
+    with pytest.raises(UserError, match="exists already; remove it"), new_directory(tmp_path / "out"):
         pass
     assert (tmp_path / "out" / "mine").read_text() == "precious"
     assert names(tmp_path) == {"out"}
@@ -154,6 +156,17 @@ def test_a_failed_file_keeps_the_old_one(tmp_path: Path) -> None:
         fail()
     assert path.read_text() == "old"
     assert names(tmp_path) == {"a.json"}
+
+
+def test_what_a_killed_writer_left_of_a_file_is_swept_away_and_another_writers_is_not(tmp_path: Path) -> None:
+    (tmp_path / ".incomplete-abca.json").write_text("half")
+    (tmp_path / ".incomplete-abcb.json").write_text("of another file")
+    with new_file(tmp_path / "a.json") as mine:
+        mine.write_text("whole")
+        write_text(tmp_path / "a.json", "of a second writer")
+        assert mine.exists()
+    assert (tmp_path / "a.json").read_text() == "whole"
+    assert names(tmp_path) == {"a.json", ".incomplete-abcb.json"}
 
 
 def test_a_folder_can_be_written_in_the_folder_one_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
