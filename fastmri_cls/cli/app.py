@@ -66,7 +66,7 @@ def main() -> None:
     """Run the command line; a UserError is one line on stderr and exit code 1."""
     try:
         app()
-    except (UserError, OSError) as error:
+    except _failures() as error:
         if "--debug" in sys.argv:
             raise
         print(f"fastmri-cls: error: {_one_line(error)}", file=sys.stderr)
@@ -79,8 +79,18 @@ def main() -> None:
         sys.exit(130)
 
 
-def _one_line(error: UserError | OSError) -> str:
+def _failures() -> tuple[type[Exception], ...]:
+    """What is no fault of the program: also what TensorFlow, if it runs, says of files, memory and devices."""
+    tensorflow = sys.modules.get("tensorflow")
+    return (UserError, OSError, MemoryError, *((tensorflow.errors.OpError,) if tensorflow else ()))
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory; close other programs, or try --workers 1, --cache none or a smaller --batch-size"
     if isinstance(error, OSError):
         cure = "; free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         return f"{error.filename or 'a file'}: {error.strerror or error}{cure}"
-    return " ".join(str(error).split())
+    # TensorFlow appends the graph's nodes, over many lines.
+    text = str(error) if isinstance(error, UserError) else str(getattr(error, "message", error))[:300]
+    return " ".join(text.split())
