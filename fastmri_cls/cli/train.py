@@ -129,7 +129,8 @@ def train(
         ),
     ] = None,
     contrast: Annotated[
-        float | None, typer.Option(min=0.1, help="Contrast factor about the mean, in training only. [default: 1]")
+        float | None,
+        typer.Option(min=0.1, max=10.0, help="Contrast factor about the mean, in training only. [default: 1]"),
     ] = None,
     preprocessing: Annotated[
         Preprocessing | None,
@@ -151,7 +152,7 @@ def train(
     ] = Cache.auto,
     precision: Annotated[Precision, typer.Option()] = Precision.auto,
     xla: Annotated[Xla, typer.Option(help="Compile forward and backward.")] = Xla.auto,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,  # what numpy takes
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Bit-identical repeats, at some speed.")
     ] = False,
