@@ -10,6 +10,7 @@ from scipy.special import softmax
 
 from fastmri_cls.evaluation.gradcam import make_explain, overlay
 from fastmri_cls.evaluation.inference import load_model
+from fastmri_cls.foundation.run_folder import read_config
 from fastmri_cls.models.head import ClassifierOptions, build_classifier
 from fastmri_cls.models.parts import take_apart
 from fastmri_cls.models.registry import BACKBONES
@@ -22,7 +23,7 @@ TUMOURS = [label for label in CLASSES if label != "notumor"]
 
 @pytest.fixture(scope="module")
 def model(trained_run: Path) -> keras.Model:
-    return load_model(trained_run / "model.keras")
+    return load_model(trained_run, read_config(trained_run))
 
 
 @pytest.fixture(scope="module")
