@@ -1,0 +1,158 @@
+"""A flipped bit in each file that is read back: named in one clear line, or without any influence on the result."""
+
+import random
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.campaign.bad_datasets import flip
+from tests.campaign.faults import Fault
+from tests.campaign.materials import TRAIN, Materials, copy
+from tests.campaign.runner import Conditions, Zygote, snapshot
+from tests.campaign.victims import compare_results, evaluation, history, weights
+
+_OFTEN = Conditions(often=True)
+_WAIT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A command that reads files back: how they come to be, which they are, the command, and what it gives."""
+
+    prepare: Callable[[Path, Materials, Zygote], object]
+    files: str  # a pattern of paths in the folder, one of which is damaged
+    command: Callable[[Path, Materials], tuple[object, ...]]
+    result: Callable[[Path], object]
+
+
+def flipped(reader: Reader, seed: str) -> Fault:
+    """Flip one random bit of one of the reader's files and run it."""
+
+    def fault(folder: Path, given: Materials, zygote: Zygote) -> str:
+        results = []
+        rng = random.Random(seed)
+        for damage in (True, False):
+            place = folder / str(damage)
+            place.mkdir(parents=True)
+            zygote.use_cache(place / "cache")
+            reader.prepare(place, given, zygote)
+            path = rng.choice(sorted(place.glob(reader.files)))
+            if damage:
+                at = rng.randrange(path.stat().st_size)
+                flip(path, at)
+            ended = zygote.run(*reader.command(place, given), conditions=_OFTEN)
+            if ended.crashed:
+                return f"byte {at} of {path.name}: {ended.crashed}"
+            if damage and ended.code == 1 and ended.error_lines + ended.stdout.splitlines():
+                said = " ".join(ended.error_lines) + ended.stdout
+                return "" if _names(said, path) else f"byte {at} of {path.name} is not named: {said[:200]}"
+            if ended.code != 0:
+                return f"byte {at} of {path.name}: exit code {ended.code}: {ended.stderr.strip()[-200:]}"
+            results.append(reader.result(place))
+        wrong = compare_results(*results)
+        return f"byte {at} of {path.name}, unnoticed: {wrong}" if wrong else ""
+
+    return fault
+
+
+def _names(said: str, path: Path) -> bool:
+    return path.name in said or path.parent.name in said
+
+
+def _copy_run(place: Path, given: Materials, zygote: Zygote) -> None:
+    copy(given.run, place / "run")
+
+
+def _copy_data(place: Path, given: Materials, zygote: Zygote) -> None:
+    copy(given.dataset, place / "data")
+
+
+def _interrupt(place: Path, given: Materials, zygote: Zygote) -> None:
+    """Leave a RUN killed in phase 2, with two checkpoints."""
+    running = zygote.start(*_resume(place, given), conditions=_OFTEN)
+    path, deadline = place / "run" / "history.csv", time.monotonic() + _WAIT_SECONDS
+    while (not path.exists() or path.read_text().count("\n") < 2) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    running.send(signal.SIGKILL)
+    running.wait()
+
+
+def _with_views(place: Path, given: Materials, zygote: Zygote) -> None:
+    """Leave a RUN killed once its feature views are there."""
+    running = zygote.start(*_views(place, given), conditions=_OFTEN)
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while not (place / "run" / "config.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    while len(list(place.glob("cache/features/small*/facts.json"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    running.send(signal.SIGKILL)
+    running.wait()
+
+
+def _resume(place: Path, given: Materials) -> tuple[object, ...]:
+    return ("train", "--data", given.dataset, "--out", place / "run", *TRAIN, "--deterministic", "--resume")
+
+
+def _views(place: Path, given: Materials) -> tuple[object, ...]:
+    return (*_resume(place, given), "--weights", given.second, "--feature-views", 2)
+
+
+def _trained(place: Path) -> object:
+    return weights(place / "run"), history(place / "run"), evaluation(place / "run")
+
+
+def _evaluate(place: Path, given: Materials) -> tuple[object, ...]:
+    return ("evaluate", place / "run", "--data", given.dataset, "--out", place / "out")
+
+
+def _evaluate_data(place: Path, given: Materials) -> tuple[object, ...]:
+    return ("evaluate", given.run, "--data", place / "data", "--out", place / "out")
+
+
+def _evaluated(place: Path) -> object:
+    return evaluation(place / "out")
+
+
+def _predict(place: Path, given: Materials) -> tuple[object, ...]:
+    return ("predict", place / "run", given.source / "Testing", "--out", place / "out.csv", "--calibrated")
+
+
+def _predicted(place: Path) -> object:
+    lines = (place / "out.csv").read_text().splitlines()
+    return [line.split(",", 1)[1] for line in lines]
+
+
+def _compare(place: Path, given: Materials) -> tuple[object, ...]:
+    return ("compare", place / "run", given.second, "--out", place / "out")
+
+
+def _compared(place: Path) -> object:
+    out = place / "out"
+    return {name: (out / name).read_bytes() for name in snapshot(out) if name.endswith((".csv", ".md", ".tex"))}
+
+
+READERS = {
+    "train-shard": Reader(_copy_data, "data/train-*", lambda place, given: _resume(place, _on(place, given)), _trained),
+    "test-shard": Reader(_copy_data, "data/test*", _evaluate_data, _evaluated),
+    "dataset.json": Reader(_copy_data, "data/dataset.json", _evaluate_data, _evaluated),
+    "images.csv": Reader(_copy_data, "data/images.csv", lambda place, _: ("verify", place / "data"), lambda place: ""),
+    "config.json": Reader(_copy_run, "run/config.json", _evaluate, _evaluated),
+    "model.keras": Reader(_copy_run, "run/model.keras", _evaluate, _evaluated),
+    "history.csv": Reader(_copy_run, "run/history.csv", _compare, _compared),
+    "predictions.csv": Reader(_copy_run, "run/predictions.csv", _compare, _compared),
+    "metrics.json": Reader(_copy_run, "run/metrics.json", _compare, _compared),
+    "calibration.json": Reader(_copy_run, "run/calibration.json", _predict, _predicted),
+    "novelty.npz": Reader(_copy_run, "run/novelty.npz", _predict, _predicted),
+    "checksums.json": Reader(_copy_run, "run/checksums.json", _predict, _predicted),
+    "checkpoints": Reader(_interrupt, "run/checkpoints/*.npz", _resume, _trained),
+    "feature-views": Reader(_with_views, "cache/features/*/*", _views, _trained),
+}
+
+
+def _on(place: Path, given: Materials) -> Materials:
+    """The materials with the dataset in `place`."""
+    from dataclasses import replace
+
+    return replace(given, dataset=place / "data")
