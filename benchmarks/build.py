@@ -126,7 +126,7 @@ def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", nargs="+", metavar="[NAME=]DIR", help="class folders; by default drawn slices")
-    parser.add_argument("--images", type=int, default=1000, help="slices to draw")
+    parser.add_argument("--images", type=int, default=3000, help="slices to draw: as many as a public set has")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--growth", action="store_true", help="time builds of 1 000, 5 000 and all images")
     parser.add_argument("--workers", type=int, default=2, help="for --growth")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from scipy.fft import dct
 
 THUMBNAIL = 64  # pixels, square
 _PHASH_INPUT = (32, 32)  # what imagehash.phash resizes to first (8 * highfreq_factor): given that, it does not again
@@ -26,6 +25,8 @@ ORIENTATIONS = {
     "rot180": (slice(None, None, -1), slice(None, None, -1)),
 }
 
+# The first eight rows of the DCT-II of 32 values; scipy's takes a tenth of a second to import in every worker.
+_COSINES = np.cos(np.pi / 32 * np.outer(np.arange(8), np.arange(32) + 0.5))
 _ODD_SIGN = np.where(np.arange(8) % 2, -1.0, 1.0)  # what a flip does to the DCT's first coefficients
 
 
@@ -67,9 +68,10 @@ def _phashes(pixels: np.ndarray) -> np.ndarray:
 
     One transform in place of four calls of imagehash, since this is a fifth of a build's time; the tests compare.
     """
-    low = dct(dct(pixels.astype(np.float64), axis=0), axis=1)[:8, :8]
+    low = _COSINES @ pixels.astype(np.float64) @ _COSINES.T
     turned = np.stack([low, low * _ODD_SIGN, low * _ODD_SIGN[:, None], low * _ODD_SIGN * _ODD_SIGN[:, None]])
-    return _packed(turned > np.median(turned, axis=(1, 2), keepdims=True))
+    median = np.sort(turned.reshape(-1, 64), axis=1)[:, 31:33].mean(axis=1)  # ten times faster than np.median
+    return _packed(turned > median[:, None, None])
 
 
 def _dhashes(pixels: np.ndarray) -> np.ndarray:
