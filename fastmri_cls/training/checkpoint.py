@@ -125,7 +125,8 @@ class Checkpoints:
     def _write(self, checkpoint: Checkpoint) -> None:
         known = self._files()
         number = int(known[-1].stem) + 1 if known else 0
-        facts = {"progress": asdict(checkpoint.progress), "callbacks": checkpoint.callbacks}
+        counts = {name: len(getattr(checkpoint, name)) for name in _ARRAYS}
+        facts = {"progress": asdict(checkpoint.progress), "callbacks": checkpoint.callbacks, "arrays": counts}
         arrays = {f"{name}-{i}": array for name in _ARRAYS for i, array in enumerate(getattr(checkpoint, name))}
         with new_file(self._directory / f"{number:06d}.npz") as path, path.open("wb") as file:
             np.savez(file, json=np.frombuffer(json.dumps(facts).encode(), np.uint8), **arrays)
@@ -172,6 +173,8 @@ def _read(path: Path) -> Checkpoint:
             name: [archive[f"{name}-{i}"] for i in range(sum(file.startswith(f"{name}-") for file in archive.files))]
             for name in _ARRAYS
         }
+    if {name: len(found) for name, found in arrays.items()} != facts["arrays"]:
+        raise ValueError("arrays are missing")  # the ZIP's list of names has no checksum
     return Checkpoint(Progress(**facts["progress"]), facts["callbacks"], **arrays)
 
 
