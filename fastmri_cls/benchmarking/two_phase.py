@@ -128,7 +128,7 @@ def _as_the_notebooks(folder: Path, backbone: Backbone, weights: Path, protocol:
     base.load_weights(weights)
     training, validation = (notebook_batches(folder / split) for split in ("train", "val"))
     inputs = keras.Input((_SIZE, _SIZE, 3))
-    model = keras.Model(inputs, paper_head(base(inputs), training.num_classes))
+    model = keras.Model(inputs, paper_head([base(inputs)], training.num_classes))
     for phase, unfreeze in ((protocol.phase1, 0.0), (protocol.phase2, protocol.unfreeze)):
         chosen = {id(layer) for layer in unfrozen_layers(base, unfreeze)}
         base.trainable = bool(chosen)

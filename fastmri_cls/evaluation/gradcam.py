@@ -40,17 +40,21 @@ def make_explain(model: keras.Model) -> Explain:
 
     # One step of the way a call: traced once, where a graph of all steps would be six times the model.
     @tf.function(reduce_retracing=True)
-    def map_and_gradient(images: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return _map_and_gradient(parts, images, classes)
+    def maps_and_gradients(images: tf.Tensor, classes: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        return _maps_and_gradients(parts, images, classes)
 
     def explain(images: np.ndarray, classes: np.ndarray) -> np.ndarray:
         images = images.astype(np.float32)
         blurred = gaussian_filter(images, (0, size * _BLUR, size * _BLUR, 0))
-        way = [map_and_gradient(blurred + step / _STEPS * (images - blurred), classes) for step in range(_STEPS + 1)]
-        gradient = sum(one for _, one in way) / len(way)
-        gained = way[-1][0] - way[0][0]
-        heat = tf.nn.relu(tf.reduce_sum(gradient * gained, axis=-1))
-        heat = tf.image.resize(heat[..., None], (size, size))[..., 0].numpy()
+        way = [maps_and_gradients(blurred + step / _STEPS * (images - blurred), classes) for step in range(_STEPS + 1)]
+        spoken = []  # by each backbone, at its map's size
+        for number in range(len(way[0][0])):
+            gradient = sum(gradients[number] for _, gradients in way) / len(way)
+            gained = way[-1][0][number] - way[0][0][number]
+            spoken.append(tf.reduce_sum(gradient * gained, axis=-1, keepdims=True))
+        finest = max(one.shape[1] for one in spoken)
+        heat = tf.nn.relu(tf.add_n([tf.image.resize(one, (finest, finest)) for one in spoken]))
+        heat = tf.image.resize(heat, (size, size))[..., 0].numpy()
         heat = gaussian_filter(heat, (0, size * _SMOOTHING, size * _SMOOTHING))
         hottest = heat.max(axis=(1, 2), keepdims=True)
         return heat / np.where(hottest > 0, hottest, 1)
@@ -58,15 +62,16 @@ def make_explain(model: keras.Model) -> Explain:
     return explain
 
 
-def _map_and_gradient(parts: Parts, images: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the fine map and its gradient, float32 [batch, rows, columns, d]."""
+def _maps_and_gradients(parts: Parts, images: tf.Tensor, classes: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """Return the fine map of each backbone and its gradient, float32 [batch, rows, columns, d]."""
     prepared = parts.preprocessing(images)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(prepared)
-        fine_map, output_map = parts.backbone(prepared, training=False)
-        logits = tf.matmul(parts.head(output_map, training=False), parts.last.kernel) + parts.last.bias
+        fine_maps, output_maps = parts.backbone(prepared, training=False)
+        logits = tf.matmul(parts.head(output_maps, training=False), parts.last.kernel) + parts.last.bias
         centred = tf.gather(logits, classes, batch_dims=1) - tf.reduce_mean(logits, axis=-1)
-    return fine_map, tape.gradient(centred, fine_map)
+    maps = tf.nest.flatten(fine_maps)
+    return maps, tape.gradient(centred, maps)
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:

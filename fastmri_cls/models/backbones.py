@@ -3,7 +3,7 @@
 Each builder returns a functional model from preprocessed images to a feature map. Weights are loaded elsewhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 import keras
@@ -98,16 +98,29 @@ def unfrozen_layers(base: keras.Model, unfreeze: float | str) -> list[layers.Lay
 
     Args:
         unfreeze: a share of its layers, counted from the top, or the name of the first one.
+    """
+    first = (
+        len(base.layers) - int(len(base.layers) * unfreeze) if not isinstance(unfreeze, str) else _place(base, unfreeze)
+    )
+    return [layer for layer in base.layers[first:] if not isinstance(layer, layers.BatchNormalization)]
+
+
+def unfreeze_each(bases: Sequence[keras.Model], unfreeze: float | str) -> list[float | str]:
+    """Return what `unfreeze` means for each of a model's backbones: a share is meant for all, a layer for the ones that
+    have it; the others stay frozen.
 
     Raises:
         UserError: no layer has that name.
     """
-    if isinstance(unfreeze, str):
-        names = [layer.name for layer in base.layers]
-        if unfreeze not in names:
-            near = get_close_matches(unfreeze, names, _NAMED, cutoff=0.0)
-            raise UserError(f"--unfreeze {unfreeze}: {base.name} has no such layer; nearest are {', '.join(near)}")
-        last = base.layers[names.index(unfreeze) :]
-    else:
-        last = base.layers[len(base.layers) - int(len(base.layers) * unfreeze) :]
-    return [layer for layer in last if not isinstance(layer, layers.BatchNormalization)]
+    if not isinstance(unfreeze, str):
+        return [unfreeze for _ in bases]
+    names = [[layer.name for layer in base.layers] for base in bases]
+    if not any(unfreeze in own for own in names):
+        near = get_close_matches(unfreeze, [name for own in names for name in own], _NAMED, cutoff=0.0)
+        owner = " and ".join(base.name for base in bases)
+        raise UserError(f"--unfreeze {unfreeze}: {owner} has no such layer; nearest are {', '.join(near)}")
+    return [unfreeze if unfreeze in own else 0.0 for own in names]
+
+
+def _place(base: keras.Model, name: str) -> int:
+    return [layer.name for layer in base.layers].index(name)

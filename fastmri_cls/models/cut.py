@@ -3,12 +3,16 @@
 All parts share the classifier's layers; nothing is copied.
 """
 
+import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import keras
+import numpy as np
 from keras import layers
 
-from fastmri_cls.models.backbones import unfrozen_layers
+from fastmri_cls.models.backbones import unfreeze_each, unfrozen_layers
+from fastmri_cls.models.branches import branches_of, pooled_features
 from fastmri_cls.models.head import Classifier
 
 
@@ -16,8 +20,9 @@ class CutClassifier(NamedTuple):
     """The parts of a classifier.
 
     Fields:
-        cut: the name of the layer behind which the cut is.
-        trunk: images -> the features at the cut. rest: these -> the backbone's pooled features [batch, d].
+        cut: the name of the layer behind which the cut is (of one in each backbone).
+        trunk: images -> the features at the cut, of several backbones in one row [batch, units].
+        rest: these -> the backbones' pooled features [batch, d].
         head: pooled features -> probabilities, what phase 1 trains.
         top: features at the cut -> probabilities, what phase 2 trains.
     """
@@ -30,24 +35,41 @@ class CutClassifier(NamedTuple):
 
 
 def cut_classifier(classifier: Classifier, unfreeze: float | str) -> CutClassifier:
-    """Cut below the first layer that phase 2 trains (see `unfrozen_layers`)."""
-    model, base = classifier.model, classifier.base
-    tensor = find_cut(base, unfreeze)
-    pooling = next(layer for layer in model.layers if isinstance(layer, layers.GlobalAveragePooling2D))
-    preprocessed = model.operations[model.operations.index(base) - 1].output
+    """Cut below the first layer that phase 2 trains, in each backbone (see `unfreeze_each`)."""
+    model, branches = classifier.model, branches_of(classifier.model)
+    shares = unfreeze_each(classifier.bases, unfreeze)
+    cuts = [find_cut(branch.base, share) for branch, share in zip(branches, shares, strict=True)]
 
-    lower = keras.Model(base.inputs[0], tensor)
-    trunk = keras.Model(model.inputs[0], lower(preprocessed))
-    head = keras.Model(pooling.output, model.outputs[0])
-    features = keras.Input(tensor.shape[1:], name="features")
-    pooled = pooling(_upper(base, tensor)(features))
+    lowers = [keras.Model(b.base.inputs[0], cut)(b.prepared) for b, cut in zip(branches, cuts, strict=True)]
+    trunk = keras.Model(model.inputs[0], _pack(lowers))
+    head = keras.Model(pooled_features(model), model.outputs[0])
+    features = keras.Input(trunk.output_shape[1:], name="features")
+    pooled = [
+        branch.pooling(_upper(branch.base, cut)(x))
+        for branch, cut, x in zip(branches, cuts, _unpack(features, cuts), strict=True)
+    ]
+    joined = pooled[0] if len(pooled) == 1 else layers.Concatenate()(pooled)
     return CutClassifier(
-        cut=tensor._keras_history.operation.name,
+        cut=" + ".join(cut._keras_history.operation.name for cut in cuts),
         trunk=trunk,
-        rest=keras.Model(features, pooled),
+        rest=keras.Model(features, joined),
         head=head,
-        top=keras.Model(features, head(pooled)),
+        top=keras.Model(features, head(joined)),
     )
+
+
+def _pack(maps: list[keras.KerasTensor]) -> keras.KerasTensor:
+    """One map as it is, several flattened into one row, so that features are one array whatever the model."""
+    return maps[0] if len(maps) == 1 else layers.Concatenate()([layers.Flatten()(x) for x in maps])
+
+
+def _unpack(features: keras.KerasTensor, cuts: list[keras.KerasTensor]) -> list[keras.KerasTensor]:
+    """Undo `_pack`."""
+    if len(cuts) == 1:
+        return [features]
+    ends = np.cumsum([0, *(math.prod(cut.shape[1:]) for cut in cuts)]).tolist()
+    parts = [features[:, start:end] for start, end in pairwise(ends)]
+    return [layers.Reshape(cut.shape[1:])(part) for cut, part in zip(cuts, parts, strict=True)]
 
 
 def find_cut(base: keras.Model, unfreeze: float | str) -> keras.KerasTensor:

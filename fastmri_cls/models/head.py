@@ -1,13 +1,14 @@
-"""Backbone and head as one classifier of plain 0..255 images, and what of it trains in which phase."""
+"""Backbone (or two) and head as one classifier of plain 0..255 images, and what of it trains in which phase."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import keras
 from keras import layers, regularizers
 
-from fastmri_cls.models.backbones import unfrozen_layers
+from fastmri_cls.models.backbones import unfreeze_each, unfrozen_layers
+from fastmri_cls.models.hybrid import Hybrid
 from fastmri_cls.models.registry import Backbone
 
 _L2 = 1e-4
@@ -28,30 +29,46 @@ class ClassifierOptions:
 class Classifier:
     """A model from float32 [batch, size, size, channels] in 0..255 to probabilities, float32 [batch, classes].
 
-    `base` is its backbone, a layer of `model`; grey images are repeated to RGB and preprocessed inside.
+    `bases` are its backbones, layers of `model`; grey images are repeated to RGB and preprocessed inside.
     """
 
-    backbone: Backbone
+    backbone: Backbone | Hybrid
     options: ClassifierOptions
     model: keras.Model
-    base: keras.Model
+    bases: tuple[keras.Model, ...]
+
+    @property
+    def base(self) -> keras.Model:
+        """The backbone of a classifier that has one."""
+        (base,) = self.bases
+        return base
 
 
-def build_classifier(backbone: Backbone, options: ClassifierOptions) -> Classifier:
+def build_classifier(backbone: Backbone | Hybrid, options: ClassifierOptions) -> Classifier:
     """Build the classifier with fresh weights; for the same, call keras.utils.set_random_seed before."""
-    size, channels = options.image_size, backbone.channels or options.channels
     with _dtype_policy(options.precision):
-        base = backbone.build((size, size, channels))
-        images = keras.Input((size, size, options.channels), name="image")
-        x = layers.Concatenate()([images] * 3) if channels == 3 and options.channels == 1 else images
-        x = base(backbone.preprocessing[options.preprocessing](x))
-        probabilities = paper_head(x, options.num_classes)
-    return Classifier(backbone, options, keras.Model(images, probabilities, name="classifier"), base)
+        bases = [_build_base(branch, options) for branch in backbone.branches]
+        for number, base in enumerate(bases[1:], 2):
+            base.name = f"{base.name}_{number}"  # two of one architecture would have one name
+        images = keras.Input((options.image_size, options.image_size, options.channels), name="image")
+        maps = []
+        for branch, base in zip(backbone.branches, bases, strict=True):
+            is_repeated = branch.channels == 3 and options.channels == 1
+            x = layers.Concatenate()([images] * 3) if is_repeated else images
+            maps.append(base(branch.preprocessing[options.preprocessing](x)))
+        probabilities = paper_head(maps, options.num_classes)
+    return Classifier(backbone, options, keras.Model(images, probabilities, name="classifier"), tuple(bases))
 
 
-def paper_head(x: keras.KerasTensor, num_classes: int) -> keras.KerasTensor:
-    """Return the paper's head on a feature map [batch, rows, columns, d]: probabilities, float32 [batch, classes]."""
-    x = layers.GlobalAveragePooling2D()(x)
+def _build_base(backbone: Backbone, options: ClassifierOptions) -> keras.Model:
+    return backbone.build((options.image_size, options.image_size, backbone.channels or options.channels))
+
+
+def paper_head(maps: Sequence[keras.KerasTensor], num_classes: int) -> keras.KerasTensor:
+    """Return the paper's head on a feature map [batch, rows, columns, d], or on several whose pooled features stand
+    side by side: probabilities, float32 [batch, classes]."""
+    pooled = [layers.GlobalAveragePooling2D()(x) for x in maps]
+    x = pooled[0] if len(pooled) == 1 else layers.Concatenate()(pooled)
     x = layers.BatchNormalization()(x)
     x = layers.Dense(512, activation="relu", kernel_regularizer=regularizers.L2(_L2))(x)
     x = layers.Dropout(0.5)(x)
@@ -66,12 +83,14 @@ def freeze_for_phase(classifier: Classifier, phase: int, unfreeze: float | str, 
 
     From scratch there is nothing to protect, and everything trains in both phases.
     """
-    classifier.base.trainable = from_scratch
-    if phase == 2 and not from_scratch:
-        chosen = unfrozen_layers(classifier.base, unfreeze)
-        classifier.base.trainable = bool(chosen)
-        for layer in classifier.base.layers:
-            layer.trainable = any(layer is one for one in chosen)
+    shares = unfreeze_each(classifier.bases, unfreeze)
+    for base, share in zip(classifier.bases, shares, strict=True):
+        base.trainable = from_scratch
+        if phase == 2 and not from_scratch:
+            chosen = unfrozen_layers(base, share)
+            base.trainable = bool(chosen)
+            for layer in base.layers:
+                layer.trainable = any(layer is one for one in chosen)
 
 
 def float32_copy(classifier: Classifier) -> Classifier:

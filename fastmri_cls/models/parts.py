@@ -5,12 +5,14 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
+from fastmri_cls.models.branches import branches_of, pooled_features
+
 # How much smaller than the image the map is that an explanation reads; measured in evaluation/gradcam.py.
 _MAP_STRIDE = 4
 
 
 class Parts(NamedTuple):
-    """Models that share the classifier's weights.
+    """Models that share the classifier's weights. Of a hybrid, what is said of the backbone is a list, one of each.
 
     Fields:
         forward: images -> pooled features [batch, d] and probabilities [batch, classes], in one pass.
@@ -29,17 +31,20 @@ class Parts(NamedTuple):
 
 def take_apart(model: keras.Model) -> Parts:
     """Return the parts of a model that `build_classifier` made, or that was loaded from such a one's file."""
-    pooling = next(layer for layer in model.layers if isinstance(layer, layers.GlobalAveragePooling2D))
-    base = next(layer for layer in model.layers if isinstance(layer, keras.Model))
-    before_base = model.operations[model.operations.index(base) - 1]
-    last = model.layers[-1]
+    branches, last = branches_of(model), model.layers[-1]
+    bases = [branch.base for branch in branches]
+    maps = _one_or_all([_fine_map(base) for base in bases]), _one_or_all([base.outputs[0] for base in bases])
     return Parts(
-        forward=keras.Model(model.inputs[0], (pooling.output, model.outputs[0])),
-        preprocessing=keras.Model(model.inputs[0], before_base.output),
-        backbone=keras.Model(base.inputs[0], (_fine_map(base), base.outputs[0])),
-        head=keras.Model(pooling.input, last.input),
+        forward=keras.Model(model.inputs[0], (pooled_features(model), model.outputs[0])),
+        preprocessing=keras.Model(model.inputs[0], _one_or_all([branch.prepared for branch in branches])),
+        backbone=keras.Model(_one_or_all([base.inputs[0] for base in bases]), maps),
+        head=keras.Model(_one_or_all([branch.pooling.input for branch in branches]), last.input),
         last=last,
     )
+
+
+def _one_or_all(tensors: list[keras.KerasTensor]) -> keras.KerasTensor | list[keras.KerasTensor]:
+    return tensors[0] if len(tensors) == 1 else tensors
 
 
 def _fine_map(base: keras.Model) -> keras.KerasTensor:

@@ -16,17 +16,18 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.run_folder import read_config
 from fastmri_cls.models.backbones import copy_weights
 from fastmri_cls.models.head import Classifier, ClassifierOptions, build_classifier
+from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.models.published import check_digest, fetch
-from fastmri_cls.models.registry import Weights, find_backbone
+from fastmri_cls.models.registry import Backbone, Weights, find_backbone
 from fastmri_cls.models.vetting import vet_weights_file
 
 
 def load_weights(classifier: Classifier, spec: str) -> dict[str, Any] | None:
-    """Load what `--weights spec` means into the classifier's backbone.
+    """Load what `--weights spec` means into the classifier's backbone, or into each of its two.
 
     Args:
         spec: `default`, `none`, the name of a published set, the path of a weights file (.h5, .weights.h5, .keras),
-            or an earlier RUN folder, whose backbone is taken.
+            or an earlier RUN folder, whose backbone is taken. Of a hybrid one for both, or SPEC+SPEC.
 
     Returns:
         `{spec, path, sha256, tensors}`, or None where the backbone stays as initialised.
@@ -34,7 +35,24 @@ def load_weights(classifier: Classifier, spec: str) -> dict[str, Any] | None:
     Raises:
         UserError: the file is missing, damaged, or belongs to another architecture; the download failed.
     """
-    backbone = classifier.backbone
+    branches = classifier.backbone.branches
+    specs = spec.split("+") if len(branches) > 1 and "+" in spec else [spec] * len(branches)
+    if len(specs) != len(branches):
+        raise UserError(f"--weights {spec}: {classifier.backbone.name} takes one for both or two, SPEC+SPEC")
+    loaded = []
+    for branch, base, one in zip(branches, classifier.bases, specs, strict=True):
+        loaded.append(_load(branch, base, classifier.options, one))
+    found = [one for one in loaded if one is not None]
+    if 0 < len(found) < len(branches):
+        bare = branches[loaded.index(None)].name
+        raise UserError(f"--weights {spec}: {bare} would stay frozen as initialised; give weights for both, or none")
+    if len(found) > 1:
+        joined = {name: " + ".join(one[name] for one in found) for name in ("path", "sha256")}
+        return {"spec": spec, **joined, "tensors": sum(one["tensors"] for one in found)}
+    return found[0] if found else None
+
+
+def _load(backbone: Backbone, base: keras.Model, options: ClassifierOptions, spec: str) -> dict[str, Any] | None:
     name = backbone.default_weights if spec == "default" else spec
     if name == "none":
         return None
@@ -42,18 +60,17 @@ def load_weights(classifier: Classifier, spec: str) -> dict[str, Any] | None:
     if name not in backbone.weights and not path.exists():
         known = ", ".join(["default", *backbone.weights, "none"])
         raise UserError(f"--weights {spec}: no such file or RUN; for {backbone.name} give {known} or a PATH")
-    values = _of_run(path, classifier) if path.is_dir() else _of_file(path, classifier)
+    values = _of_run(path, backbone, base, options) if path.is_dir() else _of_file(path, backbone, base)
     for value in values:
         if not np.isfinite(value).all():
             raise UserError(f"--weights {path}: holds values that are not finite; the file is damaged, get it again")
-    classifier.base.set_weights(values)
+    base.set_weights(values)
     file = path / "model.keras" if path.is_dir() else path
     return {"spec": spec, "path": str(path), "sha256": file_sha256(file), "tensors": len(values)}
 
 
-def _of_file(path: Path, classifier: Classifier) -> list[np.ndarray]:
+def _of_file(path: Path, backbone: Backbone, base: keras.Model) -> list[np.ndarray]:
     """Read a weights file of the backbone alone."""
-    base, backbone = classifier.base, classifier.backbone
     build = backbone.upstream or backbone.build
     fresh = build(base.input_shape[1:])
     before = fresh.get_weights()
@@ -68,28 +85,32 @@ def _of_file(path: Path, classifier: Classifier) -> list[np.ndarray]:
     return list(rewritten.get_weights())
 
 
-def _of_run(run: Path, classifier: Classifier) -> list[np.ndarray]:
+def _of_run(run: Path, backbone: Backbone, base: keras.Model, options: ClassifierOptions) -> list[np.ndarray]:
     """Read the backbone out of an earlier RUN: its model is built from its config.json, then weights alone are read."""
     config = read_config(run)
-    wanted = classifier.backbone.name
-    found = config["model"]
-    if find_backbone(found).build is not classifier.backbone.build:
-        raise UserError(f"--weights {run}: that RUN trained {found}, not {wanted}; choose --model {found}")
+    found = find_model(config["model"])
+    alike = [branch for branch in found.branches if branch.build is backbone.build]
+    if not alike:
+        raise UserError(
+            f"--weights {run}: that RUN trained {found.name}, not {backbone.name}; choose --model {found.name}"
+        )
     earlier = build_classifier(
-        classifier.backbone,
+        found,
         ClassifierOptions(
             len(config["classes"]), config["image_size"], config["channels"], config["protocol"]["preprocessing"]
         ),
     )
-    if earlier.base.input_shape[-1] != classifier.base.input_shape[-1]:
+    chosen = next((branch for branch in alike if branch.name == backbone.name), alike[0])
+    its_base = earlier.bases[found.branches.index(chosen)]
+    if its_base.input_shape[-1] != base.input_shape[-1]:
         raise UserError(
             f"--weights {run}: that RUN's images have {config['channels']} channels, this dataset's "
-            f"{classifier.options.channels}; rebuild the dataset with --channels {config['channels']}"
+            f"{options.channels}; rebuild the dataset with --channels {config['channels']}"
         )
     if not (run / "model.keras").exists():
         raise UserError(f"--weights {run}: has no model.keras; its training has not finished")
     _read_into(earlier.model, run / "model.keras", f"the classifier of {run}")
-    return list(earlier.base.get_weights())
+    return list(its_base.get_weights())
 
 
 def _read_into(model: keras.Model, path: Path, what: str) -> None:

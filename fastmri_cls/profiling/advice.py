@@ -1,6 +1,6 @@
 """What to change about a training, from where its step's time goes."""
 
-from fastmri_cls.models.registry import find_backbone
+from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.profiling.steps import StepTimes
 from fastmri_cls.training.options import TrainOptions
 
@@ -22,6 +22,6 @@ def advice(times: StepTimes, options: TrainOptions, phase: int) -> list[str]:
     found.append("input and augmentation are not what limits it: the model is")
     if options.precision == "float32":
         found.append("try --precision mixed_bfloat16 where the device has it")
-    if phase == 1 and find_backbone(options.model).default_weights != "none":
+    if phase == 1 and find_model(options.model).default_weights != "none":
         found.append("--feature-views runs the frozen layers once instead of in every epoch")
     return found

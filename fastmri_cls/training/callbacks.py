@@ -38,9 +38,9 @@ class History(keras.callbacks.Callback):
         self.tensorboard = tf.summary.create_file_writer(str(run / "tensorboard"))
         self._keep_rows(self.epochs_done)
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Note the rate the epoch trains with: ReduceLROnPlateau changes it at the epoch's end."""
-        self._learning_rate = float(self.model.optimizer.learning_rate)
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Note the rate the epoch's last step had: ReduceLROnPlateau changes it at the epoch's end."""
+        self._learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Record the epoch."""

@@ -111,8 +111,9 @@ def make_feature_data(
         UserError: too little disk space, or features that float16 cannot hold.
     """
     weights = hashlib.sha256()
-    for array in classifier.base.get_weights():
-        weights.update(array.tobytes())
+    for base in classifier.bases:
+        for array in base.get_weights():
+            weights.update(array.tobytes())
     key = facts | {"weights": weights.hexdigest(), "options": vars(classifier.options), "cut": parts.cut}
     writer = _ViewWriter(classifier, parts, augment, key)
     writer.check_space(views * data.training.examples.count + data.validation.examples.count)
