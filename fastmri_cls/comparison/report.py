@@ -16,6 +16,7 @@ from fastmri_cls.comparison.runs import System, group_into_systems, read_runs
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.quiet import import_tensorflow
+from fastmri_cls.foundation.run_folder import is_taken
 from fastmri_cls.report import figures, side_by_side
 from fastmri_cls.report.html import TEMPLATES, data_uri
 from fastmri_cls.report.text_tables import Table, text, to_csv, to_latex, to_markdown
@@ -54,6 +55,8 @@ def compare_runs(
     """
     _check_out(out)
     found = analyse(paths)
+    # First, since it marks the folder as ours: the next command replaces what a killed one left of the rest.
+    write_text(out / _JSON, json.dumps(as_json(found), indent=2, allow_nan=False) + "\n")
     files: dict[str, Path] = {}
     with new_directory(out / "figures", force=True) as folder:
         for name, figure in draw(found).items():
@@ -66,7 +69,6 @@ def compare_runs(
             (folder / f"{table.name}.tex").write_text(to_latex(table), encoding="utf-8")
         disagreements = disagreements_table(found.systems, found.disagreements)
         (folder / "disagreements.csv").write_text(to_csv(disagreements), encoding="utf-8")
-    write_text(out / _JSON, json.dumps(as_json(found), indent=2, allow_nan=False) + "\n")
     html = TEMPLATES.get_template("compare.html").render(
         title=title,
         text=text,
@@ -89,7 +91,7 @@ def _check_out(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file; choose another --out")
     ours = (out / _JSON).exists() or (out / STUDY_FILE).exists()
-    if out.is_dir() and any(out.iterdir()) and not ours:
+    if is_taken(out) and not ours:
         raise UserError(f"{out}: exists already and is no comparison; choose another --out")
 
 

@@ -57,6 +57,11 @@ def _sweep(path: Path) -> None:
             os.close(descriptor)
 
 
+def is_leftover(path: Path) -> bool:
+    """Whether a killed writer left this file."""
+    return path.name.startswith(_PREFIX)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` as UTF-8, atomically."""
     with new_file(path) as temporary:

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fastmri_cls.foundation.atomic import is_leftover
 from fastmri_cls.foundation.errors import UserError
 
 FILE_NAME = "config.json"
+LOG_NAME = "train.log"
 _LARGEST_SIZE = 1 << 14  # pixels; far above what build-tfrecords makes
 _NEEDED = ("model", "classes", "image_size", "channels", "protocol", "dataset")
 
@@ -48,6 +50,13 @@ def _wrong_value(config: dict[str, Any]) -> str:
         return "channels"
     names = (("protocol", "name"), ("protocol", "preprocessing"), ("dataset", "fingerprint"))
     return next((part for part, name in names if not isinstance(config[part], dict) or name not in config[part]), "")
+
+
+def is_taken(folder: Path) -> bool:
+    """Whether there is anything in `folder` but what a run leaves that is killed in its first moments."""
+    if not folder.exists():
+        return False
+    return any(path.name != LOG_NAME and not is_leftover(path) for path in folder.iterdir())
 
 
 @contextmanager
