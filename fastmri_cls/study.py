@@ -5,6 +5,7 @@ folder with everything in it, and is never touched again; an unfinished one goes
 """
 
 import csv
+import ctypes
 import json
 import os
 import signal
@@ -26,8 +27,8 @@ from fastmri_cls.comparison.report import STUDY_FILE, Comparison, Failure, compa
 from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.errors import Stopped, UserError
 from fastmri_cls.foundation.progress import console, log
-from fastmri_cls.foundation.run_folder import alone
-from fastmri_cls.models.hybrid import find_model
+from fastmri_cls.foundation.run_folder import alone, is_taken
+from fastmri_cls.models.registry import find_backbone
 from fastmri_cls.records.manifest import read_manifest
 
 # Named variants as flags of `train`; which leakage is kept or dropped is a matter of building: give both folders.
@@ -41,6 +42,8 @@ TRAIN = (sys.executable, "-m", "fastmri_cls", "train")
 
 _FILES = ("config.json", "history.csv", "predictions.csv", "metrics.json", "report.html", "README.md")
 _LOOK_SECONDS = 0.5
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _ERROR_MARK = "fastmri-cls: error: "
 
 
@@ -130,7 +133,7 @@ def plan(options: StudyOptions) -> list[Cell]:
 def _variants(model: str, options: StudyOptions) -> list[tuple[tuple[str, tuple[str, ...]], ...]]:
     """Return the combinations of (name, flags) a model is trained in; without pretrained weights none is `scratch`."""
     architecture, _, weights = model.partition("=")
-    default = find_model(architecture).default_weights
+    default = find_backbone(architecture).default_weights
     pretrained = (weights or default) != "none" or "--weights" in options.train_flags
     ablations = [name for name in options.ablations if name != "pretraining" or pretrained]
     return list(product(*(ABLATIONS[name].items() for name in ablations)))
@@ -143,10 +146,14 @@ def _remember(options: StudyOptions) -> None:
         "datasets": {str(data): read_manifest(data).fingerprint for data in options.data},
         "train_flags": list(options.train_flags),
     }
-    if not path.exists() and any(options.out.iterdir()):
+    if not path.exists() and is_taken(options.out):
         raise UserError(f"{options.out}: exists already and is no study; choose another --out")
     if path.exists():
-        begun = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            begun = json.loads(path.read_text(encoding="utf-8"))
+            begun = {"datasets": dict(begun["datasets"]), "train_flags": list(begun["train_flags"])}
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise UserError(f"{path}: is damaged ({error}); choose another --out") from None
         for name in ("datasets", "train_flags"):
             before, here = begun[name], now[name]
             if name == "datasets":
@@ -180,7 +187,11 @@ def _run(cell: Cell) -> None:
         output.write(f"$ fastmri-cls train {' '.join(cell.flags)}\n")
         output.flush()
         child = subprocess.Popen(
-            [*TRAIN, *cell.flags], stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+            [*TRAIN, *cell.flags],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=_end_with_parent,
         )
         try:
             while child.poll() is None:
@@ -194,6 +205,15 @@ def _run(cell: Cell) -> None:
     cell.state = "done" if child.returncode == 0 and cell.is_finished else "failed"
     if cell.state == "failed":
         cell.reason = _reason(cell, child.returncode)
+
+
+def _end_with_parent() -> None:
+    """Have Linux kill this child when a kill -9 ends its parent: it would hold the RUN that a new study goes on with.
+
+    It loses what came after its last checkpoint, a minute at most, and `--resume` makes up for that to the bit.
+    """
+    if hasattr(_LIBC, "prctl"):
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _reason(cell: Cell, code: int) -> str:
