@@ -28,7 +28,7 @@ from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.errors import Stopped, UserError
 from fastmri_cls.foundation.progress import console, log
 from fastmri_cls.foundation.run_folder import alone, is_taken
-from fastmri_cls.models.registry import find_backbone
+from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.records.manifest import read_manifest
 
 # Named variants as flags of `train`; which leakage is kept or dropped is a matter of building: give both folders.
@@ -133,7 +133,7 @@ def plan(options: StudyOptions) -> list[Cell]:
 def _variants(model: str, options: StudyOptions) -> list[tuple[tuple[str, tuple[str, ...]], ...]]:
     """Return the combinations of (name, flags) a model is trained in; without pretrained weights none is `scratch`."""
     architecture, _, weights = model.partition("=")
-    default = find_backbone(architecture).default_weights
+    default = find_model(architecture).default_weights
     pretrained = (weights or default) != "none" or "--weights" in options.train_flags
     ablations = [name for name in options.ablations if name != "pretraining" or pretrained]
     return list(product(*(ABLATIONS[name].items() for name in ablations)))
