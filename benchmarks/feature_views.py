@@ -2,9 +2,10 @@
 
 python benchmarks/feature_views.py --pretrain nickparvar=DIR --target bhuvaji=DIR --out DIR --json
 
-A backbone is trained from scratch on the first source, without the images of it that have a copy in the target. Then
-`train --feature-views K` runs on the target for every K (0: live) and seed, from those weights. The runs stay in OUT,
-so the same command goes on where it was interrupted; `accuracy.png` is the plot. Each run is a process of its own.
+A backbone is trained from scratch on the first source, without the images of it that have a copy among the target's
+validation or test images. Then `train --feature-views K` runs on the target for every K (0: live) and seed, from those
+weights. The runs stay in OUT, so the same command goes on where it was interrupted; `accuracy.png` is the plot. Each
+run is a process of its own.
 """
 
 import argparse
@@ -34,19 +35,15 @@ def run(*arguments: str | Path) -> None:
     subprocess.run([sys.executable, "-m", "fastmri_cls", *map(str, arguments)], check=True)
 
 
-def without_copies(source: Source, target: Source, out: Path) -> Path:
-    """Link the images of `source` that have no copy in `target` into class folders below `out`."""
+def without_copies(source: Source, target: Source, data: Path, out: Path) -> Path:
+    """Link the images of `source` that have no copy among what `data`, built from `target`, validates and tests on."""
     if not (out / "audit.json").exists():
         run("audit", f"{source.name}={source.path}", f"{target.name}={target.path}", "--out", out)
-    with (out / "audit.csv").open(newline="", encoding="utf-8") as file:
-        pairs = list(csv.DictReader(file))
-    shared = {pair["group"] for pair in pairs if target.name in (pair["a_source"], pair["b_source"])}
-    copies = {
-        pair[f"{side}_path"]
-        for pair in pairs
-        for side in "ab"
-        if pair["group"] in shared and pair[f"{side}_source"] == source.name
-    }
+    pairs = _rows(out / "audit.csv")
+    judging = {row["filename"] for row in _rows(data / "images.csv") if row["split"] not in ("", "train")}
+    images = {(pair[f"{side}_source"], pair[f"{side}_path"], pair["group"]) for pair in pairs for side in "ab"}
+    judged = {group for name, path, group in images if name == target.name and path in judging}
+    copies = {path for name, path, group in images if name == source.name and group in judged}
     folder = out / f"{source.name}-alone"
     for file in scan(source, ClassNames()):
         if file.filename not in copies:
@@ -55,6 +52,11 @@ def without_copies(source: Source, target: Source, out: Path) -> Path:
             if not link.exists():
                 link.symlink_to(file.path.resolve())
     return folder
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def build(source: str, out: Path, image_size: int) -> Path:
@@ -100,13 +102,13 @@ def main() -> None:
     out: Path = arguments.out
     (source, target) = parse_sources([arguments.pretrain, arguments.target])
 
-    alone = without_copies(source, target, out / "audit")
+    data = build(f"{target.name}={target.path}", out / "data", arguments.image_size)
+    alone = without_copies(source, target, data, out / "audit")
     first = build(f"{source.name}={alone}", out / "pretraining-data", arguments.image_size)
     epochs = ("--phase1-epochs", str(arguments.epochs), "--phase2-epochs", "0")
     pretrained = train(out / "pretraining", "--data", first, "--model", arguments.model, "--weights", "none", *epochs)
     print(f"pretrained on {source.name}: {pretrained:.4f} on its own test groups")
 
-    data = build(f"{target.name}={target.path}", out / "data", arguments.image_size)
     common = ("--data", data, "--model", arguments.model, "--weights", out / "pretraining")
     accuracies: dict[int, list[float]] = {k: [] for k in arguments.views}
     for seed in arguments.seeds:  # outside, so that an interrupted comparison is over whole seeds
