@@ -1,6 +1,8 @@
 """What the campaign damages copies of: small sources, datasets and finished RUNs, made by the tool itself."""
 
 import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,15 +32,22 @@ class Materials:
     second: Path
 
 
-def make_materials(folder: Path, zygote: Zygote) -> Materials:
-    """Make them by the commands themselves."""
+def make_materials(folder: Path, zygotes: Sequence[Zygote]) -> Materials:
+    """Make them by the commands themselves, two at a time."""
     given = Materials(*(folder / name for name in ("source", "dataset", "other", "run", "second")))
     draw_source(given.source, seed=0)
     draw_source(folder / "other-source", seed=1)
-    for source, out in ((given.source, given.dataset), (folder / "other-source", given.other)):
-        _succeed(zygote, *build_arguments(source, out), "--split", "published")
-    for seed, out in ((0, given.run), (1, given.second)):
-        _succeed(zygote, "train", "--data", given.dataset, "--out", out, "--seed", seed, "--deterministic", *TRAIN)
+    builds = [
+        (*build_arguments(source, out), "--split", "published")
+        for source, out in ((given.source, given.dataset), (folder / "other-source", given.other))
+    ]
+    trainings = [
+        ("train", "--data", given.dataset, "--out", out, "--seed", seed, "--deterministic", *TRAIN)
+        for seed, out in ((0, given.run), (1, given.second))
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        for commands in (builds, trainings):
+            list(pool.map(_succeed, zygotes, commands))
     return given
 
 
@@ -70,6 +79,6 @@ def copy(folder: Path, to: Path) -> Path:
     return Path(shutil.copytree(folder, to))
 
 
-def _succeed(zygote: Zygote, *arguments: object) -> None:
+def _succeed(zygote: Zygote, arguments: tuple[object, ...]) -> None:
     ended = zygote.run(*arguments)
     assert ended.code == 0, f"{arguments}: {ended.stderr}"

@@ -30,8 +30,8 @@ _DISKS = ("build", "build", "audit", "train", "train", "train", "train", "featur
 _FLIPS_EACH = 3
 _DAY = 86_400.0
 _CLOCKS = {"build": 400 * _DAY, "train": 3 * _DAY, "evaluate": -56 * 365 * _DAY, "export": -56 * 365 * _DAY}
-_SHORT_FAULTS = 6
-_SHORT_KINDS = 40
+_SHORT_KINDS, _SHORT_FAULTS = 40, 12
+_QUICK = ("build", "audit", "predict", "compare", "dataset.json", "predictions.csv")
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,7 @@ def make_jobs(seed: int, *, short: bool, parts: Sequence[str]) -> list[Job]:
     rng = random.Random(seed)
     rng.shuffle(faults)  # so that commands of many seconds do not run side by side
     if short:
-        quick = [
-            job for job in faults if job.name.split()[0] in ("build", "audit", "predict", "compare", "dataset.json")
-        ]
+        quick = [job for job in faults if job.name.split()[0] in _QUICK]
         return [*rng.sample(bad, _SHORT_KINDS), *quick[:_SHORT_FAULTS]]
     jobs = [*bad, *faults]
     return [job for job in jobs if not parts or any(f"{job.part}/{job.name}".startswith(part) for part in parts)]

@@ -68,11 +68,12 @@ class Zygote:
         self._folder = folder
         self._environment = dict(environment)
         self._numbers = 0
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.campaign.zygote"],
-            cwd=ROOT, text=True, bufsize=1, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "zygote.stderr").open("w") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.campaign.zygote"],
+                cwd=ROOT, text=True, bufsize=1, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
+            )  # fmt: skip
         assert self._answer() == "ready"
 
     def use_cache(self, folder: Path) -> None:
@@ -117,7 +118,7 @@ class Zygote:
     def _answer(self) -> str:
         assert self._process.stdout
         line = self._process.stdout.readline()
-        assert line, "the zygote has died"
+        assert line, f"the zygote has died: {(self._folder / 'zygote.stderr').read_text()[-500:]}"
         return line.strip()
 
 

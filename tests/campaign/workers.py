@@ -32,7 +32,7 @@ def run_jobs(jobs: Sequence[Job], place: Path, console: Console) -> list[Result]
         zygotes: Queue[Zygote] = Queue()
         for zygote in started:
             zygotes.put(zygote)
-        given = make_materials(place / "given", started[0])
+        given = make_materials(place / "given", started)
 
         def run(numbered: tuple[int, Job]) -> Result:
             number, job = numbered
