@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from fastmri_cls.audit.hashing import fingerprint
 from fastmri_cls.foundation.checksums import file_sha256
@@ -73,13 +74,15 @@ def _split_problems(directory: Path, name: str, split: Split, manifest: Manifest
     shards = [str(directory / shard.name) for shard in split.shards]
     for serialized in tf.data.TFRecordDataset(shards).batch(_BATCH):
         try:
+            for record in serialized.numpy():  # a length beyond the record makes TensorFlow's own parser read anywhere
+                tf.train.Example.FromString(record)
             facts = {key: value.numpy() for key, value in parse_facts(serialized).items()}
             form = (manifest.image_size, manifest.channels, manifest.encoding)
             pixels = parse_images(serialized, *form)["image"]
             texts = {
                 key: [value.decode() for value in facts[key]] for key in ("class/text", "source", "filename", "sha256")
             }
-        except (tf.errors.InvalidArgumentError, UnicodeDecodeError) as error:
+        except (tf.errors.InvalidArgumentError, DecodeError, UnicodeDecodeError) as error:
             reason = " ".join(str(getattr(error, "message", error)).split())[:120]
             return [f"{name}: a record does not parse ({reason}); {_CURE}"]
         if pixels.shape[0] != len(facts["source"]):

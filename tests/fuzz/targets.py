@@ -54,8 +54,8 @@ def _folder() -> Path:
 
 def small_manifest(encoding: str = "raw", record: bytes = b"") -> Manifest:
     """Return a manifest of one shard `one.tfrecord` that holds `record`."""
-    framed = _framed(record)
-    shard = Shard("one.tfrecord", 1, len(framed), hashlib.sha256(framed).hexdigest())
+    content = framed(record)
+    shard = Shard("one.tfrecord", 1, len(content), hashlib.sha256(content).hexdigest())
     return Manifest(
         classes=("a", "b"), image_size=_SIZE, channels=1, encoding=encoding, options={"resize": "bilinear", "seed": 0},
         sources=[{"name": "s", "path": "nowhere", "num_files": 1}], split="grouped",
@@ -149,10 +149,12 @@ def check_record(data: bytes) -> None:
     manifest = replace(small_manifest(_ENCODINGS[number % len(_ENCODINGS)], record), sources=[])
     if not (folder / "images.csv").exists():
         write_images_csv(folder, [])
-    (folder / "one.tfrecord").write_bytes(_framed(record))
+    (folder / "one.tfrecord").write_bytes(framed(record))
     with _within_memory():
-        for problem in verify.find_problems(folder, manifest):
-            assert "\n" not in problem
+        problems = verify.find_problems(folder, manifest)
+        assert not any("\n" in problem for problem in problems)
+        if any("does not parse" in problem for problem in problems):
+            return  # it can crash TensorFlow 2.21, so datasets of strangers are run through `verify` first
         try:
             for batch in _training_reader(manifest.encoding):
                 assert batch["image"].shape[1:] == (_SIZE, _SIZE, 1)
@@ -179,7 +181,7 @@ def _encoded(pixels: np.ndarray, encoding: str) -> bytes:
     return buffer.getvalue()
 
 
-def _framed(record: bytes) -> bytes:
+def framed(record: bytes) -> bytes:
     """TFRecord's frame: length, its checksum, the record, its checksum, so that the mutation reaches the parser."""
     length = len(record).to_bytes(8, "little")
     return length + _masked_crc(length) + record + _masked_crc(record)
