@@ -50,6 +50,15 @@ class Xla(StrEnum):
     off = "off"
 
 
+class Strategy(StrEnum):
+    """On what it trains."""
+
+    auto = "auto"
+    single = "single"
+    mirrored = "mirrored"
+    multiworker = "multiworker"
+
+
 class Schedule(StrEnum):
     """How the learning rate falls."""
 
@@ -72,7 +81,8 @@ def train(
     model: Annotated[
         str,
         typer.Option(
-            help="densenet121-radimagenet, densenet121-imagenet, efficientnetv2s, convnext-tiny or small-cnn."
+            help="densenet121-radimagenet, densenet121-imagenet, efficientnetv2s, convnext-tiny, small-cnn, or two "
+            "side by side: hybrid:A+B."
         ),
     ],
     out: Annotated[Path, typer.Option(help="The RUN folder to make.")],
@@ -81,7 +91,10 @@ def train(
     ] = ProtocolName.strict,
     weights: Annotated[
         str,
-        typer.Option(metavar="default|imagenet|none|PATH", help="PATH: .h5, .weights.h5, .keras or an earlier RUN."),
+        typer.Option(
+            metavar="default|imagenet|none|PATH",
+            help="PATH: .h5, .weights.h5, .keras or an earlier RUN. Of a hybrid one for both, or A+B.",
+        ),
     ] = "default",
     batch_size: Annotated[int | None, typer.Option(min=1, help="[default: 32]")] = None,
     phase1_epochs: Annotated[int | None, typer.Option(min=0, help="At most. [default: 50]")] = None,
@@ -152,6 +165,17 @@ def train(
     ] = Cache.auto,
     precision: Annotated[Precision, typer.Option()] = Precision.auto,
     xla: Annotated[Xla, typer.Option(help="Compile forward and backward.")] = Xla.auto,
+    strategy: Annotated[
+        Strategy,
+        typer.Option(
+            help="mirrored: all GPUs of this machine; multiworker: the processes that TF_CONFIG or SLURM names. auto "
+            "takes what there is."
+        ),
+    ] = Strategy.auto,
+    devices: Annotated[
+        int | None,
+        typer.Option(min=1, help="The first so many GPUs; without a GPU so many logical CPUs. [default: all]"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,  # what numpy takes
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Bit-identical repeats, at some speed.")
@@ -203,9 +227,13 @@ def train(
             xla=xla.value,
             seed=seed,
             deterministic=deterministic,
+            strategy=strategy.value,
+            devices=devices,
             resume=resume,
         )
     )
+    if not metrics:  # a worker that is not the chief
+        return
     print_metrics(metrics)
     print(f"report: {out / 'report.html'}")
     if as_json:

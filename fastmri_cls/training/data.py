@@ -7,7 +7,7 @@ import numpy as np
 
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.pipeline.batches import EvaluationBatches, SlidingWindowBatches, TrainingBatches
-from fastmri_cls.pipeline.examples import Selection
+from fastmri_cls.pipeline.examples import WHOLE, Selection, Share
 from fastmri_cls.pipeline.tiers import open_examples
 from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.training.protocol import SLIDING_WINDOW_BATCHES, Protocol
@@ -22,14 +22,23 @@ class TrainingData:
 
 
 def load_training_data(
-    directory: Path, manifest: Manifest, protocol: Protocol, cache: str, seed: int, fold: int | None = None
+    directory: Path,
+    manifest: Manifest,
+    protocol: Protocol,
+    cache: str,
+    seed: int,
+    fold: int | None = None,
+    share: Share = WHOLE,
 ) -> TrainingData:
     """Open the examples `protocol` trains and validates on, in the tier `cache` (none, ram or device).
+
+    Args:
+        share: of each batch what this worker reads.
 
     Raises:
         UserError: the dataset lacks a split the protocol needs, or has too few images for one batch.
     """
-    train, validate = training_selection(manifest, protocol, fold), _validation_selection(manifest, protocol, fold)
+    train, validate = training_selection(manifest, protocol, fold), validation_selection(manifest, protocol, fold)
     for selection in (train, validate):
         if selection.count(manifest) == 0:
             raise UserError(
@@ -37,7 +46,7 @@ def load_training_data(
                 "rebuild with build-tfrecords"
             )
 
-    examples = open_examples(directory, manifest, train, cache)
+    examples = open_examples(directory, manifest, train, cache, share)
     steps = protocol.steps_per_epoch or examples.count // protocol.batch_size
     if steps == 0:
         raise UserError(
@@ -50,8 +59,10 @@ def load_training_data(
         class_weights(manifest, protocol, fold).tolist(),
         seed,
         endless=protocol.steps_per_epoch is not None,
+        share=share,
     )
-    evaluation = EvaluationBatches(open_examples(directory, manifest, validate, cache), protocol.batch_size)
+    validated = open_examples(directory, manifest, validate, cache, share)
+    evaluation = EvaluationBatches(validated, protocol.batch_size, share)
     if protocol.validate_on == "sliding-window":
         return TrainingData(training, SlidingWindowBatches(evaluation, SLIDING_WINDOW_BATCHES))
     return TrainingData(training, evaluation)
@@ -80,7 +91,8 @@ def training_selection(manifest: Manifest, protocol: Protocol, fold: int | None 
     return Selection(manifest.training_splits(fold))
 
 
-def _validation_selection(manifest: Manifest, protocol: Protocol, fold: int | None) -> Selection:
+def validation_selection(manifest: Manifest, protocol: Protocol, fold: int | None = None) -> Selection:
+    """Return what the protocol validates on."""
     if protocol.validate_on == "sliding-window":
         return Selection((manifest.test_splits[0],))
     return Selection((manifest.validation_split(fold),))

@@ -14,6 +14,7 @@ class TrainOptions:
         weights: default, none, a published set's name, or a path. cache, precision, xla: may be `auto`.
         feature_views: 0 trains on images; K runs the frozen trunk once over K augmented views of each.
         fold: of a dataset cut into folds, the one to validate on; the others are trained on.
+        strategy: auto, single, mirrored or multiworker. devices: how many, see `make_distribution`.
         resume: go on with a RUN begun before, if there is one.
     """
 
@@ -29,4 +30,6 @@ class TrainOptions:
     fold: int | None = None
     seed: int = 0
     deterministic: bool = False
+    strategy: str = "auto"
+    devices: int | None = None
     resume: bool = False

@@ -12,8 +12,9 @@ from fastmri_cls.models.cut import cut_classifier
 from fastmri_cls.models.head import Classifier, freeze_for_phase
 from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.training.callbacks import AveragedWeights, History, schedule
-from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress, assign, values
+from fastmri_cls.training.checkpoint import Checkpoint, Progress, assign, values
 from fastmri_cls.training.data import TrainingData
+from fastmri_cls.training.distribution import Distribution, SharedCheckpoints
 from fastmri_cls.training.engine import Engine, StepOptions
 from fastmri_cls.training.feature_views import make_feature_data
 from fastmri_cls.training.optimizers import make_optimizer
@@ -31,13 +32,22 @@ class Stage:
 
 
 def run_phases(
-    classifier: Classifier, data: TrainingData, options: TrainOptions, manifest: Manifest, *, from_scratch: bool
+    classifier: Classifier,
+    data: TrainingData,
+    options: TrainOptions,
+    manifest: Manifest,
+    distribution: Distribution,
+    *,
+    from_scratch: bool,
 ) -> None:
-    """Train what is left of both phases; the classifier ends with the best weights of the last phase."""
+    """Train what is left of both phases; the classifier ends with the best weights of the last phase.
+
+    Every worker runs it; the chief alone records.
+    """
     protocol = options.protocol
     step = StepOptions(classifier.options.num_classes, protocol.label_smoothing, options.seed, options.xla == "on")
     stages = _stages(classifier, data, options, manifest.fingerprint)
-    checkpoints = Checkpoints(options.out / "checkpoints")
+    checkpoints = SharedCheckpoints(options.out / "checkpoints", distribution)
     start = (checkpoints.latest() if options.resume else None) or Checkpoint()
     if start.model:
         log.info(f"going on from phase {start.progress.phase}, epoch {start.progress.epoch + 1}")
@@ -50,17 +60,23 @@ def run_phases(
             freeze_for_phase(classifier, number, protocol.unfreeze, from_scratch=from_scratch)
             rate = phase.learning_rate * (protocol.scratch_factor if from_scratch else 1.0)
             steps = phase.max_epochs * stage.data.training.steps_per_epoch
-            stage.model.compile(make_optimizer(rate, options.precision, protocol, steps))
+            with distribution.strategy.scope():
+                stage.model.compile(make_optimizer(rate, options.precision, protocol, steps))
             start = replace(start, progress=replace(start.progress, phase=number))
-            history = History(options.out, start.progress, phase.max_epochs)
-            engine = Engine(stage.model, stage.augment, step, whole=classifier.model)
-            if history.epochs_done == 0:
-                write_options(history.tensorboard, options)
-                write_augmented_batches(history.tensorboard, data.training, protocol, options.seed)
-            confusion = ConfusionByEpoch(history.tensorboard, manifest.classes, engine.confusion, history.epochs_done)
-            callbacks = [*schedule(phase, protocol), history, confusion, *([AveragedWeights()] if protocol.ema else [])]
-            engine.fit(stage.data.training, stage.data.validation, phase.max_epochs, callbacks, start, checkpoints)
-            done = Progress(phase=number + 1, epochs_before=history.epochs_done)
+            engine = Engine(stage.model, stage.augment, step, classifier.model, distribution.strategy)
+            callbacks = schedule(phase, protocol)
+            if distribution.is_chief:
+                history = History(options.out, start.progress, phase.max_epochs)
+                epochs, board = history.epochs_done, history.tensorboard
+                if epochs == 0:
+                    write_options(board, options)
+                    write_augmented_batches(board, data.training, protocol, options.seed)
+                callbacks += [history, ConfusionByEpoch(board, manifest.classes, engine.confusion, epochs)]
+            if protocol.ema:
+                callbacks.append(AveragedWeights())
+            batches = stage.data.training, stage.data.validation
+            epochs = engine.fit(*batches, phase.max_epochs, callbacks, start, checkpoints)
+            done = Progress(phase=number + 1, epochs_before=start.progress.epochs_before + epochs)
             start = Checkpoint(done, model=values(classifier.model.variables))
             checkpoints.save(lambda: start, force=True)  # noqa: B023 - called at once
 

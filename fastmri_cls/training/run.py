@@ -1,6 +1,7 @@
 """One training from options to model.keras: the RUN folder, the two phases, the saved model. `train` calls this."""
 
 import json
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,15 @@ from fastmri_cls.foundation.atomic import new_file, write_text
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log, log_to
-from fastmri_cls.foundation.run_folder import FILE_NAME, alone, read_config
-from fastmri_cls.models.backbones import unfrozen_layers
+from fastmri_cls.foundation.run_folder import FILE_NAME, LOG_NAME, alone, is_taken, read_config
+from fastmri_cls.models.backbones import unfreeze_each
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, float32_copy
-from fastmri_cls.models.registry import find_backbone
+from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.models.weights import load_weights
 from fastmri_cls.pipeline.tiers import choose_tier
 from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
 from fastmri_cls.training.data import load_training_data
+from fastmri_cls.training.distribution import Distribution, check_fits
 from fastmri_cls.training.options import TrainOptions
 from fastmri_cls.training.phases import check_feature_views, run_phases
 from fastmri_cls.training.precision import choose_precision, choose_xla
@@ -27,56 +29,77 @@ from fastmri_cls.training.protocol import Protocol
 
 MODEL_NAME = "model.keras"
 _RESOLVED = ("cache", "precision", "xla")  # what may be `auto`
+_ANEW = ("out", "data", "resume", "strategy", "devices")  # what may be another when a RUN is resumed
 
 
-def train(options: TrainOptions) -> None:
+def train(options: TrainOptions, distribution: Distribution | None = None) -> None:
     """Train both phases and write config.json, history.csv, tensorboard/ and model.keras into `options.out`.
+
+    Of several workers the chief alone writes.
 
     Raises:
         UserError: the dataset is unsound or unfit for the protocol, the model or its weights cannot be had, OUT exists.
         Stopped: SIGTERM came; `resume` goes on.
     """
+    distribution = distribution or Distribution()
+    with distribution.ending_together():
+        _train(options, distribution)
+
+
+def _train(options: TrainOptions, distribution: Distribution) -> None:
     manifest = read_manifest(options.data)
     check_files(options.data, manifest)
-    backbone = find_backbone(options.model)
+    backbone = find_model(options.model)
     check_protocol(manifest, options.protocol, options.data)
-    if options.resume and (options.out / FILE_NAME).exists():
-        options = _as_begun(options, manifest)
-    elif options.out.exists() and any(options.out.iterdir()):
-        raise UserError(f"{options.out}: exists already; add --resume to go on with it or choose another --out")
-    options = _resolve(options, manifest)
+    check_fits(options, distribution)
+    if distribution.is_chief:
+        if options.resume and (options.out / FILE_NAME).exists():
+            options = _as_begun(options, manifest)
+        elif is_taken(options.out):
+            raise UserError(f"{options.out}: exists already; add --resume to go on with it or choose another --out")
+        options = _resolve(options, manifest, distribution)
+    chosen = {name: getattr(options, name) for name in _RESOLVED}
+    chosen = json.loads(distribution.from_chief(json.dumps(chosen)))  # each worker's `auto` might choose differently
+    options = replace(options, strategy=distribution.name, **chosen)
 
     keras.utils.set_random_seed(options.seed)
     if options.deterministic:
         # keras-cv's layers ask for the global generator, which determinism wants to have been set.
         tf.random.set_global_generator(tf.random.Generator.from_seed(options.seed))
         tf.config.experimental.enable_op_determinism()
-    classifier = build_classifier(
-        backbone,
-        ClassifierOptions(
-            num_classes=len(manifest.classes),
-            image_size=manifest.image_size,
-            channels=manifest.channels,
-            preprocessing=options.protocol.preprocessing,
-            precision=options.precision,
-        ),
+    built = ClassifierOptions(
+        num_classes=len(manifest.classes),
+        image_size=manifest.image_size,
+        channels=manifest.channels,
+        preprocessing=options.protocol.preprocessing,
+        precision=options.precision,
     )
-    unfrozen_layers(classifier.base, options.protocol.unfreeze)  # an unknown layer ends it here
+    with distribution.strategy.scope():
+        classifier = build_classifier(backbone, built)
+    unfreeze_each(classifier.bases, options.protocol.unfreeze)  # an unknown layer ends it here
     loaded = load_weights(classifier, options.weights)
     check_feature_views(options, from_scratch=loaded is None)
-    data = load_training_data(options.data, manifest, options.protocol, options.cache, options.seed, options.fold)
+    selected = options.data, manifest, options.protocol, options.cache, options.seed, options.fold
+    data = load_training_data(*selected, distribution.share)
 
-    with alone(options.out), log_to(options.out / "train.log"):
-        _check_resize(manifest, options.protocol)
-        if not (options.out / FILE_NAME).exists():
-            write_config(options, manifest, loaded)
+    with ExitStack() as held:
+        if distribution.is_chief:
+            held.enter_context(alone(options.out))
+            held.enter_context(log_to(options.out / LOG_NAME))
+            _check_resize(manifest, options.protocol)
+            if not (options.out / FILE_NAME).exists():
+                write_config(options, manifest, loaded, distribution)
+            _check_weights_as_begun(options, loaded)
         if not (options.out / MODEL_NAME).exists():
-            run_phases(classifier, data, options, manifest, from_scratch=loaded is None)
-            with new_file(options.out / MODEL_NAME) as path:
-                float32_copy(classifier).model.save(path)
+            run_phases(classifier, data, options, manifest, distribution, from_scratch=loaded is None)
+            if distribution.is_chief:
+                with new_file(options.out / MODEL_NAME) as path:
+                    float32_copy(classifier).model.save(path)
 
 
-def write_config(options: TrainOptions, manifest: Manifest, loaded: dict[str, Any] | None) -> None:
+def write_config(
+    options: TrainOptions, manifest: Manifest, loaded: dict[str, Any] | None, distribution: Distribution
+) -> None:
     """Write config.json: every option as resolved, the dataset, the weights, versions and devices."""
     config = {
         **{name: str(value) if isinstance(value, Path) else value for name, value in asdict(options).items()},
@@ -92,6 +115,8 @@ def write_config(options: TrainOptions, manifest: Manifest, loaded: dict[str, An
         },
         "loaded_weights": loaded,
         "devices": [device.name for device in tf.config.list_logical_devices()],
+        "workers": distribution.workers,
+        "replicas": distribution.replicas,
         "environment": describe(),
     }
     write_text(options.out / FILE_NAME, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
@@ -123,7 +148,7 @@ def _as_begun(options: TrainOptions, manifest: Manifest) -> TrainOptions:
             f"{options.out}: was begun with another dataset than {options.data}; give that, or another --out"
         )
     asked = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(options).items()}
-    for name in set(asked) - {"out", "data", "resume", *_RESOLVED}:
+    for name in set(asked) - {*_ANEW, *_RESOLVED}:
         if json.loads(json.dumps(asked[name])) != config.get(name):
             raise UserError(f"{options.out}: was begun with another {name}; give the same options, or another --out")
     for name in _RESOLVED:
@@ -132,10 +157,19 @@ def _as_begun(options: TrainOptions, manifest: Manifest) -> TrainOptions:
     return replace(options, **{name: config[name] for name in _RESOLVED})
 
 
-def _resolve(options: TrainOptions, manifest: Manifest) -> TrainOptions:
+def _check_weights_as_begun(options: TrainOptions, loaded: dict[str, Any] | None) -> None:
+    begun = read_config(options.out).get("loaded_weights")
+    if (begun or {}).get("sha256") != (loaded or {}).get("sha256"):
+        raise UserError(
+            f"{options.out}: was begun with other weights than {options.weights} now are (another sha256); "
+            "give the same file, or another --out"
+        )
+
+
+def _resolve(options: TrainOptions, manifest: Manifest, distribution: Distribution) -> TrainOptions:
     return replace(
         options,
-        cache=choose_tier(options.cache, manifest.pixels_bytes),
+        cache=choose_tier(options.cache, manifest.pixels_bytes, replicas=distribution.replicas),
         precision=choose_precision(options.precision),
         xla="on" if choose_xla(options.xla) else "off",
     )
