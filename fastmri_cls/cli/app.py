@@ -90,7 +90,8 @@ def _one_line(error: Exception) -> str:
         return "out of memory; close other programs, or try --workers 1, --cache none or a smaller --batch-size"
     if isinstance(error, OSError):
         cure = "; free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        return f"{error.filename or 'a file'}: {error.strerror or error}{cure}"
+        reason = " ".join(str(error.strerror or error).split())
+        return f"{error.filename or 'a file'}: {reason}{cure}"
     # TensorFlow appends the graph's nodes, over many lines.
     text = str(error) if isinstance(error, UserError) else str(getattr(error, "message", error))[:300]
     return " ".join(text.split())

@@ -36,9 +36,18 @@ def new_file(path: Path) -> Iterator[Path]:
         _fsync(temporary)
         temporary.replace(path)
         _fsync(path.parent)
+    except OSError as error:
+        _name(error, path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def _name(error: OSError, path: Path) -> None:
+    """Let an error that names no file, as of a write to a full disk, name what was being written."""
+    if error.filename is None:
+        error.filename = str(path)
 
 
 def _sweep(path: Path) -> None:
@@ -102,8 +111,10 @@ def new_directory(path: Path, *, force: bool | None = None) -> Iterator[Path]:
         incomplete.rename(path)
         _fsync(path.parent)
         shutil.rmtree(replaced, ignore_errors=True)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(incomplete, ignore_errors=True)
+        if isinstance(error, OSError):
+            _name(error, path)
         raise
     finally:
         os.close(lock)

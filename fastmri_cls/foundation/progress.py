@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +20,18 @@ class _ConsoleHandler(logging.Handler):
         console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
 
 
+class _FileHandler(logging.FileHandler):
+    """Loses a line on a full disk: the command ends where it writes its results, with one error and no traceback."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """Say nothing."""
+
+    def close(self) -> None:
+        """Close, whether or not the last line reached the disk."""
+        with suppress(OSError):
+            super().close()
+
+
 log = logging.getLogger("fastmri_cls")
 log.setLevel(logging.INFO)
 log.propagate = False
@@ -32,7 +44,7 @@ T = TypeVar("T")
 @contextmanager
 def log_to(path: Path) -> Iterator[None]:
     """Append every log line to the file `path` too, with its time."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
     log.addHandler(handler)
     try:

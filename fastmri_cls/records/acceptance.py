@@ -70,8 +70,8 @@ def check_splits(catalogue: Catalogue, assignment: Assignment, options: BuildOpt
         UserError: see above.
     """
     if not (assignment.split != "").any():
-        reasons = ", ".join(sorted(set(assignment.reason.tolist()) - {""}))
-        raise UserError(f"no image is left for any split ({reasons}); see audit, or choose another --split")
+        all_reasons = ", ".join(sorted(set(assignment.reason.tolist()) - {""}))
+        raise UserError(f"no image is left for any split ({all_reasons}); see audit, or choose another --split")
     if options.allow_missing_classes:
         return
     classes = set(catalogue.labels.tolist())
