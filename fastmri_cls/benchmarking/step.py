@@ -16,14 +16,14 @@ from fastmri_cls.benchmarking.measure import Result, make_row
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, freeze_for_phase
-from fastmri_cls.models.registry import find_backbone
+from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.pipeline.batches import EvaluationBatches, TrainingBatches
 from fastmri_cls.pipeline.examples import Element, Position, Selection
 from fastmri_cls.pipeline.tiers import TIERS, open_examples
 from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.training.engine import Engine, StepOptions
 from fastmri_cls.training.optimizers import make_optimizer
-from fastmri_cls.training.precision import choose_precision, choose_xla
+from fastmri_cls.training.precision import unmeasured
 from fastmri_cls.training.protocol import PROTOCOLS
 
 _PROTOCOL = PROTOCOLS["strict"]
@@ -72,11 +72,12 @@ def benchmark_step(source: Path, model: str, steps: int, rounds: int) -> Result:
     Raises:
         UserError: there are no class folders in `source`, or no such model.
     """
-    backbone = find_backbone(model)
+    backbone = find_model(model)
     with prepare(source, "jpeg") as material:
         manifest = material.manifest
+        arithmetic = unmeasured("auto", "auto")
         options = ClassifierOptions(
-            len(manifest.classes), manifest.image_size, manifest.channels, precision=choose_precision("auto")
+            len(manifest.classes), manifest.image_size, manifest.channels, precision=arithmetic.precision
         )
         classifier = build_classifier(backbone, options)
         freeze_for_phase(classifier, 1, _PROTOCOL.unfreeze, from_scratch=False)
@@ -89,7 +90,7 @@ def benchmark_step(source: Path, model: str, steps: int, rounds: int) -> Result:
         }
         validation = EvaluationBatches(constant, _BATCH_SIZE)
         classifier.model.compile(make_optimizer(_PROTOCOL.phase1.learning_rate, options.precision))
-        step = StepOptions(len(manifest.classes), _PROTOCOL.label_smoothing, seed=0, xla=choose_xla("auto"))
+        step = StepOptions(len(manifest.classes), _PROTOCOL.label_smoothing, seed=0, xla=arithmetic.xla)
         policies = {name: "none" if name == "constant" else "paper" for name in inputs}
         engines = {name: Engine(classifier.model, make_augmentation(policies[name]), step) for name in inputs}
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, freeze_for_phase
-from fastmri_cls.models.registry import find_backbone
+from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.pipeline.batches import prefetch_to_accelerator
 from fastmri_cls.pipeline.examples import Element, Examples
 from fastmri_cls.pipeline.tiers import choose_tier
@@ -24,7 +24,7 @@ from fastmri_cls.training.data import load_training_data
 from fastmri_cls.training.engine import Engine, StepOptions
 from fastmri_cls.training.optimizers import make_optimizer
 from fastmri_cls.training.options import TrainOptions
-from fastmri_cls.training.precision import choose_precision, choose_xla
+from fastmri_cls.training.trials import resolve_arithmetic
 
 PARTS = ("input", "augmentation", "forward and backward")
 _WARM_UP = 3  # steps that trace, compile and fill the prefetch
@@ -50,11 +50,13 @@ class StepTimes:
 
 def resolve(options: TrainOptions) -> TrainOptions:
     """Return `options` with what `auto` means for this dataset on this machine."""
+    manifest = read_manifest(options.data)
+    arithmetic = resolve_arithmetic(options, manifest)
     return replace(
         options,
-        cache=choose_tier(options.cache, read_manifest(options.data).pixels_bytes),
-        precision=choose_precision(options.precision),
-        xla="on" if choose_xla(options.xla) else "off",
+        cache=choose_tier(options.cache, manifest.pixels_bytes),
+        precision=arithmetic.precision,
+        xla="on" if arithmetic.xla else "off",
     )
 
 
@@ -91,7 +93,7 @@ def profile_steps(options: TrainOptions, phase: int, steps: int) -> StepTimes:
 def _prepare(options: TrainOptions, phase: int, steps: int) -> tuple[Engine, Iterator[Element], Examples]:
     manifest = read_manifest(options.data)
     check_files(options.data, manifest)
-    backbone, protocol = find_backbone(options.model), options.protocol
+    backbone, protocol = find_model(options.model), options.protocol
     keras.utils.set_random_seed(options.seed)
     classifier = build_classifier(
         backbone,

@@ -24,8 +24,8 @@ from fastmri_cls.training.data import load_training_data
 from fastmri_cls.training.distribution import Distribution, check_fits
 from fastmri_cls.training.options import TrainOptions
 from fastmri_cls.training.phases import check_feature_views, run_phases
-from fastmri_cls.training.precision import choose_precision, choose_xla
 from fastmri_cls.training.protocol import Protocol
+from fastmri_cls.training.trials import resolve_arithmetic
 
 MODEL_NAME = "model.keras"
 _RESOLVED = ("cache", "precision", "xla")  # what may be `auto`
@@ -167,11 +167,12 @@ def _check_weights_as_begun(options: TrainOptions, loaded: dict[str, Any] | None
 
 
 def _resolve(options: TrainOptions, manifest: Manifest, distribution: Distribution) -> TrainOptions:
+    arithmetic = resolve_arithmetic(options, manifest)
     return replace(
         options,
         cache=choose_tier(options.cache, manifest.pixels_bytes, replicas=distribution.replicas),
-        precision=choose_precision(options.precision),
-        xla="on" if choose_xla(options.xla) else "off",
+        precision=arithmetic.precision,
+        xla="on" if arithmetic.xla else "off",
     )
 
 
