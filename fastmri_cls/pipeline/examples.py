@@ -21,7 +21,8 @@ _SHARDS_AT_ONCE = 8
 PARALLEL_CALLS = len(os.sched_getaffinity(0))  # batches parsed or gathered at once
 PREFETCHED = 4  # batches ready before they are asked for
 _FACTS_AT_ONCE = 256  # records parsed at once where only their names are asked for
-_SHUFFLE_BUFFER = 4096  # serialized examples: 0.2 GB at 224 px grey, so that streaming stays under 1 GiB
+# Serialized examples, and the bytes they may take: 4096 of 224 px grey are 0.2 GB, so that streaming stays under 1 GiB.
+_SHUFFLE_BUFFER, _SHUFFLE_BYTES = 4096, 1 << 28
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,12 @@ class StreamedExamples:
         """
         shards = tf.data.Dataset.from_tensor_slices(self._shards).shuffle(len(self._shards), seed=seed)
         records = shards.interleave(tf.data.TFRecordDataset, cycle_length=_SHARDS_AT_ONCE)
-        return self._of_source(records).shuffle(min(self.count, _SHUFFLE_BUFFER), seed=seed)
+        return self._of_source(records).shuffle(self._buffer, seed=seed)
+
+    @property
+    def _buffer(self) -> int:
+        one = self._manifest.image_size**2 * self._manifest.channels
+        return max(1, min(self.count, _SHUFFLE_BUFFER, _SHUFFLE_BYTES // one))
 
     def _of_source(self, records: tf.data.Dataset) -> tf.data.Dataset:
         if self._source is None:
