@@ -29,7 +29,10 @@ class Alone:
     def of(self, name: str, folder: Path, given: Materials, zygote: Zygote) -> LeftAlone:
         """Return it."""
         if name not in self._found:
-            self._found[name] = leave_alone(VICTIMS[name], folder.with_name(f"{folder.name}-alone"), given, zygote)
+            place = folder.with_name(f"{folder.name}-alone")
+            zygote.use_cache(place / "cache")
+            self._found[name] = leave_alone(VICTIMS[name], place, given, zygote)
+            zygote.use_cache(folder / "cache")
         return self._found[name]
 
 

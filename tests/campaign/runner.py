@@ -131,6 +131,11 @@ class Running:
     said: list[Path]
     began: float = field(default_factory=time.monotonic)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs; an ended one that nobody has waited for is a zombie."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
     def send(self, number: signal.Signals) -> None:
         """Send it a signal, if it is still there: it is not waited for yet, so its id is its own."""
         with contextlib.suppress(ProcessLookupError):
