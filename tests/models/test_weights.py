@@ -1,8 +1,9 @@
 """Weights files of every kind, good and bad: loaded whole and checked, or refused in one line."""
 
 import hashlib
-import http.server
-import threading
+import json
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -14,8 +15,9 @@ from keras.src.legacy.saving import legacy_h5_format
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.models import backbones
 from fastmri_cls.models.head import Classifier, ClassifierOptions, build_classifier
-from fastmri_cls.models.registry import find_backbone
-from fastmri_cls.models.weights import download, load_weights
+from fastmri_cls.models.registry import BACKBONES, Weights, find_backbone
+from fastmri_cls.models.weights import load_weights
+from tests.loopback import gives, serving
 
 
 def classifier(name: str = "densenet121-imagenet", channels: int = 1) -> Classifier:
@@ -128,53 +130,154 @@ def test_radimagenet_asks_for_the_file_its_authors_publish(tmp_path, monkeypatch
         load_weights(classifier("densenet121-radimagenet"), "default")
 
 
+def hdf5(path: Path, bend) -> Path:
+    """A legacy file of one layer `conv1_conv`, bent."""
+    with h5py.File(path, "w") as file:
+        group = file.create_group("conv1_conv")
+        group.attrs["weight_names"] = [b"kernel"]
+        bend(file, group)
+    return path
+
+
+def external_link(file, group):
+    group["kernel"] = h5py.ExternalLink("/etc/hostname", "/kernel")
+
+
+def soft_link(file, group):
+    group["kernel"] = h5py.SoftLink("/somewhere")
+
+
+def external_storage(file, group):
+    group.create_dataset("kernel", (16,), np.uint8, external=[("/etc/hostname", 0, 16)])
+
+
+def virtual_dataset(file, group):
+    layout = h5py.VirtualLayout((4,), np.float32)
+    layout[:] = h5py.VirtualSource("/etc/hostname", "kernel", (4,))
+    group.create_virtual_dataset("kernel", layout)
+
+
+def absurd_shape(file, group):
+    group.create_dataset("kernel", (1 << 40,), np.float32, chunks=(1 << 16,))
+
+
+def many_shapes(file, group):
+    for number in range(2000):
+        group.create_dataset(f"kernel{number}", (1 << 20,), np.float32, chunks=(1 << 16,))
+
+
+def objects(file, group):
+    group.create_dataset("kernel", data=["text"], dtype=h5py.string_dtype())
+
+
+@pytest.mark.parametrize(
+    ("bend", "message"),
+    [
+        (external_link, "is a link"),
+        (soft_link, "is a link"),
+        (external_storage, "from another file"),
+        (virtual_dataset, "from another file"),
+        (absurd_shape, "claims"),
+        (many_shapes, "claims"),
+        (objects, "no numbers"),
+    ],
+)
+def test_hdf5_that_reaches_out_or_claims_too_much_is_refused_before_keras_opens_it(
+    bend, message, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(keras.Model, "load_weights", lambda *_: pytest.fail("Keras opened it"))
+    path = hdf5(tmp_path / "bent.h5", bend)
+    target = classifier("small-cnn")
+    assert message in refused(target, path)
+    with zipfile.ZipFile(tmp_path / "bent.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr("model.weights.h5", path.read_bytes())
+    assert message in refused(target, tmp_path / "bent.keras")
+
+
+def test_hdf5_whose_group_is_its_own_child_is_walked_once(tmp_path):
+    def circle(file, group):
+        group["again"] = file["/"]
+
+    refused(classifier("small-cnn"), hdf5(tmp_path / "circle.h5", circle))
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside.txt", "/absolute.txt", "assets/../../outside.txt", "..\\outside.txt", "run.py"]
+)
+def test_a_keras_archive_with_a_member_that_has_no_business_there_is_refused(name, tmp_path):
+    path = tmp_path / "bent.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+        archive.writestr(name, "x")
+    assert "member" in refused(classifier("small-cnn"), path)
+    assert [p.name for p in tmp_path.iterdir()] == ["bent.keras"]
+
+
+def test_a_keras_archive_that_inflates_without_end_is_refused(tmp_path):
+    path = tmp_path / "bomb.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", bytes(64 << 20))
+    assert path.stat().st_size < 100_000
+    assert "inflates" in refused(classifier("small-cnn"), path)
+
+
+def test_code_in_a_keras_archive_is_never_run(tmp_path):
+    """Only weights are read: what config.json would build, a Lambda or a class from anywhere, is not looked at."""
+    source = randomised(backbones.small_cnn((32, 32, 1)))
+    source.save(tmp_path / "plain.keras")
+    trap = {"module": "builtins", "class_name": "exec", "config": {"code": f"open({str(tmp_path / 'owned')!r}, 'w')"}}
+    with zipfile.ZipFile(tmp_path / "plain.keras") as whole, zipfile.ZipFile(tmp_path / "trap.keras", "w") as bent:
+        for member in whole.namelist():
+            bent.writestr(member, json.dumps(trap) if member == "config.json" else whole.read(member))
+    target = classifier("small-cnn")
+    load_weights(target, str(tmp_path / "trap.keras"))
+    for ours, theirs in zip(target.base.get_weights(), source.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert not (tmp_path / "owned").exists()
+
+
 @pytest.fixture
-def server(tmp_path):
-    """An HTTP server on loopback; `answers` maps a path to (content, length it claims)."""
-    answers: dict[str, tuple[bytes, int]] = {}
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path not in answers:
-                self.send_error(404)
-                return
-            content, claimed = answers[self.path]
-            self.send_response(200)
-            self.send_header("Content-Length", str(claimed))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    httpd = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=httpd.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{httpd.server_port}", answers
-    httpd.shutdown()
-    httpd.server_close()
+def published(tmp_path, monkeypatch):
+    """`small-cnn` as if a set of it were published on loopback; gives the server and the file's path in the cache."""
+    content = save_legacy(randomised(backbones.small_cnn((32, 32, 1))), tmp_path / "upstream.h5").read_bytes()
+    monkeypatch.setenv("FASTMRI_CLS_CACHE", str(tmp_path / "cache"))
+    with serving() as server:
+        server.behaves["/small.h5"] = gives(content)
+        weights = Weights(
+            "small.h5", hashlib.sha256(content).hexdigest(), f"{server.address}/small.h5", "a test", len(content)
+        )
+        entry = replace(find_backbone("small-cnn"), weights={"test": weights}, default_weights="test")
+        monkeypatch.setitem(BACKBONES, "small-cnn", entry)
+        yield server, tmp_path / "cache" / "small.h5"
 
 
-def test_downloads_are_whole_and_checked_or_leave_nothing(server, tmp_path):
-    url, answers = server
-    content = bytes(range(256)) * 5000
-    answers["/good"] = (content, len(content))
-    answers["/cut"] = (content[:1000], len(content))
-    path = tmp_path / "cache" / "file.h5"
-    for digest in (hashlib.md5(content).hexdigest(), hashlib.sha256(content).hexdigest()):
-        download(f"{url}/good", path, digest)
-        assert path.read_bytes() == content
-        path.unlink()
-    for address, digest, message in (
-        ("/good", "0" * 64, "sha256 is"),
-        ("/cut", None, "ended after|cannot be"),
-        ("/absent", None, "cannot be downloaded"),
-    ):
-        with pytest.raises(UserError, match=message):
-            download(url + address, path, digest)
-        assert not list(path.parent.iterdir())
+def test_the_default_weights_are_downloaded_once_and_checked_on_every_use(published):
+    server, path = published
+    for _ in range(2):
+        loaded = load_weights(classifier("small-cnn"), "default")
+    assert loaded is not None
+    assert loaded["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert len(server.requests) == 1
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    assert "its checksum is" in refused_by_name(classifier("small-cnn"), path)
 
 
-def test_no_connection_says_what_to_do():
-    with pytest.raises(UserError, match="give it as --weights PATH"):
-        download("http://127.0.0.1:9/file.h5", Path("never-written.h5"), None)
-    assert not Path("never-written.h5").exists()
+def refused_by_name(target: Classifier, path: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        load_weights(target, "default")
+    assert str(path) in str(caught.value)
+    return str(caught.value)
+
+
+def test_without_a_network_the_cache_still_serves_and_an_empty_one_says_what_to_do(published, monkeypatch):
+    server, path = published
+    monkeypatch.setenv("FASTMRI_CLS_OFFLINE", "1")
+    message = refused_by_name(classifier("small-cnn"), path.parent)
+    assert "FASTMRI_CLS_OFFLINE is set" in message
+    assert "--weights PATH" in message
+    monkeypatch.delenv("FASTMRI_CLS_OFFLINE")
+    load_weights(classifier("small-cnn"), "default")
+    monkeypatch.setenv("FASTMRI_CLS_OFFLINE", "1")
+    load_weights(classifier("small-cnn"), "default")
+    assert len(server.requests) == 1
