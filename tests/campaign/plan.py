@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.campaign import bad_datasets, bad_flags, bad_images, bad_runs, bad_sources, bad_weights, memory  # noqa: F401
-from tests.campaign.damage import READERS, flipped
+from tests.campaign.damage import READERS, Sound, flipped
 from tests.campaign.faults import Alone, doubled, killed, off_the_clock, on_a_full_disk
 from tests.campaign.kinds import KINDS, try_kind
 from tests.campaign.materials import Materials
@@ -66,10 +66,12 @@ def make_faults(seed: int) -> list[Job]:
     ]
     for number, name in enumerate(_DISKS):
         jobs.append(Job(DISK, f"{name} {number}", on_a_full_disk(name, f"{seed} {name} {number}", alone)))
-    for name, reader in READERS.items():
-        jobs += [
-            Job(FLIP, f"{name} {number}", flipped(reader, f"{seed} {name} {number}")) for number in range(_FLIPS_EACH)
-        ]
+    sound = Sound()
+    jobs += [
+        Job(FLIP, f"{name} {number}", flipped(name, f"{seed} {name} {number}", sound))
+        for name in READERS
+        for number in range(_FLIPS_EACH)
+    ]
     jobs += [Job(CLOCK, name, off_the_clock(name, shift, alone)) for name, shift in _CLOCKS.items()]
     jobs.append(Job(DOUBLE, "train", doubled("train", "run/history.csv", "another training writes it", alone)))
     jobs.append(Job(DOUBLE, "build", doubled("build", ".out.incomplete", "another process is writing it", alone)))
