@@ -150,7 +150,9 @@ def make_distribution(requested: str, devices: int | None) -> Distribution:
         return Distribution()
     if requested == "mirrored":
         _limit_devices(gpus, devices)
-        return Distribution("mirrored", tf.distribute.MirroredStrategy())
+        mirrored = tf.distribute.MirroredStrategy()
+        log.info(f"strategy: mirrored, {mirrored.num_replicas_in_sync} replicas")
+        return Distribution("mirrored", mirrored)
     if cluster is None:
         raise UserError(
             "--strategy multiworker: neither TF_CONFIG nor SLURM's variables name several workers; "
@@ -251,10 +253,20 @@ def _read_tf_config(text: str) -> tuple[dict[str, list[str]], str, int]:
 
 
 def _join(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> Distribution:
-    """Meet the other workers; waits until all have come."""
+    """Meet the other workers; waits until all have come.
+
+    Raises:
+        UserError: this worker's port is taken, or another cannot be reached.
+    """
     jobs = cluster.cluster_spec().as_dict()
     chiefs, workers = len(jobs.get("chief", [])), len(jobs.get("worker", []))
     worker = cluster.task_id + (chiefs if cluster.task_type == "worker" else 0)
-    log.info(f"worker {worker} of {chiefs + workers}: waiting for the others")
-    strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster)
+    log.info(f"strategy: multiworker, worker {worker} of {chiefs + workers}; waiting for the others")
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(cluster)
+    except tf.errors.OpError as error:
+        reason = str(error.message).splitlines()[0]
+        raise UserError(
+            f"--strategy multiworker: cannot meet the other workers ({reason}); look at their addresses"
+        ) from None
     return Distribution("multiworker", strategy, worker, chiefs + workers)
