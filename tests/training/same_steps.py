@@ -1,0 +1,58 @@
+"""Trainings that must end in the same weights, whatever the strategy; test_distribution.py runs it as a program.
+
+    same_steps.py DATA OUT KIND      KIND: one, two (replicas), or worker (with a TF_CONFIG)
+
+Dropout does nothing here: each replica draws its own, so that it cannot be the same on one device and on several.
+Everything else is on: the paper's augmentation, class weights, L2, label smoothing, BatchNormalization that trains.
+
+From scratch SGD makes small steps: there rounding grows from step to step. With Adam at 1e-4, one device with XLA is
+1e-3 from the same device without it after 20 steps, and two replicas are 3e-4 from it.
+"""
+
+import sys
+from pathlib import Path
+
+import keras
+
+keras.layers.Dropout.call = lambda self, inputs, training=False: inputs
+
+from fastmri_cls.training import engine  # noqa: E402
+from fastmri_cls.training.distribution import Distribution, make_distribution  # noqa: E402
+from fastmri_cls.training.options import TrainOptions  # noqa: E402
+from fastmri_cls.training.protocol import resolve_protocol  # noqa: E402
+from fastmri_cls.training.run import train  # noqa: E402
+
+engine._STEPS_PER_CALL = 4
+
+
+def options(data: Path, out: Path, **more: object) -> TrainOptions:
+    """Twenty steps: in phase 1 from scratch, ten in each phase on weights; clipped, which must come after the sum."""
+    scratch = "weights" not in more
+    protocol = resolve_protocol(
+        "strict",
+        {
+            "phase1_epochs": 2 if scratch else 1,
+            "phase2_epochs": 0 if scratch else 1,
+            "batch_size": 16,
+            "optimizer": "sgd" if scratch else "adam",
+            "learning_rate": 1e-5 if scratch else 1e-4,
+            "clip_norm": 1.0,
+        },
+    )
+    return TrainOptions(data, "small-cnn", out, protocol, precision="float32", **{"xla": "off", **more})
+
+
+def main() -> None:
+    """Train from scratch, streamed; on one machine also on weights of that, with XLA, and on features of it."""
+    data, out, kind = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    given = {"one": ("single", None), "two": ("mirrored", 2), "worker": ("auto", None)}[kind]
+    distribution: Distribution = make_distribution(*given)
+    train(options(data, out / "scratch", cache="none"), distribution)
+    if kind == "worker":
+        return
+    base = out.parent / "one" / "scratch"
+    train(options(data, out / "frozen", weights=str(base), cache="ram", xla="on"), distribution)
+    train(options(data, out / "views", weights=str(base), feature_views=2), distribution)
+
+
+main()
