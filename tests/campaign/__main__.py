@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="Of the moments of the kills and the places of the damage.")
     parser.add_argument("--json", action="store_true", help="Print the counts as the last line.")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="campaign-") as folder:

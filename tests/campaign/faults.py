@@ -20,6 +20,11 @@ _STILL_SECONDS = 1.0
 _ROOM = 1 << 28  # bytes of a disk that is large enough
 
 
+def alone_folder(folder: Path) -> Path:
+    """Where a job whose folder is `folder` runs a victim's command undisturbed."""
+    return folder.with_name(f"{folder.name}-alone")
+
+
 class Alone:
     """What each victim gives when left alone, found out by the first fault that asks."""
 
@@ -29,7 +34,7 @@ class Alone:
     def of(self, name: str, folder: Path, given: Materials, zygote: Zygote) -> LeftAlone:
         """Return it."""
         if name not in self._found:
-            place = folder.with_name(f"{folder.name}-alone")
+            place = alone_folder(folder)
             zygote.use_cache(place / "cache")
             self._found[name] = leave_alone(VICTIMS[name], place, given, zygote)
             zygote.use_cache(folder / "cache")

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.campaign.plan import BAD_INPUT
-from tests.campaign.workers import Result
+from tests.campaign.workers import Result, print_wrong
 
 
 def as_json(results: Sequence[Result]) -> dict[str, dict[str, int]]:
@@ -35,9 +35,7 @@ def print_results(console: Console, results: Sequence[Result], seconds: float, c
     console.print(table)
     for result in results:
         if result.wrong:
-            console.print(
-                f"{result.job.part} {result.job.name}: {result.wrong}", markup=False, highlight=False, soft_wrap=True
-            )
+            print_wrong(console, result)
     totals = as_json(results)
     bad, faults = totals["bad_inputs"], totals["faults"]
     console.print(f"bad inputs: {bad['tried']} tried, {bad['clear']} clear, {bad['crash']} crashed")

@@ -2,13 +2,15 @@
 
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
 
 from rich.console import Console
+from rich.progress import track
 
+from tests.campaign.faults import alone_folder
 from tests.campaign.materials import Materials, make_materials
 from tests.campaign.plan import Job
 from tests.campaign.runner import Zygote
@@ -24,9 +26,19 @@ class Result:
     wrong: str
 
 
+def print_wrong(console: Console, result: Result) -> None:
+    """Print one line of what was wrong."""
+    line = f"{result.job.part} {result.job.name}: {result.wrong}"
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def run_jobs(jobs: Sequence[Job], place: Path, console: Console) -> list[Result]:
-    """Run the jobs in a temporary folder and return their results in order; what is wrong is printed at once."""
+    """Run the jobs in a temporary folder and return their results; what is wrong is printed at once.
+
+    Ctrl-C and SIGTERM end it early, with the results there are.
+    """
     environment = {"HOME": str(place), "COLUMNS": "200"}
+    results: list[Result] = []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         started = list(pool.map(lambda n: Zygote(place / f"said-{n}", environment), range(_AT_ONCE)))
         zygotes: Queue[Zygote] = Queue()
@@ -34,26 +46,35 @@ def run_jobs(jobs: Sequence[Job], place: Path, console: Console) -> list[Result]
             zygotes.put(zygote)
         given = make_materials(place / "given", started)
 
-        def run(numbered: tuple[int, Job]) -> Result:
-            number, job = numbered
-            zygote = zygotes.get()
-            folder = place / f"job-{number}"
+        def run(number: int, job: Job) -> Result:
+            zygote, folder = zygotes.get(), place / f"job-{number}"
             zygote.use_cache(folder / "cache")
             try:
-                wrong = _run(job, folder, given, zygote)
+                return Result(job, _run(job, folder, given, zygote))
             finally:
                 zygotes.put(zygote)
-                for leftover in place.glob(f"{folder.name}*"):
-                    shutil.rmtree(leftover, ignore_errors=True)
-            if wrong:
-                console.print(f"{job.part} {job.name}: {wrong}", markup=False, highlight=False, soft_wrap=True)
-            return Result(job, wrong)
+                for used in (folder, alone_folder(folder)):
+                    shutil.rmtree(used, ignore_errors=True)
 
+        running = [pool.submit(run, number, job) for number, job in enumerate(jobs)]
         try:
-            return list(pool.map(run, enumerate(jobs)))
+            for done in track(
+                as_completed(running),
+                "campaign",
+                total=len(jobs),
+                console=console,
+                transient=True,
+                disable=not console.is_terminal,
+            ):
+                results.append(done.result())
+                if results[-1].wrong:
+                    print_wrong(console, results[-1])
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
         finally:
             for zygote in started:
                 zygote.close()
+    return results
 
 
 def _run(job: Job, folder: Path, given: Materials, zygote: Zygote) -> str:
