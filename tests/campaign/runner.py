@@ -104,7 +104,7 @@ class Zygote:
     def close(self) -> None:
         """End the process."""
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
 
     def wait_for(self, pid: int) -> int:
         """Return the exit code of a child, negative for a signal."""

@@ -1,6 +1,7 @@
 """Jobs two at a time, each thread with a zygote of its own; the materials are made first."""
 
 import shutil
+import signal
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -70,6 +71,8 @@ def run_jobs(jobs: Sequence[Job], place: Path, console: Console) -> list[Result]
                 if results[-1].wrong:
                     print_wrong(console, results[-1])
         except KeyboardInterrupt:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)
             pool.shutdown(wait=False, cancel_futures=True)
         finally:
             for zygote in started:
