@@ -117,7 +117,7 @@ def unfreeze_each(bases: Sequence[keras.Model], unfreeze: float | str) -> list[f
     names = [[layer.name for layer in base.layers] for base in bases]
     if not any(unfreeze in own for own in names):
         near = get_close_matches(unfreeze, [name for own in names for name in own], _NAMED, cutoff=0.0)
-        owner = " and ".join(base.name for base in bases)
+        owner = " + ".join(base.name for base in bases)
         raise UserError(f"--unfreeze {unfreeze}: {owner} has no such layer; nearest are {', '.join(near)}")
     return [unfreeze if unfreeze in own else 0.0 for own in names]
 

@@ -20,7 +20,8 @@ class CutClassifier(NamedTuple):
     """The parts of a classifier.
 
     Fields:
-        cut: the name of the layer behind which the cut is (of one in each backbone).
+        cut: the name of the layer behind which the cut is (of one in each backbone), for people.
+        places: that layer's place in its backbone: Keras numbers unnamed layers anew in each process.
         trunk: images -> the features at the cut, of several backbones in one row [batch, units].
         rest: these -> the backbones' pooled features [batch, d].
         head: pooled features -> probabilities, what phase 1 trains.
@@ -28,6 +29,7 @@ class CutClassifier(NamedTuple):
     """
 
     cut: str
+    places: tuple[int, ...]
     trunk: keras.Model
     rest: keras.Model
     head: keras.Model
@@ -39,6 +41,7 @@ def cut_classifier(classifier: Classifier, unfreeze: float | str) -> CutClassifi
     model, branches = classifier.model, branches_of(classifier.model)
     shares = unfreeze_each(classifier.bases, unfreeze)
     cuts = [find_cut(branch.base, share) for branch, share in zip(branches, shares, strict=True)]
+    last = [cut._keras_history.operation for cut in cuts]
 
     lowers = [keras.Model(b.base.inputs[0], cut)(b.prepared) for b, cut in zip(branches, cuts, strict=True)]
     trunk = keras.Model(model.inputs[0], _pack(lowers))
@@ -50,7 +53,8 @@ def cut_classifier(classifier: Classifier, unfreeze: float | str) -> CutClassifi
     ]
     joined = pooled[0] if len(pooled) == 1 else layers.Concatenate()(pooled)
     return CutClassifier(
-        cut=" + ".join(cut._keras_history.operation.name for cut in cuts),
+        cut=" + ".join(operation.name for operation in last),
+        places=tuple(b.base.operations.index(operation) for b, operation in zip(branches, last, strict=True)),
         trunk=trunk,
         rest=keras.Model(features, joined),
         head=head,

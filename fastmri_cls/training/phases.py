@@ -1,6 +1,8 @@
 """The two phases of a protocol: what each trains, on which batches, and how an interrupted one goes on."""
 
+import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import keras
 
@@ -13,10 +15,11 @@ from fastmri_cls.models.head import Classifier, freeze_for_phase
 from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.training.callbacks import AveragedWeights, History, schedule
 from fastmri_cls.training.checkpoint import Checkpoint, Progress, assign, values
-from fastmri_cls.training.data import TrainingData
+from fastmri_cls.training.data import TrainingData, training_selection, validation_selection
 from fastmri_cls.training.distribution import Distribution, SharedCheckpoints
 from fastmri_cls.training.engine import Engine, StepOptions
-from fastmri_cls.training.feature_views import make_feature_data
+from fastmri_cls.training.feature_store import Source
+from fastmri_cls.training.feature_views import ViewOptions, make_feature_data
 from fastmri_cls.training.optimizers import make_optimizer
 from fastmri_cls.training.options import TrainOptions
 from fastmri_cls.training.tensorboard import ConfusionByEpoch, write_augmented_batches, write_options
@@ -46,7 +49,7 @@ def run_phases(
     """
     protocol = options.protocol
     step = StepOptions(classifier.options.num_classes, protocol.label_smoothing, options.seed, options.xla == "on")
-    stages = _stages(classifier, data, options, manifest.fingerprint)
+    stages = _stages(classifier, data, options, manifest)
     checkpoints = SharedCheckpoints(options.out / "checkpoints", distribution)
     start = (checkpoints.latest() if options.resume else None) or Checkpoint()
     if start.model:
@@ -79,6 +82,7 @@ def run_phases(
             done = Progress(phase=number + 1, epochs_before=start.progress.epochs_before + epochs)
             start = Checkpoint(done, model=values(classifier.model.variables))
             checkpoints.save(lambda: start, force=True)  # noqa: B023 - called at once
+    shutil.rmtree(_refreshed_views(options), ignore_errors=True)
 
 
 def check_feature_views(options: TrainOptions, *, from_scratch: bool) -> None:
@@ -89,13 +93,15 @@ def check_feature_views(options: TrainOptions, *, from_scratch: bool) -> None:
     """
     if options.feature_views and from_scratch:
         raise UserError("--feature-views: needs pretrained weights, since nothing is frozen without; give --weights")
+    if options.refresh_views and not options.feature_views:
+        raise UserError("--refresh-views: is about feature views; give their number by --feature-views")
     if options.feature_views and options.protocol.augment in MIXING:
         raise UserError(
             f"--augment {options.protocol.augment}: mixes labels, which --feature-views cannot; choose another policy"
         )
 
 
-def _stages(classifier: Classifier, data: TrainingData, options: TrainOptions, fingerprint: str) -> dict[int, Stage]:
+def _stages(classifier: Classifier, data: TrainingData, options: TrainOptions, manifest: Manifest) -> dict[int, Stage]:
     """The whole classifier on images in both phases, or its head and its top on features."""
     protocol = options.protocol
     augment = make_augmentation(protocol.augment, contrast=protocol.contrast)
@@ -103,14 +109,18 @@ def _stages(classifier: Classifier, data: TrainingData, options: TrainOptions, f
         return dict.fromkeys((1, 2), Stage(classifier.model, data, augment))
     freeze_for_phase(classifier, 1, protocol.unfreeze, from_scratch=False)
     parts = cut_classifier(classifier, protocol.unfreeze)
-    facts = {
-        "dataset": fingerprint,
-        "train_on": protocol.train_on,
-        "validate_on": protocol.validate_on,
-        "fold": options.fold,
-        "augment": protocol.augment,
-        "contrast": protocol.contrast,
-    }
-    features = make_feature_data(classifier, parts, data, augment, options.feature_views, facts)
+    facts = {"dataset": manifest.fingerprint, "augment": protocol.augment, "contrast": protocol.contrast}
+    source = Source(
+        options.data,
+        manifest,
+        training_selection(manifest, protocol, options.fold),
+        validation_selection(manifest, protocol, options.fold),
+    )
+    views = ViewOptions(options.feature_views, options.refresh_views, _refreshed_views(options))
+    features = make_feature_data(classifier, parts, data, source, augment, views, facts)
     none = make_augmentation("none")
     return {1: Stage(parts.head, features.phase1, none), 2: Stage(parts.top, features.phase2, none)}
+
+
+def _refreshed_views(options: TrainOptions) -> Path:
+    return options.out / "views"

@@ -11,15 +11,18 @@ from fastmri_cls.models.cut import cut_classifier, find_cut
 from fastmri_cls.models.head import Classifier, ClassifierOptions, build_classifier, float32_copy, freeze_for_phase
 from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.models.parts import take_apart
+from fastmri_cls.models.registry import Backbone
+from tests.tiny_backbone import HYBRID, tiny
 
-NAME = "hybrid:small-cnn+densenet121-imagenet"
+__all__ = ["tiny"]  # a fixture
+
 SIZE = 64
 
 
 @pytest.fixture(scope="module")
-def classifier() -> Classifier:
+def classifier(tiny: Backbone) -> Classifier:
     keras.utils.set_random_seed(0)
-    return build_classifier(find_model(NAME), ClassifierOptions(4, SIZE, 1))
+    return build_classifier(find_model(HYBRID), ClassifierOptions(4, SIZE, 1))
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +31,9 @@ def images() -> np.ndarray:
 
 
 def pooled_by_hand(classifier: Classifier, images: np.ndarray) -> np.ndarray:
-    small, dense = classifier.bases
+    small, other = classifier.bases
     rgb = keras.applications.densenet.preprocess_input(np.repeat(images, 3, axis=3))
-    maps = small(images / 127.5 - 1).numpy(), dense(rgb).numpy()
+    maps = small(images / 127.5 - 1).numpy(), other(rgb).numpy()
     return np.concatenate([one.mean(axis=(1, 2)) for one in maps], axis=1)
 
 
@@ -54,19 +57,19 @@ def test_phase_2_unfreezes_the_same_share_of_each_backbone(classifier):
 
 
 def test_a_layer_by_name_unfreezes_the_backbone_that_has_it(classifier):
-    small, dense = classifier.bases
-    freeze_for_phase(classifier, 2, "conv5_block16_1_conv", from_scratch=False)
+    small, other = classifier.bases
+    freeze_for_phase(classifier, 2, "tiny_2", from_scratch=False)
     assert not small.trainable_variables
-    assert len(dense.trainable_variables) == 2
-    with pytest.raises(UserError, match="--unfreeze conv6: small_cnn and densenet121_2 has no such layer"):
-        freeze_for_phase(classifier, 1, "conv6", from_scratch=False)
+    assert len(other.trainable_variables) == 4  # two convolutions; BatchNormalization stays frozen
+    with pytest.raises(UserError, match=r"--unfreeze tiny_9: small_cnn \+ tiny_2 has no such layer; nearest are tiny_"):
+        freeze_for_phase(classifier, 1, "tiny_9", from_scratch=False)
 
 
-@pytest.mark.parametrize("unfreeze", [0.2, "conv5_block16_1_conv"])
+@pytest.mark.parametrize("unfreeze", [0.4, "tiny_3"])
 def test_trunk_and_top_are_the_whole_and_the_top_trains_what_phase_2_trains(classifier, images, unfreeze):
     freeze_for_phase(classifier, 2, unfreeze, from_scratch=False)
     parts = cut_classifier(classifier, unfreeze)
-    shares = [unfreeze if unfreeze == 0.2 else 0.0, unfreeze]
+    shares = [unfreeze if unfreeze == 0.4 else 0.0, unfreeze]
     cuts = [
         find_cut(base, share)._keras_history.operation.name
         for base, share in zip(classifier.bases, shares, strict=True)
@@ -120,9 +123,9 @@ def test_two_backbones_of_one_architecture_can_stand_side_by_side():
     assert classifier.model(np.zeros((1, 32, 32, 1), np.float32)).shape == (1, 4)
 
 
-def test_a_hybrid_is_named_by_its_pair():
+def test_a_hybrid_is_named_by_its_pair(tiny):
     assert find_model("hybrid").name == "hybrid:densenet121-radimagenet+efficientnetv2s"
-    assert find_model(NAME).name == NAME
+    assert find_model(HYBRID).name == HYBRID
     assert find_model("small-cnn").branches == (find_model("small-cnn"),)
     for wrong in ("hybrid:small-cnn", "hybrid:small-cnn+small-cnn", "hybrid:a+b+c"):
         with pytest.raises(UserError, match="two different backbones"):

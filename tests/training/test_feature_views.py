@@ -1,6 +1,7 @@
 """Feature views: what they hold, when they are found again, and that training on them ends in an ordinary model."""
 
 import json
+import zlib
 from pathlib import Path
 
 import h5py
@@ -12,14 +13,29 @@ from keras.src.legacy.saving import legacy_h5_format
 
 from fastmri_cls.augment.batch import Batch
 from fastmri_cls.augment.policies import make_augmentation
+from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.models import backbones
+from fastmri_cls.models.branches import branches_of
 from fastmri_cls.models.cut import cut_classifier
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, freeze_for_phase
+from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.models.registry import find_backbone
+from fastmri_cls.models.weights import load_weights
+from fastmri_cls.pipeline.examples import Position
+from fastmri_cls.pipeline.tiers import shuffled_indices
+from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.manifest import read_manifest
-from fastmri_cls.training.data import load_training_data
-from fastmri_cls.training.feature_views import make_feature_data
+from fastmri_cls.records.options import BuildOptions, SplitOptions
+from fastmri_cls.sources.folders import ClassNames, parse_sources
+from fastmri_cls.training.data import load_training_data, training_selection, validation_selection
+from fastmri_cls.training.feature_store import Joined, Source
+from fastmri_cls.training.feature_views import ViewOptions, make_feature_data
+from fastmri_cls.training.options import TrainOptions
 from fastmri_cls.training.protocol import resolve_protocol
+from fastmri_cls.training.run import train
+from tests.tiny_backbone import HYBRID, tiny
+
+__all__ = ["tiny"]  # a fixture
 
 VIEWS = 3
 
@@ -40,14 +56,21 @@ def legacy_weights(tmp_path_factory) -> Path:
     return path
 
 
-def make(dataset: Path, name: str = "densenet121-imagenet", precision: str = "float32", seed: int = 0):
+def make(
+    dataset: Path, name: str = "densenet121-imagenet", precision: str = "float32", seed: int = 0, *,
+    fold: int | None = None, share: float = 0.0, folder: Path = Path("nowhere"),
+):  # fmt: skip
     keras.utils.set_random_seed(0)
     classifier = build_classifier(find_backbone(name), ClassifierOptions(4, 64, 1, precision=precision))
     freeze_for_phase(classifier, 1, 0.2, from_scratch=False)
     parts = cut_classifier(classifier, 0.2)
     protocol = resolve_protocol("strict", {})
-    data = load_training_data(dataset, read_manifest(dataset), protocol, "none", seed)
-    features = make_feature_data(classifier, parts, data, make_augmentation("paper"), VIEWS, {"dataset": "x"})
+    manifest = read_manifest(dataset)
+    data = load_training_data(dataset, manifest, protocol, "none", seed, fold)
+    selected = training_selection(manifest, protocol, fold), validation_selection(manifest, protocol, fold)
+    source, views = Source(dataset, manifest, *selected), ViewOptions(VIEWS, share, folder)
+    augment = make_augmentation("paper")
+    features = make_feature_data(classifier, parts, data, source, augment, views, {"dataset": manifest.fingerprint})
     return classifier, parts, data, features
 
 
@@ -61,7 +84,8 @@ def test_a_view_is_the_trunk_on_an_augmented_image_and_every_epoch_sees_the_next
         padded = np.concatenate([images, np.zeros((-count % 32, *images.shape[1:]), np.uint8)])
         rows = []
         for number in range(len(padded) // 32):
-            seed = tf.random.experimental.stateless_fold_in(tf.constant([0, view]), number)
+            key = tf.constant([zlib.crc32(b"train") >> 1, view])
+            seed = tf.random.experimental.stateless_fold_in(key, number)
             batch = Batch(tf.constant(padded[number * 32 :][:32]), tf.zeros([32, 4]), tf.ones([32]))
             rows.append(make_augmentation("paper")(batch, seed).images.numpy())
         return np.concatenate(rows)[:count]
@@ -126,6 +150,103 @@ def test_drop_connect_is_drawn_by_the_view_and_off_in_validation(dataset, cache)
         path.unlink() if path.is_file() else path.rmdir()
     make(dataset, "efficientnetv2s")
     assert {path.parent.name: path.read_bytes() for path in cache.glob("*train*/cut.npy")} == first
+
+
+def features_of(element_batches: tf.data.Dataset) -> np.ndarray:
+    return np.concatenate([element["image"] for element in element_batches.as_numpy_iterator()])
+
+
+def test_another_fold_finds_what_was_computed_for_the_splits_it_shares(phantom_sources, cache, tmp_path):
+    sources = parse_sources([f"{name}={path}" for name, path in phantom_sources.items()])
+    options = BuildOptions(image_size=64, splitting=SplitOptions(folds=3))
+    build_dataset(sources, ClassNames(), options, tmp_path / "folds", workers=1)
+    make(tmp_path / "folds", "small-cnn", fold=0)
+    first = {path.name for path in cache.iterdir()}
+    assert len(first) == 2 * VIEWS + 1
+    *_, features = make(tmp_path / "folds", "small-cnn", fold=1)
+    added = sorted(path.name.rsplit("-", 1)[0] for path in cache.iterdir() if path.name not in first)
+    assert added == [*(f"small-cnn-fold-0-view{view}" for view in range(VIEWS)), "small-cnn-fold-1-clean"]
+    # The folds stand one after the other, each drawn for itself.
+    views = [np.load(next(cache.glob(f"small-cnn-fold-{k}-view0-*/pooled.npy"))) for k in (0, 2)]
+    order = features.phase1.training.examples.in_order(32)
+    np.testing.assert_array_equal(features_of(order), np.concatenate(views))
+
+
+def test_refreshed_views_slide_and_those_out_of_use_are_dropped(dataset, cache, tmp_path):
+    """A third of three views is new in each epoch: epoch e trains on the views e, e + 1 and e + 2."""
+    *_, data, features = make(dataset, "small-cnn", share=0.3, folder=tmp_path / "views")
+    examples, count = features.phase1.training.examples, data.training.examples.count
+    assert not (tmp_path / "views").exists()
+    for epoch in range(3):
+        rows = features_of(examples.shuffled(Position(epoch, 0), count, 1, seed=0))
+        order = next(shuffled_indices(count, Position(epoch, 0), count, 1, 0).as_numpy_iterator())
+        wanted = range(epoch, epoch + VIEWS)
+        views = {}
+        for number in wanted:
+            (folder,) = [*cache.glob(f"*-view{number}-*"), *tmp_path.glob(f"views/*/*-view{number}-*")]
+            views[number] = np.load(folder / "pooled.npy")
+        met = [next(n for n in wanted if n % VIEWS == (i + epoch) % VIEWS) for i in order]
+        np.testing.assert_array_equal(rows, [views[n][i] for n, i in zip(met, order, strict=True)])
+        assert {path.name for path in tmp_path.glob("views/*")} == {str(n) for n in wanted if n >= VIEWS}
+    assert len(list(cache.glob("*-train-view*"))) == VIEWS
+
+
+def test_computing_views_leaves_the_random_state_as_finding_them_does(dataset, cache):
+    """EfficientNetV2S draws its drop-connect in phase 2 too: a cold cache must not change a run."""
+    states = []
+    for _ in range(2):
+        classifier, *_ = make(dataset, "efficientnetv2s")
+        states.append([np.array(v) for v in classifier.model.variables if v.name == "seed_generator_state"])
+    assert states[0]
+    for cold, warm in zip(*states, strict=True):
+        np.testing.assert_array_equal(cold, warm)
+
+
+def test_arrays_one_after_the_other_are_read_as_one():
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=(n, 2, 3)).astype(np.float32) for n in (4, 1, 7)]
+    joined, indices = Joined(parts), rng.permutation(12)
+    assert len(joined) == 12
+    np.testing.assert_array_equal(joined[indices], np.concatenate(parts)[indices])
+
+
+def test_a_hybrid_trains_on_the_features_of_both_and_ends_in_an_ordinary_model(dataset, cache, tmp_path, tiny):
+    keras.utils.set_random_seed(5)
+    starts = {}
+    for name, shape in (("small-cnn", (64, 64, 1)), ("tiny", (64, 64, 3))):
+        starts[name] = find_backbone(name).build(shape)
+        starts[name].save_weights(tmp_path / f"{name}.weights.h5")
+    protocol = resolve_protocol("strict", {"phase1_epochs": 1, "phase2_epochs": 1, "unfreeze": 0.4})
+    options = TrainOptions(
+        dataset, HYBRID, tmp_path / "run", protocol, precision="float32", xla="off",
+        weights="+".join(str(tmp_path / f"{name}.weights.h5") for name in starts), feature_views=2, refresh_views=0.5,
+    )  # fmt: skip
+    train(options)
+    assert not (tmp_path / "run" / "views").exists()
+    model = keras.models.load_model(tmp_path / "run" / "model.keras")
+    assert model.input_shape == (None, 64, 64, 1)
+    bases = [branch.base for branch in branches_of(model)]
+    for base, start in zip(bases, starts.values(), strict=True):
+        trunk = len(base.layers) - int(len(base.layers) * 0.4)
+        same = [
+            all(np.array_equal(a, b) for a, b in zip(mine.get_weights(), its.get_weights(), strict=True))
+            for mine, its in zip(base.layers, start.layers, strict=True)
+        ]
+        assert all(same[:trunk])
+        assert not all(same)
+    # What an earlier RUN has of a backbone is taken, by a model of one as by a hybrid.
+    for name, own in ((HYBRID, bases), ("tiny", bases[1:])):
+        again = build_classifier(find_model(name), ClassifierOptions(4, 64, 1))
+        load_weights(again, str(tmp_path / "run"))
+        for base, its in zip(again.bases, own, strict=True):
+            for a, b in zip(base.get_weights(), its.get_weights(), strict=True):
+                np.testing.assert_array_equal(a, b)
+    hybrid = build_classifier(find_model(HYBRID), ClassifierOptions(4, 64, 1))
+    with pytest.raises(UserError, match="small-cnn would stay frozen as initialised; give weights for both, or none"):
+        load_weights(hybrid, f"none+{tmp_path / 'tiny.weights.h5'}")
+    with pytest.raises(UserError, match=r"takes one for both or two, SPEC\+SPEC"):
+        load_weights(hybrid, "none+none+none")
+    assert load_weights(hybrid, "default") is None
 
 
 def test_train_with_feature_views_ends_in_an_ordinary_model(cli, dataset, legacy_weights, cache, tmp_path):

@@ -1,0 +1,214 @@
+"""Features on disk: one folder a split and view in the cache, written once, found again by what it depends on.
+
+A folder holds `cut`, `pooled` and `labels` as .npy files and `facts.json`: the fingerprint in clear, and sha256 sums. A
+split is stored for itself, so that a training on other folds finds those it shares.
+"""
+
+import hashlib
+import json
+import shutil
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from fastmri_cls.augment.batch import Augmentation, Batch
+from fastmri_cls.foundation.atomic import new_directory, write_text
+from fastmri_cls.foundation.checksums import file_sha256
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.progress import log, track
+from fastmri_cls.models.cut import CutClassifier
+from fastmri_cls.models.head import Classifier
+from fastmri_cls.models.published import cache_directory
+from fastmri_cls.pipeline.batches import EvaluationBatches
+from fastmri_cls.pipeline.examples import Examples, Selection
+from fastmri_cls.pipeline.tiers import open_examples
+from fastmri_cls.records.manifest import Manifest
+
+NAMES = ("cut", "pooled", "labels")
+
+_BATCH = 32
+_SPARE = 1 << 30  # bytes of disk left to others
+
+
+class Joined:
+    """Arrays [n, ...] of one shape, one after the other as if they were one; they stay where they are, on disk."""
+
+    def __init__(self, parts: Sequence[np.ndarray]) -> None:
+        self.shape, self.dtype = parts[0].shape[1:], parts[0].dtype
+        self._parts = parts
+        self._starts = np.cumsum([0, *(len(part) for part in parts)])
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, indices: np.ndarray) -> np.ndarray:
+        rows = np.empty((len(indices), *self.shape), self.dtype)
+        owners = np.searchsorted(self._starts, indices, side="right") - 1
+        for number in np.unique(owners):
+            mine = owners == number
+            rows[mine] = self._parts[number][indices[mine] - self._starts[number]]
+        return rows
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset folder, its manifest, and what of it is trained and validated on."""
+
+    directory: Path
+    manifest: Manifest
+    training: Selection
+    validation: Selection
+
+
+class FeatureStore:
+    """Runs trunk and rest over a split, one view at a time, and keeps what they give.
+
+    Args:
+        facts: what the features depend on besides weights, cut and precision, as JSON values.
+    """
+
+    def __init__(
+        self, classifier: Classifier, parts: CutClassifier, source: Source, augment: Augmentation, facts: dict[str, Any]
+    ) -> None:
+        weights = hashlib.sha256()
+        for base in classifier.bases:
+            for array in base.get_weights():
+                weights.update(array.tobytes())
+        self._key = facts | {"weights": weights.hexdigest(), "options": vars(classifier.options), "cut": parts.places}
+        self._parts = parts
+        self._source = source
+        self._augment = augment
+        self._name = classifier.backbone.name.replace(":", "-")
+        self.dtype = _storage_dtype(classifier)
+        self.root = cache_directory() / "features"
+        self._num_classes = classifier.options.num_classes
+        self._run = tf.function(self._features)
+
+    def check_space(self, rows: int) -> None:
+        """Say how much `rows` examples take.
+
+        Raises:
+            UserError: that is more than is free.
+        """
+        needed = rows * (int(np.prod(self._parts.trunk.output_shape[1:])) * 2 + self._parts.rest.output_shape[1] * 4)
+        self.root.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.root).free
+        log.info(f"feature views: cut behind {self._parts.cut}, {needed / 2**30:.1f} GiB in {self.root}")
+        if needed > free - _SPARE:
+            raise UserError(
+                f"--feature-views: the features take {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free in "
+                f"{self.root}; choose fewer views, or another folder by FASTMRI_CLS_CACHE"
+            )
+
+    def open(self, selection: Selection, view: int | None, root: Path | None = None) -> dict[str, Joined]:
+        """Return `cut`, `pooled` and `labels` of a view (None: no augmentation) of all its splits, computed if need be.
+
+        Args:
+            root: where they are kept, if not in the cache.
+        """
+        single = [Selection((split,), selection.source) for split in selection.splits]
+        present = [one for one in single if one.count(self._source.manifest)]
+        folders = [self._folder(one, view, root or self.root) for one in present]
+        return {
+            name: Joined([np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for folder in folders])
+            for name in NAMES
+        }
+
+    def _folder(self, selection: Selection, view: int | None, root: Path) -> Path:
+        (split,) = selection.splits
+        key = json.dumps(self._key | {"split": split, "source": selection.source, "view": view}, sort_keys=True)
+        which = "clean" if view is None else f"view{view}"
+        folder = root / f"{self._name}-{split}-{which}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+        if not _is_sound(folder):
+            examples = open_examples(self._source.directory, self._source.manifest, selection, "none")
+            with new_directory(folder, force=True) as directory:
+                self._write(directory, examples, _Draws(split, view), f"features of {split}, {which}")
+                sums = {path.name: file_sha256(path) for path in directory.glob("*.npy")}
+                write_text(directory / "facts.json", json.dumps({"key": key, "sha256": sums}))
+        return folder
+
+    def _write(self, directory: Path, examples: Examples, draws: "_Draws", description: str) -> None:
+        shapes = {"cut": self._parts.trunk.output_shape[1:], "pooled": self._parts.rest.output_shape[1:], "labels": ()}
+        dtypes = {"cut": np.uint16, "pooled": np.float32, "labels": np.int64}
+        arrays = {
+            name: np.lib.format.open_memmap(
+                directory / f"{name}.npy", "w+", dtypes[name], (examples.count, *shapes[name])
+            )
+            for name in NAMES
+        }
+        states = [v for model in (self._parts.trunk, self._parts.rest) for v in model.variables if _is_random_state(v)]
+        before = [np.array(state) for state in states]
+        draws.seed_layers(states)
+        batches = EvaluationBatches(examples, _BATCH)
+        for number, element in enumerate(track(batches.epoch(0), description, batches.count)):
+            part = slice(number * _BATCH, min((number + 1) * _BATCH, examples.count))
+            fetched = examples.fetch(element)
+            cut, pooled, finite = self._run(fetched["image"], tf.constant(number), draws.key, draws.view is not None)
+            if not finite:
+                raise UserError("--feature-views: features beyond float16's range; choose --precision mixed_bfloat16")
+            for name, rows in (("cut", cut), ("pooled", pooled), ("labels", element["label"])):
+                arrays[name][part] = rows.numpy()[: part.stop - part.start]
+        for array in arrays.values():
+            array.flush()
+        # A training goes on from the same random state, whether its features were computed or found.
+        for state, value in zip(states, before, strict=True):
+            state.assign(value)
+
+    def _features(
+        self, images: tf.Tensor, batch: tf.Tensor, key: tf.Tensor, augmented: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        if augmented:
+            seed = tf.random.experimental.stateless_fold_in(key, batch)
+            no_targets = tf.zeros([_BATCH, self._num_classes])
+            images = self._augment(Batch(images, no_targets, tf.ones([_BATCH])), seed).images
+        cut = self._parts.trunk(tf.cast(images, tf.float32), training=augmented)
+        pooled = tf.cast(self._parts.rest(cut, training=augmented), tf.float32)
+        stored = tf.cast(cut, self.dtype)
+        return tf.bitcast(stored, tf.uint16), pooled, tf.reduce_all(tf.math.is_finite(stored))
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """What a view of a split draws from: its number and the split's name, whatever was drawn before."""
+
+    split: str
+    view: int | None
+
+    @property
+    def key(self) -> tf.Tensor:
+        """The seed of the augmentation, int32 [2]."""
+        return tf.constant([self._of_split, self.view or 0])
+
+    def seed_layers(self, states: Sequence[Any]) -> None:
+        """Let drop-connect draw from it too."""
+        for number, state in enumerate(states):
+            state.assign([self._of_split ^ number, self.view or 0])
+
+    @property
+    def _of_split(self) -> int:
+        return zlib.crc32(self.split.encode()) >> 1  # fits int32
+
+
+def _storage_dtype(classifier: Classifier) -> tf.DType:
+    """bfloat16 keeps what was computed in it; float16 holds float32 features eight times finer."""
+    return tf.bfloat16 if classifier.options.precision == "mixed_bfloat16" else tf.float16
+
+
+def _is_random_state(variable: Any) -> bool:
+    return bool(variable.name == "seed_generator_state")
+
+
+def _is_sound(folder: Path) -> bool:
+    try:
+        sums = json.loads((folder / "facts.json").read_text(encoding="utf-8"))["sha256"]
+        sound = all(file_sha256(folder / name) == digest for name, digest in sums.items())
+    except (OSError, ValueError, KeyError):
+        return False
+    if not sound:
+        log.info(f"{folder}: damaged, computed again")
+    return sound
