@@ -6,6 +6,7 @@ split is stored for itself, so that a training on other folds finds those it sha
 
 import hashlib
 import json
+import os
 import shutil
 import zlib
 from collections.abc import Sequence
@@ -141,6 +142,8 @@ class FeatureStore:
             )
             for name in NAMES
         }
+        for name in NAMES:
+            _reserve(directory / f"{name}.npy")
         states = [v for model in (self._parts.trunk, self._parts.rest) for v in model.variables if _is_random_state(v)]
         before = [np.array(state) for state in states]
         draws.seed_layers(states)
@@ -192,6 +195,13 @@ class _Draws:
     @property
     def _of_split(self) -> int:
         return zlib.crc32(self.split.encode()) >> 1  # fits int32
+
+
+def _reserve(path: Path) -> None:
+    """Have the disk's room for a mapped file now, or an error: a page that finds none ends the process by SIGBUS."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _storage_dtype(classifier: Classifier) -> tf.DType:

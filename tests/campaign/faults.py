@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from tests.campaign.materials import Materials
@@ -17,7 +18,7 @@ from tests.campaign.victims import VICTIMS, LeftAlone, compare_results, leave_al
 Fault = Callable[[Path, Materials, Zygote], str]
 
 _STILL_SECONDS = 1.0
-_ROOM = 1 << 28  # bytes of a disk that is large enough
+_ROOM = 1 << 32  # bytes of a disk that is large enough
 
 
 def alone_folder(folder: Path) -> Path:
@@ -94,11 +95,11 @@ def on_a_full_disk(name: str, seed: str, alone: Alone) -> Fault:
             victim.prepare(place, given)
             zygote.use_cache(place / "cache")
             room = int(share * undisturbed.added_bytes)
-            conditions = victim.conditions
+            conditions = replace(victim.conditions, crowded=True)
             if resize:
                 resize(shutil.disk_usage(folder).used + room)
             else:
-                conditions = Conditions(often=conditions.often, file_bytes=max(1, room // 4))
+                conditions = replace(conditions, file_bytes=max(1, room // 4))
             ended = zygote.run(*victim.command(place, given), conditions=conditions)
             wrong = _refused(ended, ("No space left on device", "File too large", "free some space", "are free"))
             if wrong:

@@ -24,6 +24,7 @@ class Conditions:
     Fields:
         file_bytes, address_bytes: ulimit -f and -v. memory_group: a control group's folder. nobody: without rights.
         often: a checkpoint after every second step in place of every minute. clock_shift: seconds the clock is off.
+        crowded: what a command leaves free for others on a disk is taken, so that its check of space finds nothing.
     """
 
     file_bytes: int = 0
@@ -32,6 +33,7 @@ class Conditions:
     nobody: bool = False
     often: bool = False
     clock_shift: float = 0.0
+    crowded: bool = False
 
 
 NORMAL = Conditions()

@@ -50,6 +50,10 @@ def set_conditions(conditions: dict[str, Any]) -> None:
 
         checkpoint._SECONDS_BETWEEN = 0.0
         engine._STEPS_PER_CALL = 2
+    if conditions["crowded"]:
+        from fastmri_cls.training import feature_store
+
+        feature_store._SPARE = -(1 << 40)
     if shift := conditions["clock_shift"]:
         _shift_the_clock(shift)
 
