@@ -116,11 +116,15 @@ class Checkpoints:
         Raises:
             Stopped: SIGTERM has come; the checkpoint is written.
         """
-        if force or self._terminated or time.monotonic() - self._last > _SECONDS_BETWEEN:
+        stopping = self._is_terminated()  # asked once: SIGTERM may come at any moment
+        if force or stopping or time.monotonic() - self._last > _SECONDS_BETWEEN:
             self._write(make())
             self._last = time.monotonic()
-        if self._terminated:
+        if stopping:
             raise Stopped("stopped by SIGTERM; go on with train --resume and the same options")
+
+    def _is_terminated(self) -> bool:
+        return self._terminated
 
     def _write(self, checkpoint: Checkpoint) -> None:
         known = self._files()

@@ -99,19 +99,17 @@ class Distribution:
 
 
 class SharedCheckpoints(Checkpoints):
-    """The checkpoints of a distributed training: the chief writes them, and SIGTERM to one worker ends all."""
+    """The checkpoints of a distributed training: the chief writes them, and SIGTERM to one worker ends all.
+
+    All workers must call its methods, `save` too, at the same steps.
+    """
 
     def __init__(self, directory: Path, distribution: Distribution) -> None:
         super().__init__(directory)
         self._distribution = distribution
 
-    def save(self, make: Any, *, force: bool = False) -> None:
-        """Write as `Checkpoints.save` does, if this is the chief; all workers must call it."""
-        self._terminated = self._distribution.any(self._terminated)
-        super().save(make, force=force)
-
     def latest(self) -> Checkpoint | None:
-        """Return the newest checkpoint; all workers must call it.
+        """Return the newest checkpoint.
 
         Raises:
             UserError: this worker does not see the chief's, or all are damaged.
@@ -121,6 +119,9 @@ class SharedCheckpoints(Checkpoints):
         if self._distribution.from_chief(own) != own:
             raise UserError(f"{self._directory}: is not the chief's; --resume needs a folder that all workers share")
         return found
+
+    def _is_terminated(self) -> bool:
+        return self._distribution.any(self._terminated)
 
     def _write(self, checkpoint: Checkpoint) -> None:
         if self._distribution.is_chief:
