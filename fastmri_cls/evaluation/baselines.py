@@ -1,17 +1,15 @@
-"""What learns nothing about tumours, on a dataset folder's own images: nearest thumbnail and most frequent class.
-
-The third baseline, file metadata alone, needs the source files: `audit` prints it.
-"""
+"""What learns nothing about tumours, on a dataset folder: the most frequent class, file facts, nearest thumbnails."""
 
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from fastmri_cls.audit.baselines import majority_class, nearest_neighbour
+from fastmri_cls.audit.baselines import majority_class, metadata_only, nearest_neighbour
 from fastmri_cls.evaluation.metrics import evaluation_sets
 from fastmri_cls.evaluation.predictions import Predictions
 from fastmri_cls.pipeline.examples import Selection, StreamedExamples
+from fastmri_cls.records.images_csv import read_images_csv
 from fastmri_cls.records.manifest import Manifest
 
 _THUMBNAIL = 64  # pixels, what the audit's baselines take
@@ -32,6 +30,7 @@ def baseline_accuracies(
     test, _ = _thumbnails(directory, manifest, tuple(manifest.test_splits))
     right = {
         "majority class": majority_class(labels, len(test)) == tests.labels,
+        "metadata only": _by_file_facts(directory, manifest, training_splits, tests) == tests.labels,
         "1-nearest neighbour": nearest_neighbour(train, labels, test) == tests.labels,
     }
     found = {
@@ -40,6 +39,18 @@ def baseline_accuracies(
     }
     means = {b: float(np.mean([found[source][b] for source in tests.source_names])) for b in right}
     return found | {"mean": means}
+
+
+def _by_file_facts(
+    directory: Path, manifest: Manifest, training_splits: tuple[str, ...], tests: Predictions
+) -> np.ndarray:
+    """Return the labels int [n] that the test images' files suggest."""
+    rows = read_images_csv(directory)
+    train = [row for row in rows if row.split in training_splits]
+    of_file = {(row.source, row.filename): row.facts for row in rows}
+    test = [of_file[file] for file in zip(tests.sources.tolist(), tests.filenames.tolist(), strict=True)]
+    labels = np.array([manifest.classes.index(row.class_name) for row in train])
+    return metadata_only([row.facts for row in train], labels, test)
 
 
 def _thumbnails(directory: Path, manifest: Manifest, splits: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -180,6 +180,7 @@ def _rows(catalogue: Catalogue, groups: np.ndarray, assignment: Assignment) -> l
             left_out=str(assignment.reason[index]),
             sha256=catalogue.fingerprints[index].sha256,
             file=stamp,
+            facts=catalogue.facts[index],
         )
         for index, (file, stamp) in enumerate(zip(catalogue.files, catalogue.stamps, strict=True))
         if stamp is not None

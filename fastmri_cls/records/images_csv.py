@@ -6,18 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.sources.decode import FileFacts
 from fastmri_cls.sources.stamps import FileStamp
 
 FILE_NAME = "images.csv"
 _COLUMNS = (
     "source", "filename", "class", "group", "split", "clean", "left_out",
-    "sha256", "file_bytes", "file_modified",
+    "sha256", "file_bytes", "file_modified", "file_format", "file_mode", "file_width", "file_height",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ImageRow:
-    """One image: `split` is empty where it is left out for a reason; `sha256` is that of its decoded pixels."""
+    """One image: `split` is empty where it is left out for a reason; `sha256` is that of its decoded pixels.
+
+    `file` tells whether the file has changed since; `facts` is what a classifier of file properties alone would see.
+    """
 
     source: str
     filename: str
@@ -28,6 +32,7 @@ class ImageRow:
     left_out: str
     sha256: str
     file: FileStamp
+    facts: FileFacts
 
 
 def write_images_csv(directory: Path, rows: Iterable[ImageRow]) -> None:
@@ -37,7 +42,8 @@ def write_images_csv(directory: Path, rows: Iterable[ImageRow]) -> None:
         writer.writerow(_COLUMNS)
         for row in rows:
             about = (row.class_name, row.group, row.split, int(row.clean), row.left_out, row.sha256)
-            writer.writerow((row.source, row.filename, *about, row.file.bytes, row.file.modified))
+            facts = (row.facts.format, row.facts.mode, row.facts.width, row.facts.height)
+            writer.writerow((row.source, row.filename, *about, row.file.bytes, row.file.modified, *facts))
 
 
 def read_images_csv(directory: Path) -> list[ImageRow]:
@@ -59,4 +65,6 @@ def read_images_csv(directory: Path) -> list[ImageRow]:
 def _row(row: dict[str, str]) -> ImageRow:
     file = FileStamp(int(row["file_bytes"]), int(row["file_modified"]))
     about = (row["class"], int(row["group"]), row["split"], row["clean"] == "1", row["left_out"], row["sha256"])
-    return ImageRow(row["source"], row["filename"], *about, file)
+    size = int(row["file_width"]), int(row["file_height"])
+    facts = FileFacts(file.bytes, row["file_format"], row["file_mode"], *size)
+    return ImageRow(row["source"], row["filename"], *about, file, facts)

@@ -17,7 +17,7 @@ from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FILE_NAME = "dataset.json"
 _ENCODINGS = ("raw", "png", "jpeg")
 

@@ -1,8 +1,13 @@
 """The baselines in metrics.json against scikit-learn on the dataset's own images."""
 
+import csv
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_extraction import DictVectorizer
 from sklearn.neighbors import KNeighborsClassifier
 
 from fastmri_cls.evaluation.baselines import baseline_accuracies
@@ -55,6 +60,29 @@ def test_nearest_neighbour_and_majority_are_scikit_learns(dataset, tests):
     assert found["pooled"]["majority class"] == pytest.approx(np.mean(tests.labels == most))
     by_source = [found[source]["1-nearest neighbour"] for source in ("alpha", "beta")]
     assert found["mean"]["1-nearest neighbour"] == pytest.approx(np.mean(by_source))
+
+
+def test_metadata_only_sees_the_source_files_alone(dataset, phantom_sources, tests):
+    manifest = read_manifest(dataset)
+    found = baseline_accuracies(dataset, manifest, ("train",), tests)
+
+    def facts(source: str, filename: str) -> dict[str, object]:
+        path = phantom_sources[source] / filename
+        with Image.open(path) as image:
+            kind = {"format": image.format, "mode": image.mode, "width": image.width, "height": image.height}
+        return kind | {"bytes": path.stat().st_size}
+
+    # In the order of images.csv, since a forest draws its samples by their number.
+    with (dataset / "images.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
+    vectorizer = DictVectorizer(sparse=False)
+    train = vectorizer.fit_transform([facts(row["source"], row["filename"]) for row in rows])
+    forest = RandomForestClassifier(100, random_state=0).fit(train, [row["class"] for row in rows])
+    files = zip(tests.sources.tolist(), tests.filenames.tolist(), strict=True)
+    guessed = forest.predict(vectorizer.transform([facts(*file) for file in files]))
+    right = guessed == np.array(manifest.classes)[tests.labels]
+    assert found["pooled"]["metadata only"] == pytest.approx(right.mean())
+    assert found["alpha"]["metadata only"] == pytest.approx(right[tests.sources == "alpha"].mean())
 
 
 def test_without_training_images_there_is_no_baseline(dataset, tests):

@@ -20,7 +20,16 @@ import numpy as np
 from PIL import Image
 
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.records.manifest import FILE_NAME, Manifest, Shard, Split, _from_json, check_files, read_manifest
+from fastmri_cls.records.manifest import (
+    FILE_NAME,
+    FORMAT_VERSION,
+    Manifest,
+    Shard,
+    Split,
+    _from_json,
+    check_files,
+    read_manifest,
+)
 from fastmri_cls.sources.decode import decode_with_facts
 from fastmri_cls.sources.pixels import RejectedImage
 
@@ -70,7 +79,7 @@ def manifest_seeds() -> list[bytes]:
     whole = (_folder() / FILE_NAME).read_bytes()
     content = json.loads(whole)
     variants: list[dict[str, Any]] = [
-        {**content, "format_version": 2}, {**content, "splits": {}}, {**content, "image_size": 1e400},
+        {**content, "format_version": 3}, {**content, "splits": {}}, {**content, "image_size": 1e400},
         {**content, "channels": "3"}, {**content, "classes": "ab"}, {**content, "sources": None},
     ]  # fmt: skip
     return [whole, b"[]", b"{", b"[" * 2000, *(json.dumps(variant).encode() for variant in variants)]
@@ -87,7 +96,7 @@ def check_manifest(data: bytes) -> None:
         try:
             content = json.loads(data)
             content["fingerprint"] = _from_json(content).fingerprint
-            content["format_version"] = 1
+            content["format_version"] = FORMAT_VERSION
             content.pop("checksum", None)
         except Exception:  # what is wrong with it was read_manifest's to say, above
             return
