@@ -1,6 +1,7 @@
 """Trainings that must end in the same weights, whatever the strategy; test_distribution.py runs it as a program.
 
-    same_steps.py DATA OUT KIND      KIND: one, two (replicas), or worker (with a TF_CONFIG)
+    same_steps.py DATA OUT machine      on one device, into OUT/one, then on two replicas, into OUT/two
+    same_steps.py DATA OUT worker       as the worker that TF_CONFIG says, into OUT
 
 Dropout does nothing here: each replica draws its own, so that it cannot be the same on one device and on several.
 Everything else is on: the paper's augmentation, class weights, L2, label smoothing, BatchNormalization that trains.
@@ -25,14 +26,14 @@ from fastmri_cls.training.run import train  # noqa: E402
 engine._STEPS_PER_CALL = 4
 
 
-def options(data: Path, out: Path, **more: object) -> TrainOptions:
-    """Twenty steps: in phase 1 from scratch, ten in each phase on weights; clipped, which must come after the sum."""
+def options(data: Path, out: Path, epochs: tuple[int, int], **more: object) -> TrainOptions:
+    """Twenty steps, ten an epoch; gradients are clipped, which must come after they are summed."""
     scratch = "weights" not in more
     protocol = resolve_protocol(
         "strict",
         {
-            "phase1_epochs": 2 if scratch else 1,
-            "phase2_epochs": 0 if scratch else 1,
+            "phase1_epochs": epochs[0],
+            "phase2_epochs": epochs[1],
             "batch_size": 16,
             "optimizer": "sgd" if scratch else "adam",
             "learning_rate": 1e-5 if scratch else 1e-4,
@@ -43,16 +44,17 @@ def options(data: Path, out: Path, **more: object) -> TrainOptions:
 
 
 def main() -> None:
-    """Train from scratch, streamed; on one machine also on weights of that, with XLA, and on features of it."""
+    """Train from scratch, streamed; on one machine also on weights of that, compiled, and on features of it."""
     data, out, kind = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    given = {"one": ("single", None), "two": ("mirrored", 2), "worker": ("auto", None)}[kind]
-    distribution: Distribution = make_distribution(*given)
-    train(options(data, out / "scratch", cache="none"), distribution)
     if kind == "worker":
+        train(options(data, out / "scratch", (2, 0), cache="none"), make_distribution("auto", None))
         return
-    base = out.parent / "one" / "scratch"
-    train(options(data, out / "frozen", weights=str(base), cache="ram", xla="on"), distribution)
-    train(options(data, out / "views", weights=str(base), feature_views=2), distribution)
+    two = make_distribution("mirrored", 2)
+    for name, distribution in (("one", Distribution()), ("two", two)):
+        base = str(out / "one" / "scratch")
+        train(options(data, out / name / "scratch", (2, 0), cache="none"), distribution)
+        train(options(data, out / name / "compiled", (2, 0), weights=base, cache="ram", xla="on"), distribution)
+        train(options(data, out / name / "views", (1, 1), weights=base, feature_views=2), distribution)
 
 
 main()

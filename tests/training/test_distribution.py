@@ -50,8 +50,7 @@ def trained(dataset, tmp_path_factory):
     """The folder of RUNs: on one device, on two replicas, and by two workers, each of which was given another OUT."""
     root = tmp_path_factory.mktemp("strategies")
     cache = {"FASTMRI_CLS_CACHE": str(root / "cache")}
-    finish(start(dataset, root / "one", "one", **cache))
-    finish(start(dataset, root / "two", "two", **cache))
+    finish(start(dataset, root, "machine", **cache))
     outs = ("workers", "second-worker")
     configs = tf_configs(2)
     workers = [start(dataset, root / out, "worker", TF_CONFIG=c, **cache) for out, c in zip(outs, configs, strict=True)]
@@ -66,7 +65,7 @@ def numbers(run: Path) -> list[list[float]]:
         return [[float(value) for value in row[:-2]] for row in list(csv.reader(file))[1:]]
 
 
-@pytest.mark.parametrize("run", ["two/scratch", "workers/scratch", "two/frozen", "two/views"])
+@pytest.mark.parametrize("run", ["two/scratch", "workers/scratch", "two/compiled", "two/views"])
 def test_several_replicas_end_where_one_device_does(trained, run):
     one = trained / "one" / Path(run).name
     assert len(numbers(one)) == 2
@@ -89,18 +88,16 @@ def test_config_says_what_it_ran_on(trained):
         found = json.loads((trained / run / "scratch" / "config.json").read_text())
         return found["strategy"], found["workers"], found["replicas"], len(found["devices"])
 
-    assert config("one") == ("single", 1, 1, 1)
+    assert config("one")[:3] == ("single", 1, 1)
     assert config("two") == ("mirrored", 1, 2, 2)
     assert config("workers") == ("multiworker", 2, 2, 2)
 
 
-def test_a_saved_model_does_not_know_what_it_was_trained_on(trained):
-    one, two = (trained / kind / "scratch" / "model.keras" for kind in ("one", "two"))
-    layers = [
-        [layer.get_config() for layer in keras.models.load_model(path)._flatten_layers(include_self=False)]
-        for path in (one, two)
-    ]
-    assert json.dumps(layers[0], default=str) == json.dumps(layers[1], default=str)
+def test_a_saved_model_does_not_ask_for_replicas(trained):
+    model = keras.models.load_model(trained / "two" / "scratch" / "model.keras")
+    normalizations = [one for one in model._flatten_layers() if isinstance(one, keras.layers.BatchNormalization)]
+    assert len(normalizations) > 10
+    assert not [one.name for one in normalizations if one.get_config()["synchronized"]]
 
 
 @pytest.fixture(params=["none", "ram"])
