@@ -12,11 +12,11 @@ HYBRID = "hybrid:small-cnn+tiny"
 
 
 def build_tiny(shape: tuple[int, int, int]) -> keras.Model:
-    """Three convolutions with names; takes what DenseNet121 takes."""
+    """Three convolutions with names, and a layer that draws; takes what DenseNet121 takes."""
     inputs = keras.Input(shape)
     x = layers.Activation("relu")(layers.Conv2D(8, 4, strides=4, name="tiny_1")(inputs))
     x = layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same", name="tiny_2")(x))
-    x = layers.Activation("relu", name="tiny_relu")(x)
+    x = layers.Dropout(0.1)(layers.Activation("relu")(x))
     return keras.Model(inputs, layers.Conv2D(12, 3, strides=2, name="tiny_3")(x), name="tiny")
 
 
