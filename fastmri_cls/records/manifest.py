@@ -149,8 +149,7 @@ def read_manifest(directory: Path) -> Manifest:
         ) from None
     if content.get("fingerprint") != manifest.fingerprint:
         raise UserError(f"{path}: was edited, its fingerprint does not fit; rebuild with build-tfrecords --force")
-    said = content.pop("checksum", None)  # datasets built before there was one have none
-    if content.keys() != asdict(manifest).keys() | {"fingerprint"} or said not in (None, _checksum(content)):
+    if content.pop("checksum", None) != _checksum(content):
         raise UserError(f"{path}: was edited, its checksum does not fit; rebuild with build-tfrecords --force")
     return manifest
 
