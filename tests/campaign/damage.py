@@ -1,5 +1,6 @@
 """A flipped bit in each file that is read back: named in one clear line, or without any influence on the result."""
 
+import contextlib
 import random
 import signal
 import time
@@ -10,11 +11,10 @@ from pathlib import Path
 from tests.campaign.bad_datasets import flip
 from tests.campaign.faults import Fault
 from tests.campaign.materials import TRAIN, Materials, copy
-from tests.campaign.runner import Conditions, Zygote, snapshot
+from tests.campaign.runner import Conditions, Running, Zygote, snapshot
 from tests.campaign.victims import compare_results, evaluation, history, weights
 
 _OFTEN = Conditions(often=True)
-_WAIT_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -81,21 +81,21 @@ def _copy_data(place: Path, given: Materials, zygote: Zygote) -> None:
 
 def _interrupt(place: Path, given: Materials, zygote: Zygote) -> None:
     """Leave a RUN killed in phase 2, with two checkpoints."""
-    running = zygote.start(*_resume(place, given), conditions=_OFTEN)
-    path, deadline = place / "run" / "history.csv", time.monotonic() + _WAIT_SECONDS
-    while (not path.exists() or path.read_text().count("\n") < 2) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    running.send(signal.SIGKILL)
-    running.wait()
+    path = place / "run" / "history.csv"
+    _kill_when(zygote.start(*_resume(place, given), conditions=_OFTEN), lambda: path.read_text().count("\n") > 1)
 
 
 def _with_views(place: Path, given: Materials, zygote: Zygote) -> None:
     """Leave a RUN killed once its feature views are there."""
-    running = zygote.start(*_views(place, given), conditions=_OFTEN)
-    deadline = time.monotonic() + _WAIT_SECONDS
-    while not (place / "run" / "config.json").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    while len(list(place.glob("cache/features/small*/facts.json"))) < 3 and time.monotonic() < deadline:
+    views = "cache/features/small*/facts.json"
+    _kill_when(zygote.start(*_views(place, given), conditions=_OFTEN), lambda: len(list(place.glob(views))) > 2)
+
+
+def _kill_when(running: Running, is_time: Callable[[], bool]) -> None:
+    while running.is_alive:
+        with contextlib.suppress(FileNotFoundError):
+            if is_time():
+                break
         time.sleep(0.01)
     running.send(signal.SIGKILL)
     running.wait()

@@ -136,7 +136,10 @@ class Running:
     @property
     def is_alive(self) -> bool:
         """Whether it still runs; an ended one that nobody has waited for is a zombie."""
-        return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        try:
+            return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        except FileNotFoundError:
+            return False
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal, if it is still there: it is not waited for yet, so its id is its own."""

@@ -16,6 +16,7 @@ from tests.campaign.materials import Materials, make_materials
 from tests.campaign.plan import Job
 from tests.campaign.runner import Zygote
 
+_SAY_EVERY = 20
 _AT_ONCE = 2  # a zygote takes 0.6 GB, and a command uses one to two cores
 
 
@@ -68,6 +69,8 @@ def run_jobs(jobs: Sequence[Job], place: Path, console: Console) -> list[Result]
                 disable=not console.is_terminal,
             ):
                 results.append(done.result())
+                if len(results) % _SAY_EVERY == 0 and not console.is_terminal:
+                    console.print(f"{len(results)} of {len(jobs)} done")
                 if results[-1].wrong:
                     print_wrong(console, results[-1])
         except KeyboardInterrupt:
