@@ -37,12 +37,14 @@ class Distribution:
     Fields:
         name: single, mirrored or multiworker.
         worker, workers: which of how many processes this is; 0 is the chief.
+        task: its name in the cluster, as "worker 1".
     """
 
     name: str = "single"
     strategy: tf.distribute.Strategy = field(default_factory=tf.distribute.get_strategy)
     worker: int = 0
     workers: int = 1
+    task: str = ""
 
     @property
     def is_chief(self) -> bool:
@@ -90,8 +92,8 @@ class Distribution:
         except _GONE as error:
             if self.workers == 1:
                 raise
-            found = re.search(r"/job:(\w+)/(?:replica:\d+/)?task:(\d+)", str(error))
-            which = f"{found[1]} {found[2]}" if found else "another worker"
+            named = re.findall(r"/job:(\w+)/(?:replica:\d+/)?task:(\d+)", str(error))
+            which = next((f"{job} {task}" for job, task in named if f"{job} {task}" != self.task), "another worker")
             raise UserError(
                 f"--strategy multiworker: {which} is gone, and no step can be made without it; its own output says "
                 "why; start all workers again with --resume"
@@ -270,4 +272,4 @@ def _join(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> Distributi
         raise UserError(
             f"--strategy multiworker: cannot meet the other workers ({reason}); look at their addresses"
         ) from None
-    return Distribution("multiworker", strategy, worker, chiefs + workers)
+    return Distribution("multiworker", strategy, worker, chiefs + workers, f"{cluster.task_type} {cluster.task_id}")
