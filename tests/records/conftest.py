@@ -1,17 +1,22 @@
 """Small sources whose images are known to be distinct, or copies where a test wants them to be."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.manifest import Manifest
-from fastmri_cls.records.options import BuildOptions
+from fastmri_cls.records.options import BuildOptions, SplitOptions
 from fastmri_cls.sources.folders import ClassNames, parse_sources
+
+Build = Callable[..., Manifest]
+MakeSource = Callable[[str, dict[str, int]], Path]
 
 
 def draw(number: int, size: int = 72) -> np.ndarray:
@@ -27,6 +32,26 @@ def save(path: Path, pixels: np.ndarray) -> Path:
     return path
 
 
+def options(**splitting: object) -> BuildOptions:
+    return BuildOptions(image_size=32, splitting=SplitOptions(**splitting))
+
+
+def records(directory: Path, split: str) -> list[dict[str, object]]:
+    """Read a split's records with the protocol buffers alone."""
+    found = []
+    for path in sorted(directory.glob(f"{split}-*.tfrecord")):
+        for serialized in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            features = tf.train.Example.FromString(serialized).features.feature
+            found.append(
+                {key: (list(f.bytes_list.value) or list(f.int64_list.value))[0] for key, f in features.items()}
+            )
+    return found
+
+
+def shard_bytes(directory: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(directory.glob("*.tfrecord"))}
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Callable[..., Path]:
     """Make a source: `source("one", **{"Training/a": 20})` draws 20 distinct images into one/Training/a/00.png, ..."""
@@ -39,6 +64,11 @@ def source(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / name
 
     return make
+
+
+@pytest.fixture
+def two_classes(source: MakeSource) -> Path:
+    return source("one", {"Training/a": 30, "Training/b": 20, "Testing/a": 6, "Testing/b": 4})
 
 
 @pytest.fixture
