@@ -108,3 +108,21 @@ def test_with_an_empty_cache_verify_says_how_to_fill_it(published):
     code, output = run("verify")
     assert code == 0
     assert "weights fetch NAME" in output
+
+
+def test_a_run_does_not_go_on_with_other_weights_than_it_was_begun_with(dataset, tmp_path, cli):
+    path = tmp_path / "mine.weights.h5"
+    backbones.small_cnn((64, 64, 1)).save_weights(path)
+    train = ["train", "--data", dataset, "--model", "small-cnn", "--weights", path, "--out", tmp_path / "run"]
+    train += ["--phase1-epochs", 1, "--phase2-epochs", 0]
+    first = cli(*train)
+    assert first.returncode == 0, first.stderr
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["loaded_weights"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    backbones.small_cnn((64, 64, 1)).save_weights(path)  # drawn anew
+    (tmp_path / "run" / "model.keras").unlink()  # as if training had not ended
+    (tmp_path / "run" / "checksums.json").unlink(missing_ok=True)
+    again = cli(*train, "--resume")
+    assert again.returncode == 1
+    assert "begun with other weights" in again.stderr
+    assert again.stderr.count("\n") == 1
