@@ -13,7 +13,8 @@ from fastmri_cls.sources.phantom import CLASSES, draw_phantom
 from tests.campaign.runner import Zygote
 
 SIZE = 32  # pixels of every dataset
-TRAIN = ("--model", "small-cnn", "--phase1-epochs", "1", "--phase2-epochs", "1", "--batch-size", "8")
+PLAIN = ("--batch-size", "8", "--precision", "float32", "--xla", "off")  # nothing to be tried out first
+TRAIN = ("--model", "small-cnn", "--phase1-epochs", "1", "--phase2-epochs", "1", *PLAIN)
 
 
 @dataclass(frozen=True)

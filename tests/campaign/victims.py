@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from tests.campaign.materials import TRAIN, Materials, build_arguments, copy
+from tests.campaign.materials import PLAIN, TRAIN, Materials, build_arguments, copy
 from tests.campaign.runner import NORMAL, Conditions, Zygote, snapshot
 
 _OFTEN = Conditions(often=True)
@@ -111,7 +111,7 @@ def _predict(folder: Path, given: Materials) -> tuple[object, ...]:
 
 
 def _study(folder: Path, given: Materials) -> tuple[object, ...]:
-    epochs = ("--phase1-epochs", 1, "--phase2-epochs", 0, "--batch-size", 8, "--deterministic")
+    epochs = ("--phase1-epochs", 1, "--phase2-epochs", 0, *PLAIN, "--deterministic")
     return (
         "study",
         "--data",
