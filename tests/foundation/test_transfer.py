@@ -210,7 +210,6 @@ def test_two_downloads_of_one_file_do_not_mix(server, tmp_path):
 
 def test_a_full_disk_is_no_network_error(server, tmp_path, monkeypatch):
 
-
     def full(blocks, *_):
         for _block in blocks:
             raise OSError(errno.ENOSPC, "No space left on device")
