@@ -16,7 +16,7 @@ import pytest
 from tests.faults.test_resume import TRAIN, finish, wait_for_rows
 
 LAUNCH = Path(__file__).parents[2] / "scripts" / "launch-workers"
-NOTICED = 60  # seconds a worker may take to see that another is gone; it was 6 to 13
+NOTICED = 60  # seconds a worker may take to end after another was killed; it was 2 to 20
 
 
 def launch_workers():
