@@ -123,7 +123,7 @@ def train(
     ] = None,
     schedule: Annotated[
         Schedule | None,
-        typer.Option(help="cosine: down to 0 over each phase, in place of the plateau. [default: constant]"),
+        typer.Option(help="cosine: down to 1e-7 over each phase, in place of the plateau. [default: constant]"),
     ] = None,
     ema: Annotated[
         bool, typer.Option("--ema", help="Validate and save the exponential moving average of the weights.")

@@ -13,11 +13,14 @@ def make_optimizer(
     """Return the optimizer that `protocol` names, beginning at `learning_rate`.
 
     Args:
-        steps: of the whole phase, over which a cosine falls to 0; an accumulated one counts as one too.
+        steps: of the whole phase, over which a cosine falls to `min_learning_rate`; an accumulated one counts too.
     """
-    cosine = protocol.schedule == "cosine"
+    floor = protocol.min_learning_rate / learning_rate
+    is_cosine = protocol.schedule == "cosine"
     config = {
-        "learning_rate": keras.optimizers.schedules.CosineDecay(learning_rate, steps) if cosine else learning_rate,
+        "learning_rate": keras.optimizers.schedules.CosineDecay(learning_rate, steps, floor)
+        if is_cosine
+        else learning_rate,
         "use_ema": protocol.ema,
         "global_clipnorm": protocol.clip_norm,
         "gradient_accumulation_steps": protocol.accumulate if protocol.accumulate > 1 else None,

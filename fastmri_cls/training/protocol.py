@@ -37,8 +37,8 @@ class Protocol:
             both phases train the whole network.
         unfreeze: what phase 2 trains of the backbone: a share of its layers, from the top, or from a layer's name on.
         optimizer: Keras' own by its name in small letters, with Keras' defaults but for the rate; one of OPTIMIZERS.
-        schedule: `constant`, lowered where validation stops to improve; `cosine`, down to 0 over each phase's
-            `max_epochs`, and no plateau.
+        schedule: `constant`, lowered where validation stops to improve; `cosine`, down to `min_learning_rate` over
+            each phase's `max_epochs`, and no plateau.
         ema: validate and save the exponential moving average of the weights (Keras' `use_ema`).
         clip_norm: longest gradient of all weights together (Keras' `global_clipnorm`); None for any.
         accumulate: steps whose mean gradient makes one update (Keras' `gradient_accumulation_steps`).

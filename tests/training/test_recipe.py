@@ -58,7 +58,7 @@ def test_all_options_together_train_as_keras_fit_does_and_the_model_holds_the_av
     rows = trained(ours, stopping, AveragedWeights())
 
     theirs = small_model()
-    cosine = keras.optimizers.schedules.CosineDecay(1e-2, EPOCHS * STEPS)
+    cosine = keras.optimizers.schedules.CosineDecay(1e-2, EPOCHS * STEPS, alpha=1e-7 / 1e-2)
     lion = keras.optimizers.Lion(cosine, use_ema=True, global_clipnorm=0.5, gradient_accumulation_steps=2)
     theirs.compile(lion, smoothed(), metrics=["accuracy"])
     swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
