@@ -36,7 +36,7 @@ def tf_configs(count: int) -> list[str]:
 def arguments(dataset: Path, run: Path, *more: str) -> list[str]:
     return [
         "--data", str(dataset), "--model", "small-cnn", "--out", str(run), "--phase1-epochs", "4",
-        "--phase2-epochs", "3", "--batch-size", "16", "--precision", "float32", "--resume", *more,
+        "--phase2-epochs", "1", "--batch-size", "16", "--precision", "float32", "--resume", *more,
     ]  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def test_a_worker_that_is_stopped_or_killed_ends_the_other_and_resume_finishes(d
     assert "go on with train --resume" in finish(chief, code=143)
     assert "go on with train --resume" in finish(other, code=143)
     done = len(epochs(run))
-    assert 1 <= done < 7
+    assert 1 <= done <= 3
 
     chief, other = start_both(dataset, run)
     wait_for_rows(run, done + 1, chief)
@@ -87,7 +87,7 @@ def test_a_worker_that_is_stopped_or_killed_ends_the_other_and_resume_finishes(d
     command = [sys.executable, str(LAUNCH), "2", "--", *arguments(dataset, run)]
     result = subprocess.run(command, text=True, capture_output=True, timeout=280, check=False)
     assert result.returncode == 0, result.stdout
-    assert epochs(run) == [("1", str(e)) for e in (1, 2, 3, 4)] + [("2", str(e)) for e in (1, 2, 3)]
+    assert epochs(run) == [("1", "1"), ("1", "2"), ("1", "3"), ("1", "4"), ("2", "1")]
     assert (run / "report.html").exists()
     assert all(line.startswith(("[0] ", "[1] ")) for line in result.stdout.splitlines())
 
@@ -109,7 +109,7 @@ def test_a_run_goes_on_with_another_number_of_devices(dataset, tmp_path):
     command = [sys.executable, "-c", TRAIN, "train", *arguments(dataset, run)]
     output = finish(subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
     assert "going on from phase" in output
-    assert len(epochs(run)) == 7
+    assert len(epochs(run)) == 5
 
 
 @pytest.mark.parametrize(("given", "code"), [([], 2), (["two"], 2), (["2", "--", "--data", "nowhere"], 2)])
