@@ -114,8 +114,9 @@ def plan(options: StudyOptions) -> list[Cell]:
     for seed, data, model in product(options.seeds, options.data, options.models):
         for fold, variant in product(folds[data], variants[model]):
             architecture, _, weights = model.partition("=")
-            parts = [architecture, *([Path(weights).name] if weights else []), *(name for name, _ in variant)]
-            parts.append(f"seed{seed}")
+            # A hybrid's colon would be a drive's on Windows and a host's to rsync.
+            parts = [architecture.replace(":", "-"), *([Path(weights).name] if weights else [])]
+            parts += [*(name for name, _ in variant), f"seed{seed}"]
             flags = ["--weights", weights] if weights else []
             flags += [flag for _, flags in variant for flag in flags]
             if fold is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from fastmri_cls.foundation.checksums import file_sha256
+from fastmri_cls.foundation.checksums import check, file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.run_folder import read_config
 from fastmri_cls.models.backbones import copy_weights
@@ -87,6 +87,7 @@ def _of_file(path: Path, backbone: Backbone, base: keras.Model) -> list[np.ndarr
 
 def _of_run(run: Path, backbone: Backbone, base: keras.Model, options: ClassifierOptions) -> list[np.ndarray]:
     """Read the backbone out of an earlier RUN: its model is built from its config.json, then weights alone are read."""
+    check(run, ("config.json", "model.keras"))
     config = read_config(run)
     found = find_model(config["model"])
     alike = [branch for branch in found.branches if branch.build is backbone.build]
