@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -281,3 +282,15 @@ def test_without_a_network_the_cache_still_serves_and_an_empty_one_says_what_to_
     monkeypatch.setenv("FASTMRI_CLS_OFFLINE", "1")
     load_weights(classifier("small-cnn"), "default")
     assert len(server.requests) == 1
+
+
+def test_a_run_that_has_changed_is_no_source_of_weights(trained_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    target = classifier("small-cnn")
+    assert load_weights(target, str(run))["tensors"] == len(target.base.weights)
+    content = bytearray((run / "model.keras").read_bytes())
+    content[len(content) // 2] ^= 1
+    (run / "model.keras").write_bytes(content)
+    with pytest.raises(UserError, match=r"model.keras: has changed since it was written"):
+        load_weights(target, str(run))
