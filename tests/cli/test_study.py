@@ -79,6 +79,7 @@ def test_every_cell_is_a_whole_run_of_its_fold(finished):
         assert json.loads((run / "calibration.json").read_text())["images"] > 0
         assert set(json.loads((run / "metrics.json").read_text())["baselines"]["pooled"]) == {
             "majority class",
+            "metadata only",
             "1-nearest neighbour",
         }
 
