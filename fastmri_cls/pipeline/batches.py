@@ -81,14 +81,14 @@ class EvaluationBatches:
 
 @dataclass(frozen=True)
 class SlidingWindowBatches:
-    """The published notebooks' validation: `length` batches of an unshuffled set that goes on from epoch to epoch.
+    """The published notebooks' validation: `count` batches of an unshuffled set that goes on from epoch to epoch.
 
-    In epoch e (from 0) the window starts at batch `length + 1` * e modulo the set's batches: each epoch's validation
+    In epoch e (from 0) the window starts at batch `count + 1` * e modulo the set's batches: each epoch's validation
     consumed one batch more than it used (the fit that explains all 154 logged epochs, see the README).
     """
 
     whole: EvaluationBatches
-    length: int
+    count: int
 
     @property
     def examples(self) -> Examples:
@@ -97,8 +97,8 @@ class SlidingWindowBatches:
 
     def epoch(self, epoch: int) -> tf.data.Dataset:
         """Return the window of `epoch`."""
-        start = (self.length + 1) * epoch % self.whole.count
-        return self.whole.epoch(epoch).repeat().skip(start).take(self.length)
+        start = (self.count + 1) * epoch % self.whole.count
+        return self.whole.epoch(epoch).repeat().skip(start).take(self.count)
 
 
 def _full(batch: Element, rows: int) -> Element:

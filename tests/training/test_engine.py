@@ -24,6 +24,7 @@ class FixedBatches:
     weights: np.ndarray
     batch_size: int = BATCH
     steps_per_epoch: int = STEPS
+    count: int = STEPS
 
     @property
     def examples(self) -> "FixedBatches":
