@@ -194,7 +194,7 @@ def scale_brightness(images: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
 def scale_contrast(images: tf.Tensor, factor: float) -> tf.Tensor:
     """Stretch float32 [batch, height, width, channels] about each image's and channel's mean, unclipped."""
     _, height, width, _ = images.shape
-    # As a product with ones: XLA's sums go one number after another on a CPU, and took twice as long as all the rest.
+    # As a product with ones: XLA's sums go one number after another on a CPU (21 us a grey 224 px image, so 10).
     sums = tf.einsum("bijc,ij->bc", images, tf.ones([height, width]))
     mean = sums[:, None, None, :] / (height * width)
     return (images - mean) * factor + mean

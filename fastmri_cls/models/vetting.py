@@ -34,15 +34,7 @@ def vet_weights_file(path: Path) -> None:
             raise UserError(f"{path}: is no {path.suffix} file, whatever its name says; get it again")
         try:
             fault = _hdf5_fault(file) if path.suffix == ".h5" else _zip_fault(file)
-        except (
-            OSError,
-            ValueError,
-            RuntimeError,
-            KeyError,
-            TypeError,
-            zipfile.BadZipFile,
-            NotImplementedError,
-        ) as error:
+        except _DAMAGED as error:
             raise UserError(f"{path}: is damaged ({' '.join(str(error).split())[:200]}); get it again") from None
     if fault:
         raise UserError(f"{path}: {fault}, which no weights file needs; do not trust it, get it from where it was made")

@@ -1,4 +1,4 @@
-"""Bad source folders, class files, split tables and targets, for build-tfrecords and audit."""
+"""Bad source folders, class files and split tables, for build-tfrecords."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.campaign.runner import Conditions
 
 
 def _build(source: object, folder: Path, *flags: object) -> tuple[object, ...]:
-    return (*build_arguments(source, folder / "out"), *flags)
+    return build_arguments(source, folder / "out", *flags)
 
 
 def _with_file(folder: Path, given: Materials, flag: str, name: str, content: bytes, says: str = "") -> BadInput:
@@ -231,45 +231,6 @@ def validation_without_some_classes_works_when_allowed(folder: Path, given: Mate
 
 
 @kind
-def out_is_a_file(folder: Path, given: Materials) -> BadInput:
-    (folder / "out").write_text("mine")
-    return BadInput(_build(given.source, folder), says="out: is a file")
-
-
-@kind
-def out_holds_something(folder: Path, given: Materials) -> BadInput:
-    (folder / "out").mkdir()
-    (folder / "out" / "thesis.doc").write_text("mine")
-    return BadInput(_build(given.source, folder), says="exists already")
-
-
-@kind
-def out_holds_something_and_force(folder: Path, given: Materials) -> BadInput:
-    (folder / "out").mkdir()
-    (folder / "out" / "thesis.doc").write_text("mine")
-    return BadInput(_build(given.source, folder, "--force"), says="--force replaces a dataset")
-
-
-@kind
-def out_below_a_file(folder: Path, given: Materials) -> BadInput:
-    (folder / "file").write_text("mine")
-    return BadInput(build_arguments(given.source, folder / "file" / "out"), says="file")
-
-
-@kind
-def out_in_the_source(folder: Path, given: Materials) -> BadInput:
-    source = copy(given.source, folder / "source")
-    return BadInput(build_arguments(source, source / "Training" / "out"), says="--out")
-
-
-@kind
-def out_may_not_be_written(folder: Path, given: Materials) -> BadInput:
-    (folder / "locked").mkdir(mode=0o555)
-    command = build_arguments(given.source, folder / "locked" / "out")
-    return BadInput(command, says="locked", conditions=Conditions(nobody=True))
-
-
-@kind
 def leakage_that_must_fail(folder: Path, given: Materials) -> BadInput:
     source = copy(given.source, folder / "source")
     os.link(source / "Training/glioma/000.png", source / "Testing/glioma/copy.png")
@@ -293,23 +254,3 @@ def images_from_another_century_work(folder: Path, given: Materials) -> BadInput
     for number, path in enumerate(sorted(source.rglob("*.png"))):
         os.utime(path, (-1e9, -1e9) if number % 2 else (7e9, 7e9))
     return BadInput(_build(source, folder), code=0, makes=("out",))
-
-
-@kind
-def audit_of_no_image(folder: Path, given: Materials) -> BadInput:
-    (folder / "source" / "a").mkdir(parents=True)
-    (folder / "source" / "a" / "x.png").write_text("text")
-    return BadInput(("audit", folder / "source", "--out", folder / "out", "--workers", 1), says="a/x.png")
-
-
-@kind
-def audit_over_other_things(folder: Path, given: Materials) -> BadInput:
-    (folder / "out").mkdir()
-    (folder / "out" / "thesis.doc").write_text("mine")
-    command = ("audit", given.source, "--out", folder / "out", "--workers", 1, "--force")
-    return BadInput(command, says="--force replaces")
-
-
-@kind
-def audit_of_a_dataset_and_a_source(folder: Path, given: Materials) -> BadInput:
-    return BadInput(("audit", given.dataset, given.source, "--out", folder / "out"), says="is a dataset folder")

@@ -70,9 +70,9 @@ def save_image(pixels: np.ndarray, path: Path) -> Path:
     return path
 
 
-def build_arguments(source: object, out: Path) -> tuple[object, ...]:
+def build_arguments(source: object, out: Path, *flags: object) -> tuple[object, ...]:
     """The command that builds a small dataset."""
-    return ("build-tfrecords", f"mri={source}", "--out", out, "--image-size", SIZE, "--workers", 1)
+    return ("build-tfrecords", f"mri={source}", "--out", out, "--image-size", SIZE, "--workers", 1, *flags)
 
 
 def copy(folder: Path, to: Path) -> Path:

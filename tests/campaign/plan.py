@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.campaign import bad_datasets, bad_flags, bad_images, bad_runs, bad_sources, bad_weights, memory  # noqa: F401
+from tests.campaign import (  # noqa: F401 - each adds its kinds to KINDS
+    bad_datasets,
+    bad_flags,
+    bad_images,
+    bad_runs,
+    bad_sources,
+    bad_targets,
+    bad_weights,
+    memory,
+)
 from tests.campaign.damage import READERS, Sound, flipped
 from tests.campaign.faults import Alone, doubled, killed, off_the_clock, on_a_full_disk
 from tests.campaign.kinds import KINDS, try_kind

@@ -295,9 +295,3 @@ def test_predictions_survive_their_csv_to_the_last_bit(tmp_path):
     for name in ("splits", "sources", "filenames", "groups", "clean", "labels", "probabilities"):
         np.testing.assert_array_equal(getattr(again, name), getattr(p, name), err_msg=name)
     assert again.classes == p.classes
-
-
-def test_a_csv_of_other_columns_is_refused(tmp_path):
-    (tmp_path / "p.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match=r"p\.csv: has the columns a, b"):
-        read_predictions(tmp_path / "p.csv")
