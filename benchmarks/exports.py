@@ -82,7 +82,8 @@ def main() -> None:
     rows = []
     for name in arguments.models.split(",") if arguments.models else BACKBONES:
         keras.utils.set_random_seed(0)
-        model = build_classifier(BACKBONES[name], ClassifierOptions(len(CLASSES), arguments.size, 1)).model
+        options = ClassifierOptions(len(CLASSES), arguments.size, 1)
+        model = build_classifier(BACKBONES[name], options, fast=False).model  # as a RUN has saved it
         spread_out(model, images)
         for format_ in arguments.formats.split(",") if arguments.formats else WRITERS:
             rows.append(try_one(name, format_, model, images))

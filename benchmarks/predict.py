@@ -42,7 +42,7 @@ def untrained_run(folder: Path, model: str) -> Path:
     from fastmri_cls.models.head import ClassifierOptions, build_classifier
     from fastmri_cls.models.registry import find_backbone
 
-    build_classifier(find_backbone(model), ClassifierOptions(4, 224, 1)).model.save(folder / "model.keras")
+    build_classifier(find_backbone(model), ClassifierOptions(4, 224, 1), fast=False).model.save(folder / "model.keras")
     config = {
         "model": model,
         "classes": ["a", "b", "c", "d"],

@@ -64,12 +64,15 @@ def benchmark_protocol(source: Path, model: str, images: int, views: int) -> lis
         options = BuildOptions(splitting=SplitOptions(method=str(folder / "split.csv")), allow_missing_classes=True)
         build_dataset(source_of_all, ClassNames(), options, folder / "dataset", workers=1)
 
-        seconds = {"notebook": _timed(lambda: _as_the_notebooks(folder, backbone, weights, protocol))}
+        ways = {"notebook": partial(_as_the_notebooks, folder, backbone, weights, protocol)}
         for name, count in (("live", 0), (f"feature-views-{views}", views)):
             run = TrainOptions(
                 folder / "dataset", model, folder / name, protocol, weights=str(weights), feature_views=count
             )
-            seconds[name] = _timed(partial(train, run))
+            ways[name] = partial(train, run)
+        seconds = {}
+        for name, way in ways.items():
+            seconds[name] = _timed(way)
             log.info(f"{name}: {seconds[name]:.0f} s")
     return [ProtocolRow(name, value, seconds["notebook"] / value) for name, value in seconds.items()]
 

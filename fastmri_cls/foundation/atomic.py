@@ -30,24 +30,27 @@ def new_file(path: Path) -> Iterator[Path]:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX, suffix=path.name)
     temporary = Path(name)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private; results are to be shared
-        _fsync(temporary)
-        temporary.replace(path)
-        _fsync(path.parent)
-    except OSError as error:
-        _name(error, path)
-        raise
+        with naming(path):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private; results are to be shared
+            _fsync(temporary)
+            temporary.replace(path)
+            _fsync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
         os.close(descriptor)
 
 
-def _name(error: OSError, path: Path) -> None:
-    """Let an error that names no file, as of a write to a full disk, name what was being written."""
-    if error.filename is None:
-        error.filename = str(path)
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let an error that names no file, as of a write to a full disk, name what is being written."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _sweep(path: Path) -> None:
@@ -95,26 +98,25 @@ def new_directory(path: Path, *, force: bool | None = None) -> Iterator[Path]:
     incomplete = path.with_name(f".{path.name}.incomplete")
     lock = _lock_directory(incomplete, path)
     try:
-        if replaced.exists() and not path.exists():
-            replaced.rename(path)  # a run with force was killed between its two renames
-        shutil.rmtree(replaced, ignore_errors=True)  # or after them
-        _refuse_to_overwrite(path, force)
-        for leftover in incomplete.iterdir():
-            shutil.rmtree(leftover) if leftover.is_dir() and not leftover.is_symlink() else leftover.unlink()
-        yield incomplete
-        for item in incomplete.rglob("*"):
-            _fsync(item)
-        _fsync(incomplete)
-        _refuse_to_overwrite(path, force)
-        if path.exists():
-            path.rename(replaced)
-        incomplete.rename(path)
-        _fsync(path.parent)
-        shutil.rmtree(replaced, ignore_errors=True)
-    except BaseException as error:
+        with naming(path):
+            if replaced.exists() and not path.exists():
+                replaced.rename(path)  # a run with force was killed between its two renames
+            shutil.rmtree(replaced, ignore_errors=True)  # or after them
+            _refuse_to_overwrite(path, force)
+            for leftover in incomplete.iterdir():
+                shutil.rmtree(leftover) if leftover.is_dir() and not leftover.is_symlink() else leftover.unlink()
+            yield incomplete
+            for item in incomplete.rglob("*"):
+                _fsync(item)
+            _fsync(incomplete)
+            _refuse_to_overwrite(path, force)
+            if path.exists():
+                path.rename(replaced)
+            incomplete.rename(path)
+            _fsync(path.parent)
+            shutil.rmtree(replaced, ignore_errors=True)
+    except BaseException:
         shutil.rmtree(incomplete, ignore_errors=True)
-        if isinstance(error, OSError):
-            _name(error, path)
         raise
     finally:
         os.close(lock)

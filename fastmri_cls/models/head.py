@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 from keras import layers, regularizers
 
 from fastmri_cls.models.backbones import unfreeze_each, unfrozen_layers
+from fastmri_cls.models.fast_layers import with_fast_layers
 from fastmri_cls.models.hybrid import Hybrid
 from fastmri_cls.models.registry import Backbone
 
@@ -44,10 +45,16 @@ class Classifier:
         return base
 
 
-def build_classifier(backbone: Backbone | Hybrid, options: ClassifierOptions) -> Classifier:
-    """Build the classifier with fresh weights; for the same, call keras.utils.set_random_seed before."""
+def build_classifier(backbone: Backbone | Hybrid, options: ClassifierOptions, *, fast: bool = True) -> Classifier:
+    """Build the classifier with fresh weights; for the same, call keras.utils.set_random_seed before.
+
+    Args:
+        fast: with layers of ours where they are faster; without, the model can be saved for anyone to open.
+    """
     with _dtype_policy(options.precision):
         bases = [_build_base(branch, options) for branch in backbone.branches]
+        if fast:
+            bases = [with_fast_layers(base) for base in bases]
         for number, base in enumerate(bases[1:], 2):
             base.name = f"{base.name}_{number}"  # two of one architecture would have one name
         images = keras.Input((options.image_size, options.image_size, options.channels), name="image")
@@ -94,9 +101,9 @@ def freeze_for_phase(classifier: Classifier, phase: int, unfreeze: float | str, 
 
 
 def float32_copy(classifier: Classifier) -> Classifier:
-    """Return the classifier in float32, for saving; its weights are float32 in every precision."""
-    options = ClassifierOptions(**{**classifier.options.__dict__, "precision": "float32"})
-    copy = build_classifier(classifier.backbone, options)
+    """Return the classifier in float32, as its weights always are, and of Keras' own layers: for saving."""
+    options = replace(classifier.options, precision="float32")
+    copy = build_classifier(classifier.backbone, options, fast=False)
     copy.model.set_weights(classifier.model.get_weights())
     return copy
 

@@ -100,6 +100,7 @@ def _of_run(run: Path, backbone: Backbone, base: keras.Model, options: Classifie
         ClassifierOptions(
             len(config["classes"]), config["image_size"], config["channels"], config["protocol"]["preprocessing"]
         ),
+        fast=False,  # as it was saved
     )
     chosen = next((branch for branch in alike if branch.name == backbone.name), alike[0])
     its_base = earlier.bases[found.branches.index(chosen)]

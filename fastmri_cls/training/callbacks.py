@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fastmri_cls.foundation.atomic import write_text
+from fastmri_cls.foundation.atomic import naming, write_text
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.training.checkpoint import Progress, assign, values
 from fastmri_cls.training.protocol import Phase, Protocol
@@ -64,7 +64,7 @@ class History(keras.callbacks.Callback):
 
     def _append(self, row: dict[str, Any]) -> None:
         is_new = not self._path.exists()
-        with self._path.open("a", newline="", encoding="utf-8") as file:
+        with naming(self._path), self._path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
             if is_new:
                 writer.writeheader()

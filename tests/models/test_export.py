@@ -44,7 +44,7 @@ def test_an_export_says_what_the_model_says(name, format_, tmp_path):
     skip_without_extra(format_)
     keras.utils.set_random_seed(0)
     size = 32
-    model = build_classifier(BACKBONES[name], ClassifierOptions(4, size, 1)).model
+    model = build_classifier(BACKBONES[name], ClassifierOptions(4, size, 1), fast=False).model
     images = phantoms(size, 8)
     expected = model.predict(images.astype(np.float32), verbose=0)
     assert len(np.unique(expected.round(4), axis=0)) > 8  # the images are told apart at all
@@ -107,7 +107,7 @@ def test_a_changed_class_or_a_number_too_far_off_does_not_hold():
 
 def test_a_model_that_was_exported_wrong_is_refused(tmp_path):
     keras.utils.set_random_seed(0)
-    model = build_classifier(BACKBONES["small-cnn"], ClassifierOptions(4, 32, 1)).model
+    model = build_classifier(BACKBONES["small-cnn"], ClassifierOptions(4, 32, 1), fast=False).model
     images = phantoms(32, 2)
     WRITERS["saved_model"](Exported(model, CLASSES, "bilinear", images), tmp_path)
     expected = model.predict(images.astype(np.float32), verbose=0)

@@ -1,0 +1,133 @@
+"""The faster layers compute what Keras' own compute, forwards and backwards, and none of them is in a saved model."""
+
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+from scipy.stats import norm
+
+from fastmri_cls.models import backbones
+from fastmri_cls.models.fast_layers import FrozenBatchNormalization, RowsDense, exact_gelu, with_fast_layers
+from fastmri_cls.models.head import ClassifierOptions, build_classifier, float32_copy
+from fastmri_cls.models.registry import BACKBONES
+
+MAP = (6, 5, 16)
+
+
+def both(theirs: list[layers.Layer]) -> tuple[keras.Model, keras.Model]:
+    """A model of Keras' layers, its weights drawn at random, and the one with ours."""
+    keras.utils.set_random_seed(0)
+    inputs = x = keras.Input(MAP)
+    for layer in theirs:
+        x = layer(x)
+    model = keras.Model(inputs, x)
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.uniform(0.5, 1.5, w.shape) for w in model.get_weights()])
+    ours = with_fast_layers(model)
+    ours.set_weights(model.get_weights())
+    return model, ours
+
+
+def images() -> tf.Tensor:
+    return tf.constant(np.random.default_rng(1).normal(size=(4, *MAP)), tf.float32)
+
+
+def outputs_and_gradients(model: keras.Model, *, training: bool) -> list[np.ndarray]:
+    """The output, the gradients by input and by all that trains, and the weights after."""
+    x = images()
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = model(x, training=training)
+        loss = tf.reduce_sum(tf.cast(y, tf.float32) ** 2)
+    trained = [variable.value for variable in model.trainable_variables]
+    return [y.numpy(), *(g.numpy() for g in tape.gradient(loss, [x, *trained])), *model.get_weights()]
+
+
+def assert_equal(theirs: list[np.ndarray], ours: list[np.ndarray]) -> None:
+    assert len(theirs) == len(ours)
+    for a, b in zip(theirs, ours, strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-5, atol=2e-6 * np.abs(a).max())
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False, "epsilon": 0.01}])
+def test_frozen_batch_normalization_is_keras_s(training, options):
+    theirs, ours = both([layers.BatchNormalization(**options)])
+    assert isinstance(ours.layers[1], FrozenBatchNormalization)
+    theirs.trainable = ours.trainable = False
+    before = ours.get_weights()
+    assert_equal(outputs_and_gradients(theirs, training=training), outputs_and_gradients(ours, training=training))
+    for a, b in zip(before, ours.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_batch_normalization_that_trains_trains_as_keras_s():
+    theirs, ours = both([layers.BatchNormalization()])
+    before = ours.get_weights()
+    assert_equal(outputs_and_gradients(theirs, training=True), outputs_and_gradients(ours, training=True))
+    assert not np.array_equal(before[2], ours.get_weights()[2])
+    np.testing.assert_allclose(ours(images()), theirs(images()), rtol=1e-5, atol=1e-5)  # with the moved statistics
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_dense_layer_and_its_gelu_become_one_with_the_same_gradients(jit_compile):
+    theirs, ours = both([layers.Dense(24), layers.Activation("gelu"), layers.Dense(8)])
+    first, nothing, second = ours.layers[1:]
+    assert isinstance(first, RowsDense)
+    assert isinstance(second, RowsDense)
+    assert nothing.activation is keras.activations.linear
+    assert second.activation is keras.activations.linear
+    assert_equal(outputs_and_gradients(theirs, training=True), outputs_and_gradients(ours, training=True))
+    compiled = tf.function(lambda x: ours(x), jit_compile=jit_compile)  # where TensorFlow puts the kernel of its own
+    np.testing.assert_allclose(compiled(images()), theirs(images()), rtol=1e-5, atol=1e-4)
+
+
+def test_gelu_is_x_times_the_normal_distribution():
+    x = np.linspace(-8, 8, 4001).astype(np.float32)
+    np.testing.assert_allclose(exact_gelu(tf.constant(x)), x * norm.cdf(x.astype(np.float64)), atol=1e-6)
+
+
+def test_a_map_that_goes_elsewhere_too_keeps_its_gelu_apart():
+    inputs = keras.Input(MAP)
+    dense = layers.Dense(16)(inputs)
+    model = keras.Model(inputs, layers.Add()([dense, layers.Activation("gelu")(dense)]))
+    ours = with_fast_layers(model)
+    ours.set_weights(model.get_weights())
+    np.testing.assert_allclose(ours(images()), model(images()), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["densenet121", "efficientnetv2s", "convnext_tiny", "small_cnn"])
+def test_a_backbone_keeps_its_layers_weights_and_function(name):
+    keras.utils.set_random_seed(0)
+    theirs = getattr(backbones, name)((64, 64, 3))
+    rng = np.random.default_rng(0)
+    # What starts as equal numbers says nothing of its place; of far larger ones a deep network makes infinities.
+    values = [w + rng.uniform(0, 0.1, w.shape) if w.ndim == 1 else w for w in theirs.get_weights()]
+    theirs.set_weights(values)
+    ours = with_fast_layers(theirs)
+    ours.set_weights(values)
+    assert [layer.name for layer in ours.layers[1:]] == [layer.name for layer in theirs.layers[1:]]
+    owners = [[weight.path.rpartition("/")[0] for weight in model.weights] for model in (ours, theirs)]
+    assert owners[0] == owners[1]
+    assert sum(type(layer) is layers.BatchNormalization for layer in ours.layers) == 0
+    batch = rng.uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32)
+    expected = theirs(batch).numpy()
+    np.testing.assert_allclose(ours(batch), expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", ["convnext-tiny", "small-cnn"])
+def test_a_saved_model_has_keras_layers_alone_and_says_the_same(name, tmp_path):
+    keras.utils.set_random_seed(0)
+    classifier = build_classifier(BACKBONES[name], ClassifierOptions(4, 64, 1))
+    float32_copy(classifier).model.save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        config = archive.read("config.json").decode()
+    assert "fastmri" not in config
+    assert json.loads(config)["module"].startswith("keras")
+    saved = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    batch = np.random.default_rng(0).uniform(0, 255, (3, 64, 64, 1)).astype(np.float32)
+    np.testing.assert_allclose(saved(batch), classifier.model(batch), atol=1e-5)
