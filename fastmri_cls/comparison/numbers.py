@@ -23,7 +23,7 @@ from fastmri_cls.evaluation.statistics import (
 )
 from fastmri_cls.report.text_tables import Estimate
 
-_MEAN, _AUC = "mean", "auc"
+_POOLED, _MEAN, _AUC = "pooled", "mean", "auc"
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,17 @@ class PairedTest:
 class Numbers:
     """What a comparison computes from predictions: `sets` by name (`pooled` and `mean` last), AUC on all images."""
 
+    sources: list[str]
     sets: dict[str, SetAccuracies]
     auc: dict[str, Estimate]
     differences: list[Difference]
     tests: list[PairedTest]
+
+    @property
+    def shown_sets(self) -> dict[str, SetAccuracies]:
+        """The sets for people: of a single source, all images together and the mean are that source once more."""
+        again = (_POOLED, _MEAN) if len(self.sources) == 1 else ()
+        return {name: of_set for name, of_set in self.sets.items() if name not in again}
 
 
 def compute(systems: Sequence[System]) -> Numbers:
@@ -102,6 +109,7 @@ def compute(systems: Sequence[System]) -> Numbers:
     }
     aucs = np.array([_auc(run) for run in runs])
     return Numbers(
+        first.source_names,
         accuracies | {_MEAN: _mean_of_sources(rows, correct, draws[_MEAN], sets, first)},
         {
             system: Estimate(float(aucs[chosen].mean()), interval(draws[_AUC][chosen].mean(axis=0)), _sd(aucs[chosen]))
@@ -190,7 +198,7 @@ def _difference(
         value = values[rows[a]].mean() - values[rows[b]].mean()
         return Estimate(float(value), interval(drawn[rows[a]].mean(axis=0) - drawn[rows[b]].mean(axis=0)))
 
-    return Difference(a, b, of(accuracies, draws["pooled"]), of(aucs, draws[_AUC]))
+    return Difference(a, b, of(accuracies, draws[_POOLED]), of(aucs, draws[_AUC]))
 
 
 def _auc(run: Run) -> float:

@@ -130,7 +130,7 @@ def draw(found: Comparison) -> dict[str, Figure]:
     runs = {system.name: system.runs for system in found.systems}
     baselines = found.systems[0].runs[0].metrics.get("baselines", {})
     published = {s.name: PUBLISHED[s.model].accuracy for s in found.systems if s.model in PUBLISHED}
-    accuracies = {name: of_set.by_system for name, of_set in found.numbers.sets.items()}
+    accuracies = {name: of_set.by_system for name, of_set in found.numbers.shown_sets.items()}
     temperatures = {name: [run.metrics.get("temperature") for run in repeats] for name, repeats in runs.items()}
     histories = {name: [run.history for run in repeats] for name, repeats in runs.items()}
     costs = {

@@ -50,17 +50,17 @@ def table_one(systems: Sequence[System], numbers: Numbers) -> Table:
 
 def sets_table(systems: Sequence[System], numbers: Numbers) -> Table:
     """Accuracy on every test set, with the baselines that learn nothing."""
-    columns = ("model", *(f"{name} ({found.images})" for name, found in numbers.sets.items()))
+    sets = numbers.shown_sets
+    columns = ("model", *(f"{name} ({found.images})" for name, found in sets.items()))
     rows: list[tuple[Cell, ...]] = [
-        (system.name, *(found.by_system[system.name] for found in numbers.sets.values())) for system in systems
+        (system.name, *(found.by_system[system.name] for found in sets.values())) for system in systems
     ]
     baselines = systems[0].runs[0].metrics.get("baselines", {})
     for name in baselines.get("pooled", {}):
-        rows.append((name, *(baselines.get(set_name, {}).get(name) for set_name in numbers.sets)))
-    note = (
-        "Columns: test set (images). “-clean”: without the images that have a copy in training or validation. "
-        "“mean”: every source counts the same."
-    )
+        rows.append((name, *(baselines.get(set_name, {}).get(name) for set_name in sets)))
+    note = "Columns: test set (images). “-clean”: without the images that have a copy in training or validation."
+    if len(numbers.sources) > 1:
+        note += " “mean”: every source counts the same."
     if baselines:
         note += " The last rows learn nothing about tumours; a model has to beat them by a margin."
     return Table("test-sets", "Accuracy by test set", columns, rows, note)

@@ -159,7 +159,7 @@ def _reliability_line(
     error = np.mean([expected_calibration_error(*one) for one in zip(labels, probabilities, strict=True)])
     axes.plot(bins.confidence, bins.accuracy, color=colour(number), linewidth=1, label=f"{title}, ECE {error:.3f}")
     sizes = 12 + 250 * bins.images / bins.images.max()
-    axes.scatter(bins.confidence, bins.accuracy, s=sizes, color=colour(number), alpha=0.6)
+    axes.scatter(bins.confidence, bins.accuracy, s=sizes, color=colour(number), alpha=0.6, clip_on=False)
 
 
 def _recall(p: Predictions, label: int) -> float:

@@ -168,6 +168,17 @@ def test_the_table_of_sets_ends_with_the_baselines(systems, numbers):
     assert table.columns[1] == "alpha (100)"
 
 
+def test_of_a_single_source_nothing_is_shown_twice(tmp_path):
+    alpha = make_predictions()
+    alpha = alpha.where(alpha.sources == "alpha")
+    systems = group_into_systems(read_runs([write_run(tmp_path / "run", alpha)]))
+    numbers = compute(systems)
+    assert numbers.sets["pooled"].by_system == numbers.sets["alpha"].by_system
+    table = sets_table(systems, numbers)
+    assert table.columns == ("model", "alpha (100)", "alpha-clean (75)")
+    assert "mean" not in table.note
+
+
 def test_the_table_of_classes_is_scikit_learns(systems):
     rows = {(row[0], row[1]): row for row in classes_table(systems).rows}
     for system in systems:
