@@ -1,7 +1,8 @@
 """Layers that compute what Keras' own do, in fewer passes over memory; a network trains with them and is saved without.
 
 Measured on two cores with avx512_bf16, a forward pass of 32 images of 224 px in mixed_bfloat16 (float32): DenseNet121
-1.8 times as fast (1.1), EfficientNetV2S 1.2 (1.1), ConvNeXt-Tiny 1.7 (1.3). benchmarks/backbones.py measures it.
+1.7 times as fast (1.15), EfficientNetV2S 1.2 (1.07), ConvNeXt-Tiny about 2 (1.3), beside what backbones.py gained it.
+On GPUs it was never run. benchmarks/backbones.py measures it.
 """
 
 import math
@@ -87,7 +88,7 @@ class RowsDense(layers.Dense):
 
 
 def exact_gelu(x: tf.Tensor) -> tf.Tensor:
-    """x Phi(x) by erf, which is vectorised; Keras takes erfc, which is not, and four fifths of a block's time."""
+    """x Phi(x) by erf, which is vectorised; Keras takes erfc, which is not: a third of ConvNeXt's step."""
     return 0.5 * x * (1.0 + ops.erf(x * math.sqrt(0.5)))
 
 
