@@ -54,12 +54,12 @@ def benchmark_protocol(source: Path, model: str, images: int, views: int) -> lis
         UserError: there are too few images, or no such model.
     """
     backbone = find_backbone(model)
-    protocol = _without_early_stopping(resolve_protocol("paper", {}))
+    protocol = without_early_stopping(resolve_protocol("paper", {}))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         os.environ["FASTMRI_CLS_CACHE"] = str(folder / "cache")  # where no views are found that an earlier run made
         _lay_out(source, folder, images)
-        weights = _seeded_weights(backbone, folder / "weights.h5")
+        weights = seeded_weights(backbone, folder / "weights.h5")
         source_of_all = [Source("subset", folder / "subset")]
         options = BuildOptions(splitting=SplitOptions(method=str(folder / "split.csv")), allow_missing_classes=True)
         build_dataset(source_of_all, ClassNames(), options, folder / "dataset", workers=1)
@@ -90,7 +90,8 @@ def _timed(work: Callable[[], None]) -> float:
     return time.perf_counter() - started
 
 
-def _without_early_stopping(protocol: Protocol) -> Protocol:
+def without_early_stopping(protocol: Protocol) -> Protocol:
+    """Return `protocol` with both phases going to their last epoch."""
     phase1, phase2 = (replace(phase, early_stopping_patience=_NEVER) for phase in (protocol.phase1, protocol.phase2))
     return replace(protocol, phase1=phase1, phase2=phase2)
 
@@ -118,8 +119,8 @@ def _lay_out(source: Path, folder: Path, images: int) -> None:
         csv.writer(table).writerows([("filename", "split"), *rows])
 
 
-def _seeded_weights(backbone: Backbone, path: Path) -> Path:
-    """Write random weights in the format of the published files: they cost what trained ones cost."""
+def seeded_weights(backbone: Backbone, path: Path) -> Path:
+    """Write random weights, which cost what trained ones do, in the format of the published files; return `path`."""
     keras.utils.set_random_seed(0)
     with h5py.File(path, "w") as file:
         legacy_h5_format.save_weights_to_hdf5_group(file, (backbone.upstream or backbone.build)((_SIZE, _SIZE, 3)))
