@@ -73,6 +73,46 @@ def test_batch_normalization_that_trains_trains_as_keras_s():
     np.testing.assert_allclose(ours(images()), theirs(images()), rtol=1e-5, atol=1e-5)  # with the moved statistics
 
 
+CONVOLUTIONS = {
+    "Conv2D": lambda **options: layers.Conv2D(24, 3, strides=2, **options),
+    "DepthwiseConv2D": lambda **options: layers.DepthwiseConv2D(3, padding="same", depth_multiplier=2, **options),
+}
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("kind", CONVOLUTIONS)
+def test_a_convolution_takes_up_the_frozen_normalization_behind_it(kind, training):
+    theirs, ours = both([CONVOLUTIONS[kind](use_bias=False), layers.BatchNormalization(), layers.ReLU()])
+    theirs.layers[2].trainable = ours.layers[2].trainable = False  # as phase 2 has it: the convolution trains
+    graph = tf.function(lambda x: ours(x, training=training)).get_concrete_function(images()).graph
+    assert not [operation for operation in graph.get_operations() if "BatchNorm" in operation.type]
+    assert_equal(outputs_and_gradients(theirs, training=training), outputs_and_gradients(ours, training=training))
+
+
+@pytest.mark.parametrize("kind", CONVOLUTIONS)
+def test_a_convolution_lets_a_normalization_alone_that_trains(kind):
+    theirs, ours = both([CONVOLUTIONS[kind](use_bias=False), layers.BatchNormalization()])
+    assert_equal(outputs_and_gradients(theirs, training=True), outputs_and_gradients(ours, training=True))
+    np.testing.assert_allclose(ours(images()), theirs(images()), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [{"use_bias": True}, {"use_bias": False, "activation": "relu"}])
+def test_a_convolution_with_something_between_takes_up_nothing(options):
+    theirs, ours = both([CONVOLUTIONS["Conv2D"](**options), layers.BatchNormalization()])
+    theirs.trainable = ours.trainable = False
+    assert type(ours.layers[1]) is layers.Conv2D
+    assert_equal(outputs_and_gradients(theirs, training=True), outputs_and_gradients(ours, training=True))
+
+
+def test_a_map_that_goes_elsewhere_too_is_normalized_apart():
+    inputs = keras.Input(MAP)
+    convolved = layers.Conv2D(16, 3, padding="same", use_bias=False)(inputs)
+    model = keras.Model(inputs, layers.Add()([convolved, layers.BatchNormalization()(convolved)]))
+    ours = with_fast_layers(model)
+    ours.set_weights(model.get_weights())
+    np.testing.assert_allclose(ours(images()), model(images()), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_a_dense_layer_and_its_gelu_become_one_with_the_same_gradients(jit_compile):
     theirs, ours = both([layers.Dense(24), layers.Activation("gelu"), layers.Dense(8)])
