@@ -16,6 +16,7 @@ import resource
 import statistics
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,7 @@ def untrained_run(folder: Path, model: str) -> Path:
     """A RUN that predict can load, as train leaves it, but with weights as initialised."""
     from fastmri_cls.models.head import ClassifierOptions, build_classifier
     from fastmri_cls.models.registry import find_backbone
+    from fastmri_cls.training.protocol import resolve_protocol
 
     build_classifier(find_backbone(model), ClassifierOptions(4, 224, 1), fast=False).model.save(folder / "model.keras")
     config = {
@@ -48,8 +50,8 @@ def untrained_run(folder: Path, model: str) -> Path:
         "classes": ["a", "b", "c", "d"],
         "image_size": 224,
         "channels": 1,
-        "protocol": {},
-        "dataset": {"resize": "bilinear"},
+        "protocol": asdict(resolve_protocol("strict", {})),
+        "dataset": {"fingerprint": "", "resize": "bilinear"},
     }
     (folder / "config.json").write_text(json.dumps(config))
     return folder

@@ -3,8 +3,8 @@
 python benchmarks/whole_study.py --data DIR --out DIR --json [--models A,B] [--feature-views K]
 
 DIR is a dataset of build-tfrecords. 50 + 10 epochs without early stopping, from seeded random weights (which cost what
-trained ones cost, and need no download), tests and report included; the views are computed within the time. Each
-backbone is run once: it takes minutes.
+trained ones cost, and need no download), from the images to model.keras: the views are computed within the time, the
+tests come after it (`fastmri-cls evaluate`). Each backbone is run once: it takes minutes.
 """
 
 import argparse
@@ -20,7 +20,7 @@ PAPER = "densenet121-radimagenet,efficientnetv2s,convnext-tiny"
 
 
 def seconds_of(model: str, data: Path, out: Path, views: int) -> float:
-    """Train `model` into `out`, a RUN that must not be there; return the seconds from images to report."""
+    """Train `model` into `out`, a RUN that must not be there; return the seconds from images to model.keras."""
     import keras
 
     from fastmri_cls.benchmarking.two_phase import seeded_weights, without_early_stopping

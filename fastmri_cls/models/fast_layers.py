@@ -1,8 +1,8 @@
 """Layers that compute what Keras' own do, in fewer passes over memory; a network trains with them and is saved without.
 
 Measured on two cores with avx512_bf16, a forward pass of 32 images of 224 px in mixed_bfloat16 (float32): DenseNet121
-1.7 times as fast (1.15), EfficientNetV2S 1.2 (1.07), ConvNeXt-Tiny about 2 (1.3), beside what backbones.py gained it.
-On GPUs it was never run. benchmarks/backbones.py measures it.
+1.5 to 1.7 times as fast (1.15), EfficientNetV2S 1.4 (1.1), ConvNeXt-Tiny about 2 (1.3), beside what backbones.py gained
+it. On GPUs it was never run. benchmarks/backbones.py measures it.
 """
 
 import math

@@ -1,0 +1,39 @@
+"""Scripts of benchmarks/ that no other test runs still run, on few images and the smallest network."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny_backbone import tiny  # noqa: F401 - a fixture
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def last_line(script: str, *arguments: object) -> dict[str, Any]:
+    command = [sys.executable, BENCHMARKS / script, *map(str, arguments), "--json"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def test_predict_is_measured_beside_the_forward_pass():
+    found = last_line("predict.py", "--model", "small-cnn", "--images", 40)
+    assert found["images"] == 40
+    assert [row["name"] for row in found["rows"]] == ["forward", "predict"]
+    assert 0 < found["rows"][1]["ratio"] < 2
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_whole_study_goes_to_its_last_epoch(dataset, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    monkeypatch.setenv("FASTMRI_CLS_CACHE", str(tmp_path / "cache"))
+    seconds = importlib.import_module("whole_study").seconds_of("tiny", dataset, tmp_path / "tiny", 1)
+    rows = (tmp_path / "tiny" / "history.csv").read_text().splitlines()
+    assert len(rows) == 1 + 50 + 10
+    assert seconds > 0
+    assert (tmp_path / "tiny" / "model.keras").exists()
