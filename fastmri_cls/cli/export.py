@@ -15,17 +15,21 @@ class Format(StrEnum):
     onnx = "onnx"
     litert = "litert"
     litert_int8 = "litert-int8"
+    litert_16x8 = "litert-16x8"
 
 
 def export(
     run: Annotated[Path, typer.Argument(help="A finished RUN folder.")],
     format_: Annotated[
         Format,
-        typer.Option("--format", help="saved_model is ready for TensorFlow Serving; onnx and litert are extras."),
+        typer.Option(
+            "--format",
+            help="saved_model is ready for TensorFlow Serving; onnx and litert are extras; 16x8 is finer than int8.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The folder to make.")],
     data: Annotated[
-        Path | None, typer.Option(help="The RUN's dataset, for the check and int8; by default where it was.")
+        Path | None, typer.Option(help="The RUN's dataset, for the check and to calibrate; by default where it was.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the check's result as the last line.")] = False,
 ) -> None:

@@ -11,6 +11,7 @@ _TITLES = {
     "onnx": "ONNX",
     "litert": "LiteRT, float32",
     "litert-int8": "LiteRT, int8",
+    "litert-16x8": "LiteRT, 16x8",
 }
 
 _USES = {
@@ -34,6 +35,9 @@ resized by {{resize}}.
 """,
     "litert-int8": f"""`{LITERT_FILE}`, signature `pixels`: `image`, uint8 [1, {{size}}, {{size}}, {{channels}}],
 resized by {{resize}}. Weights and activations are int8, calibrated on training images.
+""",
+    "litert-16x8": f"""`{LITERT_FILE}`, signature `pixels`: `image`, float32 [1, {{size}}, {{size}}, {{channels}}],
+0..255, resized by {{resize}}. Weights are int8, activations int16, calibrated on training images.
 """,
 }
 

@@ -1,4 +1,4 @@
-"""A classifier -> files for other runtimes: SavedModel, ONNX (extra `onnx`), LiteRT in float32 and in int8.
+"""A classifier -> files for other runtimes: SavedModel, ONNX (extra `onnx`), LiteRT in float32, int8 and 16x8.
 
 Every one takes plain 0..255 images; preprocessing is inside. Nothing is checked here, see exporting/.
 """
@@ -30,7 +30,7 @@ _LAYER_NORM_OPS = ("MEAN", "SQUARED_DIFFERENCE", "RSQRT", "SUB")
 @dataclass(frozen=True)
 class Exported:
     """What is exported: `model`, the class names, how files are resized, and uint8 images [n, size, size, channels]
-    that show int8 the range of every layer."""
+    that show int8 and 16x8 the range of every layer."""
 
     model: keras.Model
     classes: tuple[str, ...]
@@ -103,25 +103,47 @@ def write_litert_int8(exported: Exported, folder: Path) -> None:
     Weights have a scale a channel; the range of every activation is that of the calibration images.
     """
 
-    def representative() -> Iterator[list[np.ndarray]]:
-        yield from ([image[None].astype(np.float32)] for image in exported.calibration)
-
     def convert(converter: Any) -> bytes:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        converter.representative_dataset = representative
+        _calibrate(converter, exported, [tf.lite.OpsSet.TFLITE_BUILTINS_INT8])
         converter.inference_input_type = tf.uint8
         if not _has_layer_norm(exported.model):
             return bytes(converter.convert())
         converter.target_spec.supported_ops.append(tf.lite.OpsSet.TFLITE_BUILTINS)
         mixed = tf.lite.experimental.QuantizationDebugger(
             converter=converter,
-            debug_dataset=representative,
+            debug_dataset=converter.representative_dataset,
             debug_options=tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=list(_LAYER_NORM_OPS)),
         )
         return bytes(mixed.get_nondebug_quantized_model())
 
     (folder / LITERT_FILE).write_bytes(_convert(exported, folder, convert))
+
+
+def write_litert_16x8(exported: Exported, folder: Path) -> None:
+    """Write model.tflite in 16x8: image float32 [1, size, size, channels] -> probabilities float32 [1, classes].
+
+    Weights are int8 as in write_litert_int8, activations int16: where 256 levels are too few (DenseNet121). The file is
+    as small, but slow on CPUs, for which TensorFlow has only its reference kernels.
+    """
+    ops = [
+        tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
+        tf.lite.OpsSet.TFLITE_BUILTINS,
+    ]
+
+    def convert(converter: Any) -> bytes:
+        _calibrate(converter, exported, ops)
+        return bytes(converter.convert())
+
+    (folder / LITERT_FILE).write_bytes(_convert(exported, folder, convert))
+
+
+def _calibrate(converter: Any, exported: Exported, ops: list[Any]) -> None:
+    def representative() -> Iterator[list[np.ndarray]]:
+        yield from ([image[None].astype(np.float32)] for image in exported.calibration)
+
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_ops = ops
+    converter.representative_dataset = representative
 
 
 def _has_layer_norm(model: keras.Model) -> bool:
@@ -157,4 +179,5 @@ WRITERS: Mapping[str, Callable[[Exported, Path], None]] = {
     "onnx": write_onnx,
     "litert": write_litert,
     "litert-int8": write_litert_int8,
+    "litert-16x8": write_litert_16x8,
 }

@@ -78,4 +78,5 @@ RUNTIMES: Mapping[str, Callable[[Path], Run]] = {
     "onnx": open_onnx,
     "litert": open_litert,
     "litert-int8": open_litert,
+    "litert-16x8": open_litert,
 }

@@ -21,7 +21,12 @@ from fastmri_cls.records.ingest import with_channels
 from fastmri_cls.sources.decode import decode, resize
 from fastmri_cls.sources.phantom import CLASSES, draw_phantom
 
-NEEDS = {"onnx": ("tf2onnx", "onnxruntime"), "litert": ("ai_edge_litert",), "litert-int8": ("ai_edge_litert",)}
+NEEDS = {
+    "onnx": ("tf2onnx", "onnxruntime"),
+    "litert": ("ai_edge_litert",),
+    "litert-int8": ("ai_edge_litert",),
+    "litert-16x8": ("ai_edge_litert",),
+}
 
 
 def skip_without_extra(format_: str) -> None:
@@ -51,11 +56,27 @@ def test_an_export_says_what_the_model_says(name, format_, tmp_path):
     WRITERS[format_](Exported(model, CLASSES, "bilinear", images), tmp_path)
     found = RUNTIMES[format_](tmp_path)(images)
     np.testing.assert_allclose(found, expected, atol=TOLERANCES[format_])
-    if format_ != "litert-int8":  # untrained, the first two classes lie closer than int8 can tell
+    if format_ not in ("litert-int8", "litert-16x8"):  # untrained, the first two classes lie closer than int8 can tell
         np.testing.assert_array_equal(found.argmax(axis=1), expected.argmax(axis=1))
     if format_ == "saved_model":
         by_files = open_saved_model_files(tmp_path)([as_file(image.squeeze(), "PNG") for image in images])
         np.testing.assert_allclose(by_files, expected, atol=1e-5)
+
+
+def test_activations_in_16_bits_are_finer_than_in_8(tmp_path):
+    skip_without_extra("litert-16x8")
+    keras.utils.set_random_seed(0)
+    model = build_classifier(BACKBONES["small-cnn"], ClassifierOptions(4, 32, 1), fast=False).model
+    images = phantoms(32, 8)
+    expected = model.predict(images.astype(np.float32), verbose=0)
+    differences = {}
+    for format_ in ("litert", "litert-16x8", "litert-int8"):
+        (tmp_path / format_).mkdir()
+        WRITERS[format_](Exported(model, CLASSES, "bilinear", images), tmp_path / format_)
+        differences[format_] = np.abs(RUNTIMES[format_](tmp_path / format_)(images) - expected).max()
+    assert differences["litert"] < differences["litert-16x8"] < differences["litert-int8"]
+    sizes = {format_: (tmp_path / format_ / "model.tflite").stat().st_size for format_ in differences}
+    assert sizes["litert-16x8"] < sizes["litert"] / 3
 
 
 def as_file(pixels: np.ndarray | Image.Image, kind: str, **options: object) -> bytes:
