@@ -56,7 +56,11 @@ def check_export(format_: str, folder: Path, images: np.ndarray, expected: np.nd
         files = [encode_image(image.squeeze(), "png") for image in images]
         agreement = compare(expected, open_saved_model_files(folder)(files), tolerance)
     if not agreement.holds:
-        other = "litert-16x8, whose activations are finer" if format_ == "litert-int8" else "another --format"
+        other = (
+            "litert, or litert-16x8 where there is no LayerNormalization"
+            if format_ == "litert-int8"
+            else "another --format"
+        )
         raise UserError(
             f"--format {format_}: {agreement.changed} of {agreement.images} images change their class and "
             f"probabilities differ by up to {agreement.largest_difference:.2g}, {tolerance:g} is allowed; "

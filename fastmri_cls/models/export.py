@@ -124,7 +124,15 @@ def write_litert_16x8(exported: Exported, folder: Path) -> None:
 
     Weights are int8 as in write_litert_int8, activations int16: where 256 levels are too few (DenseNet121). The file is
     as small, but slow on CPUs, for which TensorFlow has only its reference kernels.
+
+    Raises:
+        UserError: the model has a LayerNormalization.
     """
+    if _has_layer_norm(exported.model):
+        raise UserError(
+            "--format litert-16x8: LiteRT cannot compute this network's LayerNormalization in 16 bits; choose "
+            "litert-int8 or litert"
+        )
     ops = [
         tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8,
         tf.lite.OpsSet.TFLITE_BUILTINS,

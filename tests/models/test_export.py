@@ -79,6 +79,13 @@ def test_activations_in_16_bits_are_finer_than_in_8(tmp_path):
     assert sizes["litert-16x8"] < sizes["litert"] / 3
 
 
+def test_a_layer_normalization_is_refused_in_16_bits(tmp_path):
+    model = build_classifier(BACKBONES["convnext-tiny"], ClassifierOptions(4, 32, 1), fast=False).model
+    with pytest.raises(UserError, match="choose litert-int8 or litert"):
+        WRITERS["litert-16x8"](Exported(model, CLASSES, "bilinear", phantoms(32, 1)), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def as_file(pixels: np.ndarray | Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
