@@ -1,6 +1,6 @@
 """Every registered model in every export format: does its own runtime say what the model says?
 
-python benchmarks/exports.py --json [--models A,B] [--size 64]
+python benchmarks/exports.py --json [--models A,hybrid:A+B] [--size 64]
 
 Models are untrained, but the last layer is scaled until probabilities spread as a trained model's do; images are drawn
 slices. One row a model and format: the largest difference of a probability, the classes that change,
@@ -73,6 +73,7 @@ def main() -> None:
 
     from fastmri_cls.models.export import WRITERS
     from fastmri_cls.models.head import ClassifierOptions, build_classifier
+    from fastmri_cls.models.hybrid import find_model
     from fastmri_cls.models.registry import BACKBONES
     from fastmri_cls.sources.phantom import CLASSES, draw_phantom
 
@@ -83,7 +84,7 @@ def main() -> None:
     for name in arguments.models.split(",") if arguments.models else BACKBONES:
         keras.utils.set_random_seed(0)
         options = ClassifierOptions(len(CLASSES), arguments.size, 1)
-        model = build_classifier(BACKBONES[name], options, fast=False).model  # as a RUN has saved it
+        model = build_classifier(find_model(name), options, fast=False).model  # as a RUN has saved it
         spread_out(model, images)
         for format_ in arguments.formats.split(",") if arguments.formats else WRITERS:
             rows.append(try_one(name, format_, model, images))
