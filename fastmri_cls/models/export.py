@@ -171,8 +171,9 @@ def _convert(exported: Exported, folder: Path, convert: Callable[[Any], bytes]) 
 
 
 def _pixels_endpoint(model: keras.Model, batch: int | None) -> keras.export.ExportArchive:
+    # Without track(model): the endpoints bring their variables, and tracked ones would be saved a second time
+    # (keras-team/keras issue 23553).
     archive = keras.export.ExportArchive()
-    archive.track(model)
     spec = _image_spec(model, batch)
     archive.add_endpoint("pixels", lambda image: {"probabilities": model(image, training=False)}, [spec])
     return archive

@@ -63,6 +63,13 @@ def test_an_export_says_what_the_model_says(name, format_, tmp_path):
         np.testing.assert_allclose(by_files, expected, atol=1e-5)
 
 
+def test_a_saved_model_has_every_weight_once(tmp_path):
+    model = build_classifier(BACKBONES["small-cnn"], ClassifierOptions(4, 32, 1), fast=False).model
+    WRITERS["saved_model"](Exported(model, CLASSES, "bilinear", phantoms(32, 1)), tmp_path)
+    saved = tf.train.list_variables(str(tmp_path / "1" / "variables" / "variables"))
+    assert sum(int(np.prod(shape)) for name, shape in saved if not name.startswith("_CHECK")) == model.count_params()
+
+
 def test_activations_in_16_bits_are_finer_than_in_8(tmp_path):
     skip_without_extra("litert-16x8")
     keras.utils.set_random_seed(0)
