@@ -71,6 +71,7 @@ def main() -> None:
     import_tensorflow()
     import keras
 
+    from fastmri_cls.foundation.errors import UserError
     from fastmri_cls.models.export import WRITERS
     from fastmri_cls.models.head import ClassifierOptions, build_classifier
     from fastmri_cls.models.hybrid import find_model
@@ -87,8 +88,12 @@ def main() -> None:
         model = build_classifier(find_model(name), options, fast=False).model  # as a RUN has saved it
         spread_out(model, images)
         for format_ in arguments.formats.split(",") if arguments.formats else WRITERS:
-            rows.append(try_one(name, format_, model, images))
-            row = rows[-1]
+            try:
+                row = try_one(name, format_, model, images)
+            except UserError as error:
+                print(f"{f'{name} {format_}':36} {error}", flush=True)
+                continue
+            rows.append(row)
             print(
                 f"{row['name']:36} differs by {row['largest_difference']:.1e}  changed {row['changed']}/{IMAGES}  "
                 f"{'holds' if row['holds'] else 'FAILS'}  {row['seconds']:6.1f} s  {row['megabytes']:6.1f} MB",
