@@ -36,19 +36,18 @@ def spread_out(model, images: np.ndarray) -> None:
 
 
 def try_one(name: str, format_: str, model, images: np.ndarray) -> dict[str, object]:
-    from fastmri_cls.exporting.check import TOLERANCES, compare
-    from fastmri_cls.models.export import WRITERS, Exported
-    from fastmri_cls.models.runtimes import RUNTIMES
+    from fastmri_cls.exporting.check import compare
+    from fastmri_cls.exporting.formats import FORMATS, Exported
     from fastmri_cls.sources.phantom import CLASSES
 
     expected = model.predict(images.astype(np.float32), verbose=0)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        WRITERS[format_](Exported(model, CLASSES, "bilinear", images), Path(folder))
+        FORMATS[format_].write(Exported(model, CLASSES, "bilinear", images), Path(folder))
         seconds = time.perf_counter() - started
-        found = RUNTIMES[format_](Path(folder))(images)
+        found = FORMATS[format_].open(Path(folder))(images)
         size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
-    agreement = compare(expected, found, TOLERANCES[format_])
+    agreement = compare(expected, found, FORMATS[format_].tolerance)
     first, second = np.sort(expected, axis=1)[:, :-3:-1].T
     differing = expected.argmax(axis=1) != found.argmax(axis=1)
     return {
@@ -71,8 +70,8 @@ def main() -> None:
     import_tensorflow()
     import keras
 
+    from fastmri_cls.exporting.formats import FORMATS
     from fastmri_cls.foundation.errors import UserError
-    from fastmri_cls.models.export import WRITERS
     from fastmri_cls.models.head import ClassifierOptions, build_classifier
     from fastmri_cls.models.hybrid import find_model
     from fastmri_cls.models.registry import BACKBONES
@@ -87,7 +86,7 @@ def main() -> None:
         options = ClassifierOptions(len(CLASSES), arguments.size, 1)
         model = build_classifier(find_model(name), options, fast=False).model  # as a RUN has saved it
         spread_out(model, images)
-        for format_ in arguments.formats.split(",") if arguments.formats else WRITERS:
+        for format_ in arguments.formats.split(",") if arguments.formats else FORMATS:
             try:
                 row = try_one(name, format_, model, images)
             except UserError as error:

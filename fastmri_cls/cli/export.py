@@ -14,18 +14,15 @@ class Format(StrEnum):
     saved_model = "saved_model"
     onnx = "onnx"
     litert = "litert"
+    litert_dynamic = "litert-dynamic"
     litert_int8 = "litert-int8"
-    litert_16x8 = "litert-16x8"
 
 
 def export(
     run: Annotated[Path, typer.Argument(help="A finished RUN folder.")],
     format_: Annotated[
         Format,
-        typer.Option(
-            "--format",
-            help="saved_model is ready for TensorFlow Serving; onnx and litert are extras; 16x8 is finer than int8.",
-        ),
+        typer.Option("--format", help="saved_model is ready for TensorFlow Serving; onnx and litert are extras."),
     ],
     out: Annotated[Path, typer.Option(help="The folder to make.")],
     data: Annotated[

@@ -117,9 +117,7 @@ def train(
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(
-            min=1e-9, help="Phase 1's; phase 2's is a tenth. From scratch both are ten times that. [default: 1e-4]"
-        ),
+        typer.Option(min=1e-9, help="Phase 1's; phase 2's is a tenth. [default: 1e-4, from scratch 1e-3]"),
     ] = None,
     schedule: Annotated[
         Schedule | None,

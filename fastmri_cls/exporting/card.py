@@ -3,16 +3,11 @@
 from typing import Any
 
 from fastmri_cls.exporting.check import Agreement
-from fastmri_cls.models.export import LITERT_FILE, ONNX_FILE, SAVED_MODEL_VERSION
-from fastmri_cls.models.serving import PIXEL_TOLERANCE
-
-_TITLES = {
-    "saved_model": "TensorFlow SavedModel",
-    "onnx": "ONNX",
-    "litert": "LiteRT, float32",
-    "litert-int8": "LiteRT, int8",
-    "litert-16x8": "LiteRT, 16x8",
-}
+from fastmri_cls.exporting.formats import FORMATS
+from fastmri_cls.exporting.litert import LITERT_FILE
+from fastmri_cls.exporting.onnx import ONNX_FILE
+from fastmri_cls.exporting.saved_model import SAVED_MODEL_VERSION
+from fastmri_cls.exporting.serving import PIXEL_TOLERANCE
 
 _USES = {
     "saved_model": f"""Signatures of `{SAVED_MODEL_VERSION}/`:
@@ -33,11 +28,11 @@ resized by {{resize}}.
     "litert": f"""`{LITERT_FILE}`, signature `pixels`: `image`, float32 [1, {{size}}, {{size}}, {{channels}}], 0..255,
 resized by {{resize}}.
 """,
+    "litert-dynamic": f"""`{LITERT_FILE}`, signature `pixels`: `image`, float32 [1, {{size}}, {{size}}, {{channels}}],
+0..255, resized by {{resize}}. Weights are int8, and so are activations where the runtime can: rounded image by image.
+""",
     "litert-int8": f"""`{LITERT_FILE}`, signature `pixels`: `image`, uint8 [1, {{size}}, {{size}}, {{channels}}],
 resized by {{resize}}. Weights and activations are int8, calibrated on training images.
-""",
-    "litert-16x8": f"""`{LITERT_FILE}`, signature `pixels`: `image`, float32 [1, {{size}}, {{size}}, {{channels}}],
-0..255, resized by {{resize}}. Weights are int8, activations int16, calibrated on training images.
 """,
 }
 
@@ -50,7 +45,7 @@ def export_card(format_: str, config: dict[str, Any], agreement: Agreement) -> s
         kind="grey" if config["channels"] == 1 else "RGB",
         resize=config["dataset"].get("resize", "the dataset's method"),
     )
-    return f"""# {config["model"]}, {_TITLES[format_]}
+    return f"""# {config["model"]}, {FORMATS[format_].title}
 
 A classifier of {", ".join(config["classes"])}: `probabilities`, float32 [batch, {len(config["classes"])}], in the order
 of `labels.txt`. Preprocessing is inside.

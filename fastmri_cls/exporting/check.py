@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from fastmri_cls.exporting.formats import FORMATS
+from fastmri_cls.exporting.saved_model import open_saved_model_files
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.models.runtimes import RUNTIMES, open_saved_model_files
 from fastmri_cls.records.ingest import encode_image
-
-# The largest difference of a probability. float32 formats sum in another order; int8 has 256 levels in every layer.
-TOLERANCES = {"saved_model": 1e-5, "onnx": 1e-4, "litert": 1e-4, "litert-int8": 0.1, "litert-16x8": 0.1}
 
 
 @dataclass(frozen=True)
@@ -50,20 +48,16 @@ def check_export(format_: str, folder: Path, images: np.ndarray, expected: np.nd
     Raises:
         UserError: it does not agree with `expected` [n, classes], or its runtime is not installed.
     """
-    tolerance = TOLERANCES[format_]
-    agreement = compare(expected, RUNTIMES[format_](folder)(images), tolerance)
+    tolerance = FORMATS[format_].tolerance
+    agreement = compare(expected, FORMATS[format_].open(folder)(images), tolerance)
     if agreement.holds and format_ == "saved_model":
         files = [encode_image(image.squeeze(), "png") for image in images]
         agreement = compare(expected, open_saved_model_files(folder)(files), tolerance)
     if not agreement.holds:
-        other = (
-            "litert, or litert-16x8 where there is no LayerNormalization"
-            if format_ == "litert-int8"
-            else "another --format"
-        )
+        other = "litert-dynamic, as small and much closer" if format_ == "litert-int8" else "another --format"
         raise UserError(
             f"--format {format_}: {agreement.changed} of {agreement.images} images change their class and "
             f"probabilities differ by up to {agreement.largest_difference:.2g}, {tolerance:g} is allowed; "
-            f"nothing was written, choose {other}"
+            f"nothing was written; choose {other}"
         )
     return agreement

@@ -9,11 +9,12 @@ import tensorflow as tf
 from fastmri_cls.evaluation.inference import load_model
 from fastmri_cls.exporting.card import export_card
 from fastmri_cls.exporting.check import Agreement, check_export
+from fastmri_cls.exporting.formats import FORMATS, Exported
 from fastmri_cls.foundation import checksums
 from fastmri_cls.foundation.atomic import new_directory
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.quiet import without_native_output
 from fastmri_cls.foundation.run_folder import read_config
-from fastmri_cls.models.export import WRITERS, Exported
 from fastmri_cls.pipeline.examples import Selection, StreamedExamples
 from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
 
@@ -25,7 +26,7 @@ def export_run(run: Path, format_: str, out: Path, data: Path | None) -> Agreeme
     """Write the model of `run` to the folder `out`; return how far it agrees with the RUN's own.
 
     Args:
-        format_: one of WRITERS. data: a dataset like the RUN's for calibration and check; None is where that was.
+        format_: one of FORMATS. data: a dataset like the RUN's for calibration and check; None is where that was.
 
     Raises:
         UserError: the RUN or the dataset is not fit, an extra is missing, or the check failed; then nothing is written.
@@ -40,8 +41,9 @@ def export_run(run: Path, format_: str, out: Path, data: Path | None) -> Agreeme
     expected = np.asarray(model(tf.cast(checked, tf.float32), training=False))
     with new_directory(out) as folder:
         exported = Exported(model, manifest.classes, str(manifest.options["resize"]), calibration)
-        WRITERS[format_](exported, folder)
-        agreement = check_export(format_, folder, checked, expected)
+        with without_native_output():
+            FORMATS[format_].write(exported, folder)
+            agreement = check_export(format_, folder, checked, expected)
         (folder / "labels.txt").write_text("".join(f"{name}\n" for name in manifest.classes), encoding="utf-8")
         (folder / "README.md").write_text(export_card(format_, config, agreement), encoding="utf-8")
     return agreement

@@ -1,4 +1,4 @@
-"""TensorFlow's start without its C++ greetings, which `TF_CPP_MIN_LOG_LEVEL` does not reach before it is running."""
+"""TensorFlow without what its C++ prints past `TF_CPP_MIN_LOG_LEVEL`: greetings at its start, what converters tell."""
 
 import os
 from collections.abc import Iterator
@@ -7,17 +7,19 @@ from contextlib import contextmanager
 
 def import_tensorflow() -> None:
     """Import TensorFlow and find its devices, and show nothing it says meanwhile if the log level asks for quiet."""
-    if int(os.environ.get("TF_CPP_MIN_LOG_LEVEL") or 0) < 2:
-        return
-    with _stderr_to_nowhere():
+    with without_native_output():
         import tensorflow as tf
 
         tf.config.list_physical_devices()
 
 
 @contextmanager
-def _stderr_to_nowhere() -> Iterator[None]:
-    """Redirect the process's descriptor 2: what C++ writes never passes through sys.stderr."""
+def without_native_output() -> Iterator[None]:
+    """Show nothing that C++ writes meanwhile if the log level asks for quiet; exceptions are not touched."""
+    if int(os.environ.get("TF_CPP_MIN_LOG_LEVEL") or 0) < 2:
+        yield
+        return
+    # The process's descriptor 2: what C++ writes never passes through sys.stderr.
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:

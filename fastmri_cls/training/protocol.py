@@ -98,8 +98,8 @@ SLIDING_WINDOW_BATCHES = 54
 def resolve_protocol(name: str, overrides: dict[str, Any]) -> Protocol:
     """Return the preset with the given fields replaced.
 
-    `phase1_epochs` and `phase2_epochs` reach into the phases; `learning_rate` is phase 1's, and phase 2's keeps its
-    proportion to it.
+    `phase1_epochs` and `phase2_epochs` reach into the phases; `learning_rate` is phase 1's, from scratch too, and
+    phase 2's keeps its proportion to it.
 
     Raises:
         UserError: no preset or no optimizer has that name.
@@ -109,6 +109,8 @@ def resolve_protocol(name: str, overrides: dict[str, Any]) -> Protocol:
     protocol = PROTOCOLS[name]
     given = {field: value for field, value in overrides.items() if value is not None}
     rate = given.pop("learning_rate", None)
+    if rate:
+        given["scratch_factor"] = 1.0
     for number in ("phase1", "phase2"):
         phase: Phase = getattr(protocol, number)
         epochs = given.pop(f"{number}_epochs", phase.max_epochs)

@@ -36,7 +36,7 @@ def options(data: Path, out: Path, epochs: tuple[int, int], **more: object) -> T
             "phase2_epochs": epochs[1],
             "batch_size": 16,
             "optimizer": "sgd" if scratch else "adam",
-            "learning_rate": 1e-5 if scratch else 1e-4,
+            "learning_rate": 1e-4,
             "clip_norm": 1.0,
         },
     )

@@ -89,6 +89,11 @@ def test_a_learning_rate_is_phase_1s_and_phase_2_keeps_its_proportion():
     assert protocol.phase2.max_epochs == 4
 
 
+def test_a_given_learning_rate_holds_from_scratch_too():
+    assert resolve_protocol("strict", {}).scratch_factor == 10
+    assert resolve_protocol("strict", {"learning_rate": 3e-3}).scratch_factor == 1
+
+
 def test_an_unknown_optimizer_is_named_with_the_known_ones():
     with pytest.raises(UserError, match=r"--optimizer adamm: unknown.*adamw"):
         resolve_protocol("strict", {"optimizer": "adamm"})

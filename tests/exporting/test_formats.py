@@ -10,13 +10,13 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from fastmri_cls.exporting.check import TOLERANCES, check_export, compare
+from fastmri_cls.exporting.check import check_export, compare
+from fastmri_cls.exporting.formats import FORMATS, Exported
+from fastmri_cls.exporting.saved_model import open_saved_model_files
+from fastmri_cls.exporting.serving import PIXEL_TOLERANCE, decode_files
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.models.export import WRITERS, Exported
 from fastmri_cls.models.head import ClassifierOptions, build_classifier
 from fastmri_cls.models.registry import BACKBONES
-from fastmri_cls.models.runtimes import RUNTIMES, open_saved_model_files
-from fastmri_cls.models.serving import PIXEL_TOLERANCE, decode_files
 from fastmri_cls.records.ingest import with_channels
 from fastmri_cls.sources.decode import decode, resize
 from fastmri_cls.sources.phantom import CLASSES, draw_phantom
@@ -24,8 +24,8 @@ from fastmri_cls.sources.phantom import CLASSES, draw_phantom
 NEEDS = {
     "onnx": ("tf2onnx", "onnxruntime"),
     "litert": ("ai_edge_litert",),
+    "litert-dynamic": ("ai_edge_litert",),
     "litert-int8": ("ai_edge_litert",),
-    "litert-16x8": ("ai_edge_litert",),
 }
 
 
@@ -43,7 +43,7 @@ def phantoms(size: int, each: int) -> np.ndarray:
 # One backbone for each kind of operation that a converter may stumble over; benchmarks/exports.py tries all.
 @pytest.mark.parametrize(
     ("name", "format_"),
-    [("small-cnn", format_) for format_ in WRITERS] + [("convnext-tiny", "onnx")],
+    [("small-cnn", format_) for format_ in FORMATS] + [("convnext-tiny", "onnx")],
 )
 def test_an_export_says_what_the_model_says(name, format_, tmp_path):
     skip_without_extra(format_)
@@ -53,10 +53,10 @@ def test_an_export_says_what_the_model_says(name, format_, tmp_path):
     images = phantoms(size, 8)
     expected = model.predict(images.astype(np.float32), verbose=0)
     assert len(np.unique(expected.round(4), axis=0)) > 8  # the images are told apart at all
-    WRITERS[format_](Exported(model, CLASSES, "bilinear", images), tmp_path)
-    found = RUNTIMES[format_](tmp_path)(images)
-    np.testing.assert_allclose(found, expected, atol=TOLERANCES[format_])
-    if format_ not in ("litert-int8", "litert-16x8"):  # untrained, the first two classes lie closer than int8 can tell
+    FORMATS[format_].write(Exported(model, CLASSES, "bilinear", images), tmp_path)
+    found = FORMATS[format_].open(tmp_path)(images)
+    np.testing.assert_allclose(found, expected, atol=FORMATS[format_].tolerance)
+    if format_ != "litert-int8":  # untrained, the first two classes lie closer than int8 can tell
         np.testing.assert_array_equal(found.argmax(axis=1), expected.argmax(axis=1))
     if format_ == "saved_model":
         by_files = open_saved_model_files(tmp_path)([as_file(image.squeeze(), "PNG") for image in images])
@@ -65,32 +65,9 @@ def test_an_export_says_what_the_model_says(name, format_, tmp_path):
 
 def test_a_saved_model_has_every_weight_once(tmp_path):
     model = build_classifier(BACKBONES["small-cnn"], ClassifierOptions(4, 32, 1), fast=False).model
-    WRITERS["saved_model"](Exported(model, CLASSES, "bilinear", phantoms(32, 1)), tmp_path)
+    FORMATS["saved_model"].write(Exported(model, CLASSES, "bilinear", phantoms(32, 1)), tmp_path)
     saved = tf.train.list_variables(str(tmp_path / "1" / "variables" / "variables"))
     assert sum(int(np.prod(shape)) for name, shape in saved if not name.startswith("_CHECK")) == model.count_params()
-
-
-def test_activations_in_16_bits_are_finer_than_in_8(tmp_path):
-    skip_without_extra("litert-16x8")
-    keras.utils.set_random_seed(0)
-    model = build_classifier(BACKBONES["small-cnn"], ClassifierOptions(4, 32, 1), fast=False).model
-    images = phantoms(32, 8)
-    expected = model.predict(images.astype(np.float32), verbose=0)
-    differences = {}
-    for format_ in ("litert", "litert-16x8", "litert-int8"):
-        (tmp_path / format_).mkdir()
-        WRITERS[format_](Exported(model, CLASSES, "bilinear", images), tmp_path / format_)
-        differences[format_] = np.abs(RUNTIMES[format_](tmp_path / format_)(images) - expected).max()
-    assert differences["litert"] < differences["litert-16x8"] < differences["litert-int8"]
-    sizes = {format_: (tmp_path / format_ / "model.tflite").stat().st_size for format_ in differences}
-    assert sizes["litert-16x8"] < sizes["litert"] / 3
-
-
-def test_a_layer_normalization_is_refused_in_16_bits(tmp_path):
-    model = build_classifier(BACKBONES["convnext-tiny"], ClassifierOptions(4, 32, 1), fast=False).model
-    with pytest.raises(UserError, match="choose litert-int8 or litert"):
-        WRITERS["litert-16x8"](Exported(model, CLASSES, "bilinear", phantoms(32, 1)), tmp_path)
-    assert not list(tmp_path.iterdir())
 
 
 def as_file(pixels: np.ndarray | Image.Image, kind: str, **options: object) -> bytes:
@@ -144,7 +121,7 @@ def test_a_model_that_was_exported_wrong_is_refused(tmp_path):
     keras.utils.set_random_seed(0)
     model = build_classifier(BACKBONES["small-cnn"], ClassifierOptions(4, 32, 1), fast=False).model
     images = phantoms(32, 2)
-    WRITERS["saved_model"](Exported(model, CLASSES, "bilinear", images), tmp_path)
+    FORMATS["saved_model"].write(Exported(model, CLASSES, "bilinear", images), tmp_path)
     expected = model.predict(images.astype(np.float32), verbose=0)
     with pytest.raises(UserError, match="nothing was written"):
         check_export("saved_model", Path(tmp_path), images, expected[:, ::-1])
