@@ -1,10 +1,13 @@
 """Every registered model in every export format: does its own runtime say what the model says?
 
-python benchmarks/exports.py --json [--models A,hybrid:A+B] [--size 64]
+python benchmarks/exports.py --json [--models A,hybrid:A+B] [--formats A,B] [--size 64]
+    untrained models whose last layer is scaled until probabilities spread as a trained model's do, on drawn slices
+python benchmarks/exports.py --run RUN --json [--formats A,B]
+    a trained RUN on every test image of its dataset
 
-Models are untrained, but the last layer is scaled until probabilities spread as a trained model's do; images are drawn
-slices. One row a model and format: the largest difference of a probability, the classes that change,
-seconds and megabytes. An int8 row changes a class where two classes are nearly equal, so its margin stands beside it.
+One row a model and format: the largest and the mean difference of a probability, the classes that change, seconds and
+megabytes. Rounding to int8 changes a class where two are nearly equal, so the largest margin that it overcame stands
+beside it.
 """
 
 import argparse
@@ -16,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from fastmri_cls.foundation.environment import describe
-from fastmri_cls.foundation.quiet import import_tensorflow
+from fastmri_cls.foundation.quiet import import_tensorflow, without_native_output
 
 SPREAD = 2.0  # standard deviation of the logits
 IMAGES = 64
@@ -35,15 +38,51 @@ def spread_out(model, images: np.ndarray) -> None:
     parts.last.bias.assign(-logits.mean(axis=0) * scale)
 
 
-def try_one(name: str, format_: str, model, images: np.ndarray) -> dict[str, object]:
-    from fastmri_cls.exporting.check import compare
-    from fastmri_cls.exporting.formats import FORMATS, Exported
-    from fastmri_cls.sources.phantom import CLASSES
+def untrained(name: str, size: int):
+    """Return what is exported of the model `name`, and images to check it on, which calibrate it too."""
+    import keras
 
+    from fastmri_cls.exporting.formats import Exported
+    from fastmri_cls.models.head import ClassifierOptions, build_classifier
+    from fastmri_cls.models.hybrid import find_model
+    from fastmri_cls.sources.phantom import CLASSES, draw_phantom
+
+    rng = np.random.default_rng(0)
+    drawn = [draw_phantom(CLASSES[n % len(CLASSES)], rng, size)[0] for n in range(IMAGES)]
+    images = np.stack(drawn)[..., None]
+    keras.utils.set_random_seed(0)
+    options = ClassifierOptions(len(CLASSES), size, 1)
+    model = build_classifier(find_model(name), options, fast=False).model  # as a RUN has saved it
+    spread_out(model, images)
+    return Exported(model, CLASSES, "bilinear", images), images
+
+
+def trained(run: Path):
+    """Return what `export` exports of `run`, and every test image of its dataset."""
+    from fastmri_cls.evaluation.inference import load_model
+    from fastmri_cls.exporting.formats import Exported
+    from fastmri_cls.exporting.run import CALIBRATION_IMAGES, spread_images
+    from fastmri_cls.foundation.run_folder import read_config
+    from fastmri_cls.records.manifest import read_manifest
+
+    config = read_config(run)
+    directory = Path(config["data"])
+    manifest = read_manifest(directory)
+    calibration = spread_images(directory, manifest, list(manifest.splits)[:1], CALIBRATION_IMAGES)
+    count = sum(manifest.splits[name].num_examples for name in manifest.test_splits)
+    images = spread_images(directory, manifest, manifest.test_splits, count)
+    return Exported(load_model(run, config), manifest.classes, str(manifest.options["resize"]), calibration), images
+
+
+def try_one(name: str, format_: str, exported, images: np.ndarray) -> dict[str, object]:
+    from fastmri_cls.exporting.check import compare
+    from fastmri_cls.exporting.formats import FORMATS
+
+    model = exported.model
     expected = model.predict(images.astype(np.float32), verbose=0)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        FORMATS[format_].write(Exported(model, CLASSES, "bilinear", images), Path(folder))
+        FORMATS[format_].write(exported, Path(folder))
         seconds = time.perf_counter() - started
         found = FORMATS[format_].open(Path(folder))(images)
         size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
@@ -55,6 +94,7 @@ def try_one(name: str, format_: str, model, images: np.ndarray) -> dict[str, obj
         "seconds": round(seconds, 1),
         "megabytes": round(size / 1e6, 1),
         **agreement.as_json(),
+        "mean_difference": float(np.abs(expected - found).mean()),
         "holds": agreement.holds,
         "largest_margin_changed": float((first - second)[differing].max(initial=0)),
     }
@@ -62,39 +102,27 @@ def try_one(name: str, format_: str, model, images: np.ndarray) -> dict[str, obj
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path)
     parser.add_argument("--models")
     parser.add_argument("--formats")
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     import_tensorflow()
-    import keras
 
     from fastmri_cls.exporting.formats import FORMATS
-    from fastmri_cls.foundation.errors import UserError
-    from fastmri_cls.models.head import ClassifierOptions, build_classifier
-    from fastmri_cls.models.hybrid import find_model
     from fastmri_cls.models.registry import BACKBONES
-    from fastmri_cls.sources.phantom import CLASSES, draw_phantom
 
-    rng = np.random.default_rng(0)
-    drawn = [draw_phantom(CLASSES[n % len(CLASSES)], rng, arguments.size)[0] for n in range(IMAGES)]
-    images = np.stack(drawn)[..., None]
     rows = []
-    for name in arguments.models.split(",") if arguments.models else BACKBONES:
-        keras.utils.set_random_seed(0)
-        options = ClassifierOptions(len(CLASSES), arguments.size, 1)
-        model = build_classifier(find_model(name), options, fast=False).model  # as a RUN has saved it
-        spread_out(model, images)
-        for format_ in arguments.formats.split(",") if arguments.formats else FORMATS:
-            try:
-                row = try_one(name, format_, model, images)
-            except UserError as error:
-                print(f"{f'{name} {format_}':36} {error}", flush=True)
-                continue
+    for name in [arguments.run.name] if arguments.run else (arguments.models or ",".join(BACKBONES)).split(","):
+        exported, images = trained(arguments.run) if arguments.run else untrained(name, arguments.size)
+        for format_ in (arguments.formats or ",".join(FORMATS)).split(","):
+            with without_native_output():
+                row = try_one(name, format_, exported, images)
             rows.append(row)
             print(
-                f"{row['name']:36} differs by {row['largest_difference']:.1e}  changed {row['changed']}/{IMAGES}  "
+                f"{row['name']:36} differs by {row['largest_difference']:.1e} (mean {row['mean_difference']:.1e})  "
+                f"changed {row['changed']}/{row['images']} (margin {row['largest_margin_changed']:.2f})  "
                 f"{'holds' if row['holds'] else 'FAILS'}  {row['seconds']:6.1f} s  {row['megabytes']:6.1f} MB",
                 flush=True,
             )

@@ -18,7 +18,7 @@ from fastmri_cls.foundation.run_folder import read_config
 from fastmri_cls.pipeline.examples import Selection, StreamedExamples
 from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
 
-_CALIBRATION_IMAGES = 128  # enough for ranges of activations: TensorFlow's guide speaks of 100 to 500
+CALIBRATION_IMAGES = 128  # enough for ranges of activations: TensorFlow's guide speaks of 100 to 500
 _CHECKED_IMAGES = 64
 
 
@@ -36,8 +36,8 @@ def export_run(run: Path, format_: str, out: Path, data: Path | None) -> Agreeme
     directory = data or Path(config["data"])
     manifest = _fitting_manifest(directory, run, config)
     model = load_model(run, config)
-    checked = _images(directory, manifest, manifest.test_splits or list(manifest.splits), _CHECKED_IMAGES)
-    calibration = _images(directory, manifest, list(manifest.splits)[:1], _CALIBRATION_IMAGES)
+    checked = spread_images(directory, manifest, manifest.test_splits or list(manifest.splits), _CHECKED_IMAGES)
+    calibration = spread_images(directory, manifest, list(manifest.splits)[:1], CALIBRATION_IMAGES)
     expected = np.asarray(model(tf.cast(checked, tf.float32), training=False))
     with new_directory(out) as folder:
         exported = Exported(model, manifest.classes, str(manifest.options["resize"]), calibration)
@@ -64,7 +64,7 @@ def _fitting_manifest(directory: Path, run: Path, config: dict[str, Any]) -> Man
     return manifest
 
 
-def _images(directory: Path, manifest: Manifest, splits: list[str], most: int) -> np.ndarray:
+def spread_images(directory: Path, manifest: Manifest, splits: list[str], most: int) -> np.ndarray:
     """Return at most `most` images of `splits`, evenly spread over them, uint8 [n, size, size, channels]."""
     examples = StreamedExamples(directory, manifest, Selection(tuple(splits)))
     every = -(-examples.count // most)

@@ -28,6 +28,14 @@ def test_predict_is_measured_beside_the_forward_pass():
     assert 0 < found["rows"][1]["ratio"] < 2
 
 
+def test_exports_are_tried_on_untrained_models_and_on_every_test_image_of_a_run(trained_run):
+    (untrained,) = last_line("exports.py", "--models", "small-cnn", "--formats", "saved_model", "--size", 32)["rows"]
+    (trained,) = last_line("exports.py", "--run", trained_run, "--formats", "saved_model")["rows"]
+    assert untrained["holds"]
+    assert trained["holds"]
+    assert trained["images"] > untrained["images"]
+
+
 @pytest.mark.usefixtures("tiny")
 def test_a_whole_study_goes_to_its_last_epoch(dataset, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)

@@ -35,6 +35,25 @@ def test_a_served_model_takes_image_files_as_they_are(cli, trained_run, phantom_
     assert (found.argmax(axis=1) == evaluated.predicted).mean() > 0.98
 
 
+@pytest.mark.parametrize(
+    ("format_", "modules", "taken"),
+    [
+        ("onnx", ("tf2onnx", "onnxruntime"), "float32"),
+        ("litert", ("ai_edge_litert",), "float32"),
+        ("litert-dynamic", ("ai_edge_litert",), "float32"),
+        ("litert-int8", ("ai_edge_litert",), "uint8"),
+    ],
+)
+def test_a_trained_run_passes_the_round_trip(trained_run, phantom_dataset, tmp_path, format_, modules, taken):
+    for module in modules:
+        pytest.importorskip(module, reason=f"an extra of {format_} is not installed")
+    agreement = export_run(trained_run, format_, tmp_path / "out", phantom_dataset)
+    assert agreement.holds
+    assert agreement.images > 30
+    assert f"`image`, {taken} [" in (tmp_path / "out" / "README.md").read_text()
+    assert (tmp_path / "out" / "labels.txt").exists()
+
+
 def test_a_failed_check_leaves_nothing(trained_run, phantom_dataset, tmp_path, monkeypatch):
     def refuse(*_: object) -> Agreement:
         raise UserError("--format saved_model: 3 of 64 images change their class")
