@@ -40,9 +40,6 @@ def export(
     from fastmri_cls.exporting.run import export_run
 
     agreement = export_run(run, format_.value, out, data)
-    print(
-        f"{format_.value}: {out}  (same class on {agreement.images} images, probabilities within "
-        f"{agreement.largest_difference:.1e})"
-    )
+    print(f"{format_.value}: {out}  ({agreement.sentence})")
     if as_json:
         print(json.dumps({"out": str(out), **agreement.as_json()}))

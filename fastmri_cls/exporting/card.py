@@ -60,8 +60,9 @@ Trained by fastmri-cls {config["environment"]["fastmri-cls"]}, protocol {config[
 
 ## Check
 
-Run in its own runtime on {agreement.images} images of the dataset: the class is the same as the trained model's on all,
-and no probability differs by more than {agreement.largest_difference:.1e} ({agreement.tolerance:g} is allowed).
+Run in its own runtime beside the trained model:
+{agreement.sentence}
+({agreement.tolerance:g} is allowed).
 
 ## Limits
 

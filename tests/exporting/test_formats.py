@@ -113,8 +113,20 @@ def test_a_changed_class_or_a_number_too_far_off_does_not_hold():
     expected = np.array([[0.6, 0.4], [0.2, 0.8]])
     assert compare(expected, expected + np.array([0.001, -0.001]), 0.01).holds
     assert not compare(expected, expected + np.array([0.02, -0.02]), 0.01).holds
-    assert compare(expected, expected[:, ::-1], 1.0).changed == 2
+    turned = compare(expected, expected[:, ::-1], 1.0)
+    assert (turned.changed, turned.widest_change) == (2, pytest.approx(0.6))
+    assert not turned.holds
     assert not compare(expected, np.full((2, 2), np.nan), 0.01).holds
+
+
+def test_a_tie_that_breaks_the_other_way_holds_and_is_told():
+    expected = np.array([[0.36, 0.34, 0.3], [0.2, 0.8, 0.0]])
+    found = expected + np.array([[-0.02, 0.02, 0.0], [0.0, 0.0, 0.0]])
+    agreement = compare(expected, found, 0.1)
+    assert agreement.holds
+    assert "changes on 1, between classes 0.02 apart" in agreement.sentence
+    further_apart = np.array([[0.4, 0.34, 0.26], [0.2, 0.8, 0.0]])
+    assert not compare(further_apart, found, 0.1).holds
 
 
 def test_a_model_that_was_exported_wrong_is_refused(tmp_path):
