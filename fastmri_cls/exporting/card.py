@@ -32,7 +32,8 @@ resized by {{resize}}.
 0..255, resized by {{resize}}. Weights are int8, and so are activations where the runtime can: rounded image by image.
 """,
     "litert-int8": f"""`{LITERT_FILE}`, signature `pixels`: `image`, uint8 [1, {{size}}, {{size}}, {{channels}}],
-resized by {{resize}}. Weights and activations are int8, calibrated on training images.
+resized by {{resize}}. Weights and activations are int8, but for what a LayerNormalization computes; calibrated on
+training images.
 """,
 }
 

@@ -64,5 +64,7 @@ def _candidates(model: bytes, images: np.ndarray) -> Iterator[bytes]:
 
 def _range(low: float, high: float) -> schema.QuantizationParametersT:
     parameters = schema.QuantizationParametersT()
+    if low == high:  # a dead layer's; without any width LiteRT's kernels refuse it
+        high += 1
     parameters.min, parameters.max = [float(low)], [float(high)]
     return parameters

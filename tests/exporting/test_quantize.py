@@ -65,3 +65,15 @@ def test_uint8_pixels_are_taken_as_they_are_however_dark_the_calibration_was(mod
     (image,) = reader.get_input_details()
     assert image["dtype"] == np.uint8
     assert image["quantization"] == (1.0, 0)
+
+
+def test_a_dead_layer_has_a_range_too(tmp_path):
+    keras.utils.set_random_seed(2)
+    image = keras.Input((SIZE, SIZE, 1), name="image")
+    x = layers.Rescaling(1 / 255)(image)
+    dead = layers.Conv2D(8, 3, activation="relu", bias_initializer=keras.initializers.Constant(-100.0))(x)
+    living = layers.Conv2D(8, 3, activation="relu")(x)
+    pooled = layers.GlobalAveragePooling2D()(layers.Concatenate()([layers.Conv2D(4, 1)(dead), living]))
+    model = keras.Model(image, layers.Dense(4, activation="softmax")(pooled))
+    ours = quantize(bytes(converter(model, tmp_path / "a").convert()), images(20, 255))
+    assert furthest(ours, model, images(20, 254)) < 0.05
