@@ -22,7 +22,11 @@ def export(
     run: Annotated[Path, typer.Argument(help="A finished RUN folder.")],
     format_: Annotated[
         Format,
-        typer.Option("--format", help="saved_model is ready for TensorFlow Serving; onnx and litert are extras."),
+        typer.Option(
+            "--format",
+            help="saved_model is ready for TensorFlow Serving; litert-dynamic has int8 weights, litert-int8 is for "
+            "integer hardware; onnx and litert are extras.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The folder to make.")],
     data: Annotated[
