@@ -1,4 +1,4 @@
-"""A classifier for LiteRT: model.tflite, in float32, with int8 weights, or in int8 throughout."""
+"""A classifier for LiteRT: model.tflite, in float32, with int8 weights, or with int8 activations too."""
 
 import shutil
 from collections.abc import Callable, Sequence

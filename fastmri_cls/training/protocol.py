@@ -34,7 +34,7 @@ class Protocol:
         contrast: factor about the mean, in training only.
         resize: how the images should have been resized when the dataset was built.
         scratch_factor: multiplies both learning rates without pretrained weights, where nothing is to be protected and
-            both phases train the whole network.
+            both phases train the whole network; 1 where --learning-rate is given.
         unfreeze: what phase 2 trains of the backbone: a share of its layers, from the top, or from a layer's name on.
         optimizer: Keras' own by its name in small letters, with Keras' defaults but for the rate; one of OPTIMIZERS.
         schedule: `constant`, lowered where validation stops to improve; `cosine`, down to `min_learning_rate` over
