@@ -23,10 +23,10 @@ import imagehash
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
-from fastmri_cls.audit.candidates import TABLES, close_keys
-from fastmri_cls.audit.groups import connected_groups
-from fastmri_cls.audit.hashing import ORIENTATIONS, Fingerprint
-from fastmri_cls.audit.pairs import MAX_BITS, MIN_CORRELATION, Pair, correlation, find_pairs
+from fastmri_cls.duplicates.groups import connected_groups
+from fastmri_cls.duplicates.hashing import ORIENTATIONS, Fingerprint
+from fastmri_cls.duplicates.index import TABLES, close_keys
+from fastmri_cls.duplicates.pairs import MAX_BITS, MIN_CORRELATION, Pair, correlation, find_pairs
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.records.catalogue import Catalogue, collect
 from fastmri_cls.records.ingest import ingest
@@ -121,7 +121,7 @@ def measure_agreement(files: Sequence[SourceFile], catalogue: Catalogue) -> list
 
 
 def plain_rule_pairs(paths: Sequence[Path]) -> dict[str, set[tuple[int, int]]]:
-    """Return the pairs a < b that the first rule of audit/pairs.py gives, by the filter of the thumbnails.
+    """Return the pairs a < b that the first rule of duplicates/pairs.py gives, by the filter of the thumbnails.
 
     Nothing is shared with the audit: every image is turned and hashed as a whole, and all pairs are compared.
     """

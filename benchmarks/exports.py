@@ -41,7 +41,7 @@ def untrained(name: str, size: int):
     """Return what is exported of the model `name`, and images to check it on, which calibrate it too."""
     import keras
 
-    from fastmri_cls.exporting.formats import Exported
+    from fastmri_cls.export.formats import Exported
     from fastmri_cls.models.head import ClassifierOptions, build_classifier
     from fastmri_cls.models.hybrid import find_model
     from fastmri_cls.sources.phantom import CLASSES, draw_phantom
@@ -59,10 +59,10 @@ def untrained(name: str, size: int):
 def trained(run: Path):
     """Return what `export` exports of `run`, and every test image of its dataset."""
     from fastmri_cls.evaluation.inference import load_model
-    from fastmri_cls.exporting.formats import Exported
-    from fastmri_cls.exporting.run import CALIBRATION_IMAGES, spread_images
-    from fastmri_cls.foundation.run_folder import read_config
+    from fastmri_cls.export.formats import Exported
+    from fastmri_cls.export.run import CALIBRATION_IMAGES, spread_images
     from fastmri_cls.records.manifest import read_manifest
+    from fastmri_cls.runs.run import read_config
 
     config = read_config(run)
     directory = Path(config["data"])
@@ -74,8 +74,8 @@ def trained(run: Path):
 
 
 def try_one(name: str, format_: str, exported, images: np.ndarray) -> dict[str, object]:
-    from fastmri_cls.exporting.check import compare
-    from fastmri_cls.exporting.formats import FORMATS
+    from fastmri_cls.export.check import compare
+    from fastmri_cls.export.formats import FORMATS
 
     model = exported.model
     expected = model.predict(images.astype(np.float32), verbose=0)
@@ -106,7 +106,7 @@ def main() -> None:
     arguments = parser.parse_args()
     import_tensorflow()
 
-    from fastmri_cls.exporting.formats import FORMATS
+    from fastmri_cls.export.formats import FORMATS
     from fastmri_cls.models.registry import BACKBONES
 
     rows = []

@@ -58,7 +58,7 @@ def untrained_run(folder: Path, model: str) -> Path:
 
 
 def measure(run: Path, files: list[Path]) -> dict[str, object]:
-    from fastmri_cls.prediction.predictor import PredictOptions, Predictor
+    from fastmri_cls.inference.predictor import PredictOptions, Predictor
 
     options = PredictOptions()
     predictor = Predictor(run, options)
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     import_tensorflow()
-    from fastmri_cls.prediction.predictor import find_images
+    from fastmri_cls.inference.predictor import find_images
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

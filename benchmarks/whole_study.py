@@ -23,7 +23,7 @@ def seconds_of(model: str, data: Path, out: Path, views: int) -> float:
     """Train `model` into `out`, a RUN that must not be there; return the seconds from images to model.keras."""
     import keras
 
-    from fastmri_cls.benchmarking.two_phase import seeded_weights, without_early_stopping
+    from fastmri_cls.benchmark.two_phase import seeded_weights, without_early_stopping
     from fastmri_cls.models.registry import find_backbone
     from fastmri_cls.training.options import TrainOptions
     from fastmri_cls.training.protocol import resolve_protocol

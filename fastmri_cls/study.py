@@ -27,9 +27,9 @@ from fastmri_cls.comparison.report import STUDY_FILE, Comparison, Failure, compa
 from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.errors import Stopped, UserError
 from fastmri_cls.foundation.progress import console, log
-from fastmri_cls.foundation.run_folder import alone, is_taken
 from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.records.manifest import read_manifest
+from fastmri_cls.runs.run import alone, is_taken
 
 # Named variants as flags of `train`; which leakage is kept or dropped is a matter of building: give both folders.
 ABLATIONS: dict[str, dict[str, tuple[str, ...]]] = {

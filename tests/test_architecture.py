@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "fastmri_cls"
 
 # From the ground up: a room may import from itself and from those before it.
 FLOORS = (
-    "foundation", "sources", "audit", "records", "pipeline", "augment", "models", "training", "evaluation", "report",
-    "auditing", "experiment", "prediction", "exporting", "profiling", "comparison", "study", "benchmarking", "cli",
+    "foundation", "sources", "duplicates", "records", "pipeline", "augment", "runs", "models", "training", "evaluation",
+    "report", "inference", "audit", "export", "evaluate", "comparison", "profiling", "benchmark", "study", "cli",
 )  # fmt: skip
 
 

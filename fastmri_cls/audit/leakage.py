@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fastmri_cls.audit.groups import label_conflicts
-from fastmri_cls.audit.pairs import Pair
+from fastmri_cls.duplicates.groups import label_conflicts
+from fastmri_cls.duplicates.pairs import Pair
 
 KINDS = ("exact", "upright", "mirrored")
 # What a test image can find in training: its best copy, else a chain of copies that leads there, else nothing.

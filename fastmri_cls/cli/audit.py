@@ -26,8 +26,8 @@ def audit(
 
     Example: `fastmri-cls audit nickparvar=archive1 bhuvaji=archive2 --out audits/mri`
     """
-    from fastmri_cls.auditing.run import audit as run_audit
-    from fastmri_cls.report.audit import print_audit
+    from fastmri_cls.audit.report import print_audit
+    from fastmri_cls.audit.run import audit as run_audit
     from fastmri_cls.sources.folders import ClassNames, read_classes
 
     class_names = read_classes(classes) if classes else ClassNames()

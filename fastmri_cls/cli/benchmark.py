@@ -8,7 +8,7 @@ import typer
 from fastmri_cls.foundation.quiet import import_tensorflow
 
 if TYPE_CHECKING:
-    from fastmri_cls.benchmarking.measure import Result
+    from fastmri_cls.benchmark.measure import Result
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,8 +37,8 @@ def benchmark_input(
     Example: `fastmri-cls benchmark input --source archive/Training`
     """
     import_tensorflow()
-    from fastmri_cls.benchmarking.inputs import benchmark_input as benchmark
-    from fastmri_cls.benchmarking.measure import Timing
+    from fastmri_cls.benchmark.inputs import benchmark_input as benchmark
+    from fastmri_cls.benchmark.measure import Timing
 
     _show(benchmark(source, Timing(rounds=rounds, seconds=seconds)), chart, as_json)
 
@@ -56,8 +56,8 @@ def benchmark_augment(
     Example: `fastmri-cls benchmark augment --source archive/Training`
     """
     import_tensorflow()
-    from fastmri_cls.benchmarking.augmentations import benchmark_augment as benchmark
-    from fastmri_cls.benchmarking.measure import Timing
+    from fastmri_cls.benchmark.augmentations import benchmark_augment as benchmark
+    from fastmri_cls.benchmark.measure import Timing
 
     _show(benchmark(source, Timing(rounds=rounds, seconds=seconds)), chart, as_json)
 
@@ -75,7 +75,7 @@ def benchmark_step(
     Example: `fastmri-cls benchmark step --source archive/Training`
     """
     import_tensorflow()
-    from fastmri_cls.benchmarking.step import benchmark_step as benchmark
+    from fastmri_cls.benchmark.step import benchmark_step as benchmark
 
     _show(benchmark(source, model, steps, rounds), None, as_json)
 
@@ -93,7 +93,7 @@ def benchmark_protocol(
     Example: `fastmri-cls benchmark protocol --source archive --model convnext-tiny --images 32`
     """
     import_tensorflow()
-    from fastmri_cls.benchmarking import two_phase
+    from fastmri_cls.benchmark import two_phase
 
     rows = two_phase.benchmark_protocol(source, model, images, views)
     for row in rows:
@@ -109,7 +109,7 @@ def benchmark_memory(source: Source, as_json: AsJson = False) -> None:
     Example: `fastmri-cls benchmark memory --source archive/Training`
     """
     import_tensorflow()
-    from fastmri_cls.benchmarking import memory
+    from fastmri_cls.benchmark import memory
 
     usages = memory.benchmark_memory(source)
     memory.print_usages(usages)
@@ -118,7 +118,7 @@ def benchmark_memory(source: Source, as_json: AsJson = False) -> None:
 
 
 def _show(result: "Result", chart: Path | None, as_json: bool) -> None:
-    from fastmri_cls.benchmarking.measure import print_result, write_chart
+    from fastmri_cls.benchmark.measure import print_result, write_chart
 
     print_result(result)
     if chart:

@@ -35,7 +35,7 @@ def demo(
     print_dataset(manifest, out / "dataset")
 
     # Imported after the build: its worker processes do without TensorFlow.
-    from fastmri_cls.experiment import run_experiment
+    from fastmri_cls.evaluate import run_experiment
     from fastmri_cls.training.options import TrainOptions
     from fastmri_cls.training.protocol import resolve_protocol
 

@@ -20,7 +20,7 @@ def evaluate(
     from fastmri_cls.foundation.quiet import import_tensorflow
 
     import_tensorflow()
-    from fastmri_cls.experiment import evaluate_and_report
+    from fastmri_cls.evaluate import evaluate_and_report
     from fastmri_cls.report.tables import print_metrics
 
     metrics = evaluate_and_report(run, data, out or run)

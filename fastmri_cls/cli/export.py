@@ -41,7 +41,7 @@ def export(
     from fastmri_cls.foundation.quiet import import_tensorflow
 
     import_tensorflow()
-    from fastmri_cls.exporting.run import export_run
+    from fastmri_cls.export.run import export_run
 
     agreement = export_run(run, format_.value, out, data)
     print(f"{format_.value}: {out}  ({agreement.sentence})")

@@ -47,8 +47,8 @@ def predict(
     from fastmri_cls.foundation.atomic import new_directory, new_file
     from fastmri_cls.foundation.errors import UserError
     from fastmri_cls.foundation.progress import log, track
-    from fastmri_cls.prediction.predictor import Failure, PredictOptions, Predictor, find_images
-    from fastmri_cls.prediction.writers import csv_writer, jsonl_writer
+    from fastmri_cls.inference.predictor import Failure, PredictOptions, Predictor, find_images
+    from fastmri_cls.inference.writers import csv_writer, jsonl_writer
 
     files = find_images(paths)
     with ExitStack() as stack:

@@ -194,7 +194,7 @@ def train(
     from fastmri_cls.foundation.quiet import import_tensorflow
 
     import_tensorflow()
-    from fastmri_cls.experiment import run_experiment
+    from fastmri_cls.evaluate import run_experiment
     from fastmri_cls.report.tables import print_metrics
     from fastmri_cls.training.options import TrainOptions
     from fastmri_cls.training.protocol import resolve_protocol

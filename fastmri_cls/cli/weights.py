@@ -22,7 +22,7 @@ def list_weights(as_json: AsJson = False) -> None:
     Example: `fastmri-cls weights list`
     """
     import_tensorflow()
-    from fastmri_cls.models.published import all_sets, cache_directory
+    from fastmri_cls.models.pretrained import all_sets, cache_directory
 
     rows = [published.describe() for published in all_sets()]
     if as_json:
@@ -46,7 +46,7 @@ def fetch(
     Example: `fastmri-cls weights fetch densenet121-imagenet convnext-tiny`
     """
     import_tensorflow()
-    from fastmri_cls.models.published import fetch
+    from fastmri_cls.models.pretrained import fetch
     from fastmri_cls.models.registry import find_backbone
 
     files = []
@@ -75,7 +75,7 @@ def verify(
     """
     import_tensorflow()
     from fastmri_cls.foundation.errors import UserError
-    from fastmri_cls.models.published import all_sets, cache_directory, find_set
+    from fastmri_cls.models.pretrained import all_sets, cache_directory, find_set
     from fastmri_cls.models.weights import verify_file
 
     here = [published.path for published in all_sets() if published.path.exists()]

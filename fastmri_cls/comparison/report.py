@@ -8,18 +8,19 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from fastmri_cls.comparison import figures as side_by_side
 from fastmri_cls.comparison import tables
 from fastmri_cls.comparison.disagreements import Disagreement, disagreements_table, find_disagreements, truth_of
-from fastmri_cls.comparison.numbers import Numbers, compute
 from fastmri_cls.comparison.published import PUBLISHED
 from fastmri_cls.comparison.runs import System, group_into_systems, read_runs
+from fastmri_cls.comparison.statistics import Numbers, compute
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.quiet import import_tensorflow
-from fastmri_cls.foundation.run_folder import is_taken
-from fastmri_cls.report import figures, side_by_side
+from fastmri_cls.report import figures
 from fastmri_cls.report.html import TEMPLATES, data_uri
 from fastmri_cls.report.text_tables import Table, text, to_csv, to_latex, to_markdown
+from fastmri_cls.runs.run import is_taken
 
 STUDY_FILE = "study.json"  # what marks the folder of a study
 _JSON = "comparison.json"

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from fastmri_cls.comparison.numbers import Numbers
 from fastmri_cls.comparison.published import PUBLISHED
 from fastmri_cls.comparison.runs import Run, System
+from fastmri_cls.comparison.statistics import Numbers
 from fastmri_cls.report.text_tables import Cell, Estimate, PValue, Rounded, Seconds, Table
 
 _MODEL_NAME = "model.keras"

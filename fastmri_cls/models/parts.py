@@ -7,7 +7,7 @@ from keras import layers
 
 from fastmri_cls.models.branches import branches_of, pooled_features
 
-# How much smaller than the image the map is that an explanation reads; measured in evaluation/gradcam.py.
+# How much smaller than the image the map is that an explanation reads; measured in inference/gradcam.py.
 _MAP_STRIDE = 4
 
 

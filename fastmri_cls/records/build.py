@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from fastmri_cls.audit.groups import connected_groups, label_conflicts
-from fastmri_cls.audit.pairs import Pair, find_pairs
+from fastmri_cls.duplicates.groups import connected_groups, label_conflicts
+from fastmri_cls.duplicates.pairs import Pair, find_pairs
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.progress import track
 from fastmri_cls.foundation.quiet import import_tensorflow
-from fastmri_cls.records.acceptance import check_ingested, check_splits, check_target
-from fastmri_cls.records.assignment import (
+from fastmri_cls.records.card import dataset_card
+from fastmri_cls.records.catalogue import Catalogue, Spool, collect
+from fastmri_cls.records.checks import check_ingested, check_splits, check_target
+from fastmri_cls.records.images_csv import ImageRow, write_images_csv
+from fastmri_cls.records.ingest import StorageForm, ingest, recode
+from fastmri_cls.records.manifest import FILE_NAME, Manifest, Split
+from fastmri_cls.records.options import BuildOptions, as_flags
+from fastmri_cls.records.splits import (
     Assignment,
     assign,
     check_matches,
@@ -22,14 +28,8 @@ from fastmri_cls.records.assignment import (
     read_split_table,
     straddling_groups,
 )
-from fastmri_cls.records.card import dataset_card
-from fastmri_cls.records.catalogue import Catalogue, Spool, collect
-from fastmri_cls.records.images_csv import ImageRow, write_images_csv
-from fastmri_cls.records.ingest import StorageForm, ingest, recode
-from fastmri_cls.records.manifest import FILE_NAME, Manifest, Split
-from fastmri_cls.records.options import BuildOptions, as_flags
+from fastmri_cls.records.splitting import fold_name
 from fastmri_cls.sources.folders import ClassNames, Source, printable, scan
-from fastmri_cls.sources.splits import fold_name
 
 
 def build_dataset(

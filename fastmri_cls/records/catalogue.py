@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastmri_cls.audit.hashing import Fingerprint
+from fastmri_cls.duplicates.hashing import Fingerprint
 from fastmri_cls.records.ingest import IngestedImage
 from fastmri_cls.sources.decode import FileFacts
 from fastmri_cls.sources.folders import SourceFile

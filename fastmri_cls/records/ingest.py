@@ -19,7 +19,7 @@ from itertools import islice
 import numpy as np
 from PIL import Image
 
-from fastmri_cls.audit.hashing import Fingerprint, fingerprint
+from fastmri_cls.duplicates.hashing import Fingerprint, fingerprint
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.sources.decode import FileFacts, decode_with_facts, resize
 from fastmri_cls.sources.folders import SourceFile, is_utf8

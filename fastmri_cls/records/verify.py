@@ -6,7 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from fastmri_cls.audit.hashing import fingerprint
+from fastmri_cls.duplicates.hashing import fingerprint
 from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log, track

@@ -24,7 +24,7 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.models.cut import CutClassifier
 from fastmri_cls.models.head import Classifier
-from fastmri_cls.models.published import cache_directory
+from fastmri_cls.models.pretrained import cache_directory
 from fastmri_cls.pipeline.batches import EvaluationBatches
 from fastmri_cls.pipeline.examples import Examples, Selection
 from fastmri_cls.pipeline.tiers import open_examples

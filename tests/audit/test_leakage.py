@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fastmri_cls.audit.groups import connected_groups
 from fastmri_cls.audit.leakage import Columns, count_groups, count_leaks, count_pairs
-from fastmri_cls.audit.pairs import Pair
+from fastmri_cls.duplicates.groups import connected_groups
+from fastmri_cls.duplicates.pairs import Pair
 
 #          0        1        2        3       4       5        6       7
 SOURCES = ["a", "a", "a", "a", "b", "b", "b", "b"]

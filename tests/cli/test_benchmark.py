@@ -5,8 +5,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from fastmri_cls.benchmarking import inputs
-from fastmri_cls.benchmarking.measure import Result, Row
+from fastmri_cls.benchmark import inputs
+from fastmri_cls.benchmark.measure import Result, Row
 from fastmri_cls.cli.app import app
 
 

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from fastmri_cls.evaluation.predictions import read_predictions
-from fastmri_cls.exporting import run as exporting
-from fastmri_cls.exporting.check import Agreement
-from fastmri_cls.exporting.run import export_run
+from fastmri_cls.export import run as exporting
+from fastmri_cls.export.check import Agreement
+from fastmri_cls.export.run import export_run
 from fastmri_cls.foundation.errors import UserError
 
 

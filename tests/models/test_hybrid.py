@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from fastmri_cls.evaluation.gradcam import make_explain
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.inference.gradcam import make_explain
 from fastmri_cls.models.backbones import unfrozen_layers
 from fastmri_cls.models.cut import cut_classifier, find_cut
 from fastmri_cls.models.head import Classifier, ClassifierOptions, build_classifier, float32_copy, freeze_for_phase

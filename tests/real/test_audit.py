@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.audit import plain_rule_pairs
-from fastmri_cls.audit.pairs import find_pairs
+from fastmri_cls.duplicates.pairs import find_pairs
 from fastmri_cls.records.catalogue import collect
 from fastmri_cls.records.ingest import ingest
 from fastmri_cls.sources.folders import ClassNames, Source, scan

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
+from fastmri_cls.comparison import figures as side_by_side
 from fastmri_cls.evaluation.calibration import expected_calibration_error, scale_by_temperature
-from fastmri_cls.report import figures, side_by_side
+from fastmri_cls.report import figures
 from fastmri_cls.report.text_tables import Estimate
 from tests.comparison_runs import CLASSES, make_predictions
 

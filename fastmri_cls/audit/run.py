@@ -1,0 +1,109 @@
+"""Sources, or a dataset folder -> an audit folder: the way of the data through an audit, read top to bottom."""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastmri_cls.audit.collection import Collection, read_dataset, read_folders
+from fastmri_cls.audit.leakage import Columns, count_groups, count_leaks, count_pairs
+from fastmri_cls.audit.report import write_audit_report
+from fastmri_cls.duplicates.groups import connected_groups
+from fastmri_cls.duplicates.pairs import Pair, find_pairs
+from fastmri_cls.evaluation.shortcuts import baseline_accuracies
+from fastmri_cls.foundation.atomic import new_directory, write_text
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.records.checks import check_target
+from fastmri_cls.records.manifest import FILE_NAME as DATASET_FILE
+from fastmri_cls.sources.folders import ClassNames
+
+FILE_NAME = "audit.json"
+_PAIR_COLUMNS = (
+    "a_source", "a_path", "b_source", "b_path", "kind", "orientation", "similarity",
+    "a_split", "b_split", "a_class", "b_class", "conflict", "group",
+)  # fmt: skip
+
+
+def audit(sources: list[str], classes: ClassNames, out: Path, workers: int, *, force: bool = False) -> dict[str, Any]:
+    """Audit folders `[NAME=]PATH`, or one dataset folder, into the folder `out`; return what its audit.json says.
+
+    Raises:
+        UserError: a source cannot be read, no image can be used, or `out` exists or would harm something.
+    """
+    dataset = _find_dataset(sources)
+    check_target(out, map(_path, sources), "audit", FILE_NAME, force=force)
+    with new_directory(out, force=force) as directory:
+        images = read_dataset(dataset) if dataset else read_folders(sources, classes, workers)
+        pairs = find_pairs(images.fingerprints)
+        groups = connected_groups(len(images.paths), pairs, images.known_groups)
+        findings = {
+            "images": _count_images(images.columns),
+            "groups": count_groups(groups, images.columns),
+            "pairs": count_pairs(pairs, images.columns),
+            "test_sets": count_leaks(pairs, groups, images.columns),
+            "baselines": _baselines(images),
+            "rejected": [{"path": path, "reason": reason} for path, reason in images.rejected],
+        }
+        _write_pairs(directory / "audit.csv", pairs, groups, images)
+        write_text(directory / FILE_NAME, json.dumps(findings, indent=2, ensure_ascii=False) + "\n")
+        write_audit_report(
+            directory / "audit.html", findings, pairs, groups, images.columns, images.paths, images.pixels
+        )
+    return findings
+
+
+def _find_dataset(sources: list[str]) -> Path | None:
+    """Return the dataset folder among `sources`, which must then be alone."""
+    datasets = [source for source in sources if (_path(source) / DATASET_FILE).is_file()]
+    if datasets and len(sources) > 1:
+        raise UserError(
+            f"source {datasets[0]}: is a dataset folder; audit it alone, or audit the folders it was made of"
+        )
+    return _path(datasets[0]) if datasets else None
+
+
+def _path(source: str) -> Path:
+    name, separator, path = source.partition("=")
+    return Path(path if separator else name).expanduser()
+
+
+def _count_images(columns: Columns) -> dict[str, dict[str, int]]:
+    """Return {source: {split: images}}; the split of a source without split folders is called `all`."""
+    return {
+        source: dict(Counter(split or "all" for split in columns.splits[columns.sources == source].tolist()))
+        for source in dict.fromkeys(columns.sources.tolist())
+    }
+
+
+def _baselines(images: Collection) -> dict[str, dict[str, float]]:
+    """Return the no-learning accuracies on each source's test images and on all; trained on all training images."""
+    test = ~images.columns.training
+    tests = {
+        source: np.flatnonzero(test & (images.columns.sources == source))
+        for source in np.unique(images.columns.sources[test]).tolist()
+    }
+    if len(tests) > 1:
+        tests["pooled"] = np.flatnonzero(test)
+    thumbnails = np.stack([print_.thumbnail for print_ in images.fingerprints])
+    return baseline_accuracies(
+        images.columns.labels, np.flatnonzero(images.columns.training), tests, thumbnails, images.facts
+    )
+
+
+def _write_pairs(path: Path, pairs: Sequence[Pair], groups: np.ndarray, images: Collection) -> None:
+    """Write audit.csv: every pair of copies."""
+    known = images.columns
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(_PAIR_COLUMNS)
+        for a, b, kind, orientation, similarity in pairs:
+            writer.writerow((
+                known.sources[a], images.paths[a], known.sources[b], images.paths[b],
+                kind, orientation, f"{similarity:.4f}",
+                known.splits[a], known.splits[b], known.labels[a], known.labels[b],
+                int(known.labels[a] != known.labels[b]), groups[a],
+            ))  # fmt: skip

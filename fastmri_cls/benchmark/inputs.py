@@ -1,0 +1,164 @@
+"""`benchmark input`: our three tiers beside what people use today, from the files to the same float batches."""
+
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from fastmri_cls.augment.batch import Batch
+from fastmri_cls.augment.policies import make_augmentation
+from fastmri_cls.benchmark import peers
+from fastmri_cls.benchmark.measure import Contestant, Result, Timing, run
+from fastmri_cls.benchmark.peers import BATCH_SIZE, CONTRAST, MEAN, SIZE, STD
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.progress import log
+from fastmri_cls.pipeline.batches import TrainingBatches
+from fastmri_cls.pipeline.examples import Element, Selection
+from fastmri_cls.pipeline.tiers import open_examples
+from fastmri_cls.records.build import build_dataset
+from fastmri_cls.records.manifest import Manifest
+from fastmri_cls.records.options import BuildOptions, SplitOptions
+from fastmri_cls.sources.folders import ClassNames, Source, scan
+
+_PASSES = 200  # of the set that a tier can go on for; no round is that long
+_SUFFIXES = (".jpg", ".jpeg", ".png")  # what all the peers can read
+_TIER_NAMES = {
+    "none": "ours, streamed from JPEG shards",
+    "ram": "ours, decoded once into memory",
+    "device": "ours, resident on the device",
+}
+
+
+def benchmark_input(source: Path, timing: Timing) -> Result:
+    """Measure everybody on the class folders `source` (or its Training).
+
+    Raises:
+        UserError: there are no class folders in it.
+    """
+    with prepare(source, "jpeg") as material:
+        contestants = [
+            peers.generator(material.files),
+            peers.generator_with_workers(material.files),
+            peers.keras_directory(material.files),
+            peers.keras_cv_chain(material.files),
+            peers.torch_albumentations(material.files),
+            *(open_tier(material.dataset, material.manifest, name) for name in _TIER_NAMES),
+            *floors(material.dataset, material.manifest),
+        ]
+        count = material.manifest.splits["train"].num_examples
+        title = f"Input: {count} images, {SIZE} px, batches of {BATCH_SIZE}, augmented and normalised float32 RGB"
+        return run(title, [one for one in contestants if one], timing)
+
+
+def open_tier(dataset: Path, manifest: Manifest, name: str) -> Contestant:
+    """One of our cache tiers on `dataset`; it is opened, and a cache filled, once."""
+    examples = open_examples(dataset, manifest, Selection(("train",)), name)
+    steps = _PASSES * examples.count // BATCH_SIZE
+    training = TrainingBatches(examples, BATCH_SIZE, steps, [1.0] * len(manifest.classes), seed=0, endless=True)
+    deliver = _delivery(training, manifest)
+    rounds = itertools.count()
+    return Contestant(name, lambda: deliver(next(rounds)), _TIER_NAMES[name], kind="ours")
+
+
+def _delivery(training: TrainingBatches, manifest: Manifest) -> Any:
+    """Return epoch -> iterator of what a backbone takes, made by the functions that training calls."""
+    augment = make_augmentation("paper", contrast=CONTRAST)
+
+    @tf.function(jit_compile=True)
+    def normalise(images: tf.Tensor) -> tf.Tensor:
+        return (images * (1 / 255) - tf.constant(MEAN)) / tf.constant(STD)  # grey becomes RGB here, as in the model
+
+    def finish(step: tf.Tensor, element: Element) -> tuple[tf.Tensor, tf.Tensor]:
+        element = training.examples.fetch(element)
+        targets = tf.one_hot(element["label"], len(manifest.classes))
+        batch = augment(Batch(element["image"], targets, element["weight"]), tf.stack([0, tf.cast(step, tf.int32)]))
+        return normalise(batch.images), targets
+
+    def deliver(epoch: int) -> Iterator[Any]:
+        batches = training.epoch(epoch).enumerate().map(finish, num_parallel_calls=len(os.sched_getaffinity(0)))
+        return iter(batches.prefetch(tf.data.AUTOTUNE))
+
+    return deliver
+
+
+def floors(dataset: Path, manifest: Manifest) -> list[Contestant]:
+    """What nobody can be faster than: reading the bytes, and writing the delivered batches once."""
+    shards = [dataset / shard.name for shard in manifest.splits["train"].shards]
+    size = sum(shard.bytes for shard in manifest.splits["train"].shards)
+    part = BATCH_SIZE * size // manifest.splits["train"].num_examples  # bytes of an average batch
+
+    def read() -> Iterator[bytes]:
+        while True:
+            for shard in shards:
+                with shard.open("rb") as file:
+                    while chunk := file.read(part):
+                        yield chunk
+
+    def copy() -> Iterator[np.ndarray]:
+        batch = np.ones((BATCH_SIZE, SIZE, SIZE, 3), np.float32)
+        target = np.empty_like(batch)
+        while True:
+            np.copyto(target, batch)
+            yield target
+
+    return [
+        Contestant("floor-read", read, "reading the shards' bytes (from the page cache)", kind="floor"),
+        Contestant("floor-copy", copy, "copying a delivered batch in memory, one core", kind="floor"),
+    ]
+
+
+def class_folder(source: Path) -> Path:
+    """Return the folder whose folders are classes: `source` or its Training.
+
+    Raises:
+        UserError: neither is.
+    """
+    for folder in (source / "Training", source):
+        if folder.is_dir() and any(child.is_dir() and any(child.iterdir()) for child in folder.iterdir()):
+            return folder
+    raise UserError(f"{source}: no class folders in it; give a folder of class folders, or one with Training")
+
+
+@dataclass(frozen=True)
+class Material:
+    """The same images twice: a dataset folder for our tiers, and class folders of links for those who read files."""
+
+    dataset: Path
+    manifest: Manifest
+    files: Path
+
+
+@contextmanager
+def prepare(source: Path, encoding: str) -> Iterator[Material]:
+    """Yield what to measure with, made of the class folders `source` (or its Training); removed afterwards.
+
+    Files that cannot be used are left out of both, since the peers stop at the first one.
+
+    Raises:
+        UserError: there are no class folders in it.
+    """
+    folder = class_folder(source)
+    options = BuildOptions(
+        image_size=SIZE,
+        encoding=encoding,
+        splitting=SplitOptions(val_fraction=0.0, test_fraction=0.0, keep_copies=True),
+    )
+    with tempfile.TemporaryDirectory() as name:
+        parent = Path(name)
+        log.info(f"building {encoding} shards")
+        named = Source("source", folder.absolute())
+        manifest = build_dataset([named], ClassNames(), options, parent / "dataset", workers=1)
+        rejected = {entry["path"] for entry in manifest.rejected}
+        for number, file in enumerate(scan(named, ClassNames())):
+            if f"{named.name}/{file.filename}" not in rejected and file.path.suffix.lower() in _SUFFIXES:
+                link = parent / "files" / file.label / f"{number}{file.path.suffix}"
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(file.path)
+        yield Material(parent / "dataset", manifest, parent / "files")

@@ -1,0 +1,113 @@
+"""`benchmark step`: what the input side costs a training step: fits with real input beside one on a constant batch.
+
+Real input means reading (by tier) and augmenting; the constant batch is there already, and the step does to it what the
+model itself needs and no more. Phase 1 is measured, whose steps are the shortest and hide the least.
+"""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from fastmri_cls.augment.policies import make_augmentation
+from fastmri_cls.benchmark.inputs import prepare
+from fastmri_cls.benchmark.measure import Result, make_row
+from fastmri_cls.foundation.environment import describe
+from fastmri_cls.foundation.progress import log
+from fastmri_cls.models.head import ClassifierOptions, build_classifier, freeze_for_phase
+from fastmri_cls.models.hybrid import find_model
+from fastmri_cls.pipeline.batches import EvaluationBatches, TrainingBatches
+from fastmri_cls.pipeline.examples import Element, Position, Selection
+from fastmri_cls.pipeline.tiers import TIERS, open_examples
+from fastmri_cls.records.manifest import Manifest
+from fastmri_cls.training.engine import Engine, StepOptions
+from fastmri_cls.training.optimizers import make_optimizer
+from fastmri_cls.training.precision import unmeasured
+from fastmri_cls.training.protocol import PROTOCOLS
+
+_PROTOCOL = PROTOCOLS["strict"]
+_BATCH_SIZE = _PROTOCOL.batch_size
+_INPUTS = {
+    "constant": "one batch, as it is",
+    "none": "streamed from JPEG shards, augmented",
+    "ram": "from memory, augmented",
+    "device": "from the device's memory, augmented",
+}
+
+
+class _ConstantExamples:
+    """One batch over and over, as a tier."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self.count = len(labels)
+        self._element = {"image": tf.constant(images), "label": tf.constant(labels)}
+
+    def fetch(self, element: Element) -> Element:
+        return element
+
+    def in_order(self, batch_size: int) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensors(self._element)
+
+    def shuffled(self, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
+        return tf.data.Dataset.from_tensors(self._element).repeat(steps)
+
+    def files(self) -> list[str]:
+        return ["constant"] * self.count
+
+    def files_of_batch(self, start: Position, batch_size: int, seed: int) -> list[str]:
+        return self.files()
+
+
+class _Rate(keras.callbacks.Callback):
+    images_per_second = 0.0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.images_per_second = (logs or {})["images_per_second"]
+
+
+def benchmark_step(source: Path, model: str, steps: int, rounds: int) -> Result:
+    """Measure fits of `steps` steps of `model` on JPEG shards of `source`, in turns; ratios are to the constant batch.
+
+    Raises:
+        UserError: there are no class folders in `source`, or no such model.
+    """
+    backbone = find_model(model)
+    with prepare(source, "jpeg") as material:
+        manifest = material.manifest
+        arithmetic = unmeasured("auto", "auto")
+        options = ClassifierOptions(
+            len(manifest.classes), manifest.image_size, manifest.channels, precision=arithmetic.precision
+        )
+        classifier = build_classifier(backbone, options)
+        freeze_for_phase(classifier, 1, _PROTOCOL.unfreeze, from_scratch=False)
+        constant = _constant_examples(manifest)
+        opened = {name: open_examples(material.dataset, manifest, Selection(("train",)), name) for name in TIERS}
+        weights = [1.0] * len(manifest.classes)
+        inputs = {
+            name: TrainingBatches(examples, _BATCH_SIZE, steps, weights, seed=0)
+            for name, examples in {"constant": constant, **opened}.items()
+        }
+        validation = EvaluationBatches(constant, _BATCH_SIZE)
+        classifier.model.compile(make_optimizer(_PROTOCOL.phase1.learning_rate, options.precision))
+        step = StepOptions(len(manifest.classes), _PROTOCOL.label_smoothing, seed=0, xla=arithmetic.xla)
+        policies = {name: "none" if name == "constant" else "paper" for name in inputs}
+        engines = {name: Engine(classifier.model, make_augmentation(policies[name]), step) for name in inputs}
+
+        rates: dict[str, list[float]] = {name: [] for name in inputs}
+        for number in range(rounds + 1):  # the first one compiles
+            for name, batches in inputs.items():
+                rate = _Rate()
+                engines[name].fit(batches, validation, 1, [rate])
+                if number:
+                    rates[name].append(rate.images_per_second)
+                    log.info(f"round {number}/{rounds}  {name:10} {rate.images_per_second:8,.1f} images/s")
+    title = f"Step: {model}, {options.precision}, batches of {_BATCH_SIZE}, fits of {steps} steps"
+    rows = tuple(make_row(name, _INPUTS[name], found, rates["constant"], "ours") for name, found in rates.items())
+    return Result(title, rows, "constant", describe())
+
+
+def _constant_examples(manifest: Manifest) -> _ConstantExamples:
+    shape = (_BATCH_SIZE, manifest.image_size, manifest.image_size, manifest.channels)
+    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    return _ConstantExamples(images, np.arange(_BATCH_SIZE) % len(manifest.classes))

@@ -1,0 +1,72 @@
+"""A RUN -> a folder for another runtime: the model, labels.txt and a card; checked, and whole or not there at all."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from fastmri_cls.evaluation.inference import load_model
+from fastmri_cls.export.card import export_card
+from fastmri_cls.export.check import Agreement, check_export
+from fastmri_cls.export.formats import FORMATS, Exported
+from fastmri_cls.foundation import checksums
+from fastmri_cls.foundation.atomic import new_directory
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.quiet import without_native_output
+from fastmri_cls.pipeline.examples import Selection, StreamedExamples
+from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
+from fastmri_cls.runs.run import read_config
+
+CALIBRATION_IMAGES = 128  # enough for ranges of activations: TensorFlow's guide speaks of 100 to 500
+_CHECKED_IMAGES = 64
+
+
+def export_run(run: Path, format_: str, out: Path, data: Path | None) -> Agreement:
+    """Write the model of `run` to the folder `out`; return how far it agrees with the RUN's own.
+
+    Args:
+        format_: one of FORMATS. data: a dataset like the RUN's for calibration and check; None is where that was.
+
+    Raises:
+        UserError: the RUN or the dataset is not fit, an extra is missing, or the check failed; then nothing is written.
+    """
+    checksums.check(run, ("config.json", "model.keras"))
+    config = read_config(run)
+    directory = data or Path(config["data"])
+    manifest = _fitting_manifest(directory, run, config)
+    model = load_model(run, config)
+    checked = spread_images(directory, manifest, manifest.test_splits or list(manifest.splits), _CHECKED_IMAGES)
+    calibration = spread_images(directory, manifest, list(manifest.splits)[:1], CALIBRATION_IMAGES)
+    expected = np.asarray(model(tf.cast(checked, tf.float32), training=False))
+    with new_directory(out) as folder:
+        exported = Exported(model, manifest.classes, str(manifest.options["resize"]), calibration)
+        with without_native_output():
+            FORMATS[format_].write(exported, folder)
+            agreement = check_export(format_, folder, checked, expected)
+        (folder / "labels.txt").write_text("".join(f"{name}\n" for name in manifest.classes), encoding="utf-8")
+        (folder / "README.md").write_text(export_card(format_, config, agreement), encoding="utf-8")
+    return agreement
+
+
+def _fitting_manifest(directory: Path, run: Path, config: dict[str, Any]) -> Manifest:
+    if not directory.is_dir():
+        raise UserError(f"{directory}: the dataset of {run} is not there any more; say where with --data")
+    manifest = read_manifest(directory)
+    check_files(directory, manifest)
+    for name, found in (
+        ("classes", list(manifest.classes)),
+        ("image_size", manifest.image_size),
+        ("channels", manifest.channels),
+    ):
+        if found != config[name]:
+            raise UserError(f"--data {directory}: {name} is {found}, {run} has {config[name]}; give the RUN's dataset")
+    return manifest
+
+
+def spread_images(directory: Path, manifest: Manifest, splits: list[str], most: int) -> np.ndarray:
+    """Return at most `most` images of `splits`, evenly spread over them, uint8 [n, size, size, channels]."""
+    examples = StreamedExamples(directory, manifest, Selection(tuple(splits)))
+    every = -(-examples.count // most)
+    batches = examples.in_order(1).shard(every, 0).as_numpy_iterator()
+    return np.concatenate([batch["image"] for batch in batches])

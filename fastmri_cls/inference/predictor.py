@@ -1,0 +1,212 @@
+"""A RUN and image files -> probabilities: decoding in threads ahead of the forward pass, in bounded memory.
+
+Files go through the decoder and the resize method the RUN's dataset was built with, so that an image gets the same
+pixels here as there.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from fastmri_cls.evaluation.calibration import scale_by_temperature
+from fastmri_cls.evaluation.choices import FILE_NAME as CHOICES_NAME
+from fastmri_cls.evaluation.choices import read_choices
+from fastmri_cls.evaluation.inference import load_model
+from fastmri_cls.foundation import checksums
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.progress import log
+from fastmri_cls.inference.gradcam import make_explain, overlay
+from fastmri_cls.inference.ood import FILE_NAME as REFERENCE_NAME
+from fastmri_cls.inference.ood import read_reference
+from fastmri_cls.models.parts import take_apart
+from fastmri_cls.records.ingest import with_channels
+from fastmri_cls.runs.run import read_config
+from fastmri_cls.sources.decode import decode, resize
+from fastmri_cls.sources.folders import files_below
+from fastmri_cls.sources.pixels import RejectedImage
+
+_BATCHES_AHEAD = 3  # decoded or being decoded while one is in the forward pass
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How to predict.
+
+    Fields:
+        batch_size: images of one forward pass.
+        calibrated: scale by the temperature that validation gave.
+        flips: the mean over the image and its left-right mirror image.
+        gradcam: an existing folder for overlays, or None.
+    """
+
+    batch_size: int = 32
+    calibrated: bool = False
+    flips: bool = False
+    gradcam: Path | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one file: float64 [classes], how unlike the training images, the overlay's file name."""
+
+    path: Path
+    probabilities: np.ndarray
+    novelty: float | None
+    overlay: str | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that is no usable image, and why."""
+
+    path: Path
+    reason: str
+
+
+def find_images(paths: Sequence[Path]) -> list[Path]:
+    """Return `paths` with every folder replaced by the files in it and below, in the order of their names.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = [file for path in paths for file in (files_below(path) if path.is_dir() else (path,))]
+    if not found:
+        raise UserError(f"{', '.join(map(str, paths))}: no files in there; give images or folders of images")
+    return found
+
+
+class Predictor:
+    """The model of a RUN, ready to predict files; `forward` is its graph on a batch of pixels.
+
+    Raises:
+        UserError: the RUN is unfinished or damaged, or lacks what the options need.
+    """
+
+    def __init__(self, run: Path, options: PredictOptions) -> None:
+        checksums.check(run, ("config.json", "model.keras", REFERENCE_NAME, CHOICES_NAME))
+        config = read_config(run)
+        self.classes: tuple[str, ...] = tuple(config["classes"])
+        self._options = options
+        self._form = config["image_size"], config["channels"], _resize_method(run, config)
+        self._reference = read_reference(run)
+        if self._reference is None:
+            log.warning(f"note: {run} has no novelty.npz, so there is no novelty column; run evaluate on its dataset")
+        self._temperature = _temperature(run) if options.calibrated else None
+        model = load_model(run, config)
+        self.forward = _make_forward(model, options.flips)
+        self._explain = make_explain(model) if options.gradcam else None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """What `forward` takes of each image: rows, columns, channels."""
+        size, channels, _ = self._form
+        return size, size, channels
+
+    @property
+    def has_novelty(self) -> bool:
+        """Whether predictions carry a novelty."""
+        return self._reference is not None
+
+    @property
+    def has_overlays(self) -> bool:
+        """Whether overlays are written."""
+        return self._explain is not None
+
+    def predict(self, files: Sequence[Path]) -> Iterator[Prediction | Failure]:
+        """Yield one result a file, in their order."""
+        number = 0
+        for batch in self._decoded_batches(files):
+            usable = [pixels for _, pixels in batch if isinstance(pixels, np.ndarray)]
+            predictions = iter(self._predict_batch(np.stack(usable)) if usable else ())
+            for path, pixels in batch:
+                if isinstance(pixels, np.ndarray):
+                    probabilities, novelty, heat = next(predictions)
+                    saved = None if heat is None else self._save_overlay(f"{number:05d}-{path.stem}.png", pixels, heat)
+                    yield Prediction(path, probabilities, novelty, saved)
+                else:
+                    yield Failure(path, pixels)
+                number += 1
+
+    def _decoded_batches(self, files: Sequence[Path]) -> Iterator[list[tuple[Path, np.ndarray | str]]]:
+        """Yield batches of files with their pixels uint8 [size, size, channels], or the reason why there are none."""
+        size = self._options.batch_size
+        batches = (files[start : start + size] for start in range(0, len(files), size))
+        waiting: deque[list[tuple[Path, Future[np.ndarray | str]]]] = deque()
+        # The forward pass keeps the cores busy by itself; a thread a core is enough to stay ahead of it.
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            try:
+                while True:
+                    for batch in islice(batches, _BATCHES_AHEAD - len(waiting)):
+                        waiting.append([(path, pool.submit(self._decode, path)) for path in batch])
+                    if not waiting:
+                        return
+                    yield [(path, future.result()) for path, future in waiting.popleft()]
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _decode(self, path: Path) -> np.ndarray | str:
+        size, channels, method = self._form
+        try:
+            pixels = resize(with_channels(decode(path), channels), size, method)
+        except RejectedImage as rejection:
+            return str(rejection)
+        return pixels.reshape(size, size, channels)
+
+    def _predict_batch(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, float | None, np.ndarray | None]]:
+        """Yield probabilities, novelty and heat of each of `images` uint8 [n, size, size, channels]."""
+        # Every batch has one size, so that the graph is traced once and a result does not depend on its neighbours.
+        missing = self._options.batch_size - len(images)
+        outputs = self.forward(np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0))))
+        features, probabilities = (tensor.numpy()[: len(images)] for tensor in outputs)
+        if self._temperature is not None:
+            probabilities = scale_by_temperature(probabilities, self._temperature)
+        nothing = [None] * len(images)
+        novelties = self._reference.score(features).tolist() if self._reference else nothing
+        heats = self._explain(images, probabilities.argmax(axis=1)) if self._explain else nothing
+        yield from zip(probabilities, novelties, heats, strict=True)
+
+    def _save_overlay(self, name: str, pixels: np.ndarray, heat: np.ndarray) -> str:
+        assert self._options.gradcam is not None
+        Image.fromarray(overlay(pixels, heat)).save(self._options.gradcam / name)
+        return name
+
+
+def _make_forward(model: keras.Model, flips: bool) -> Callable[[np.ndarray], tuple[tf.Tensor, tf.Tensor]]:
+    """Return images uint8 [n, size, size, channels] -> pooled features [n, d] and probabilities [n, classes]."""
+    forward = take_apart(model).forward
+
+    @tf.function
+    def run(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        features, probabilities = forward(tf.cast(images, tf.float32), training=False)
+        if flips:
+            _, mirrored = forward(tf.cast(images[:, :, ::-1], tf.float32), training=False)
+            probabilities = (probabilities + mirrored) / 2
+        return features, probabilities
+
+    return run
+
+
+def _resize_method(run: Path, config: dict[str, Any]) -> str:
+    method = config["dataset"].get("resize")
+    if method is None:
+        raise UserError(f"{run}: its config.json does not say how images were resized; train again")
+    return str(method)
+
+
+def _temperature(run: Path) -> float:
+    choices = read_choices(run)
+    if choices is None:
+        raise UserError(
+            f"--calibrated: {run} has no calibration.json; run evaluate on its dataset, which needs a validation split"
+        )
+    return choices.temperature

@@ -1,0 +1,153 @@
+"""Which split each image of a catalogue goes to, and why some go nowhere."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fastmri_cls.duplicates.groups import label_conflicts
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.progress import log
+from fastmri_cls.records.catalogue import Catalogue
+from fastmri_cls.records.options import SplitOptions
+from fastmri_cls.records.splitting import cut_folds, cut_validation, split_grouped
+
+_SPLIT_NAMES = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class SplitTable:
+    """A user's CSV: a patient or study id, or a split, for some or all files. Keys are (source or "", filename)."""
+
+    path: Path
+    groups: dict[tuple[str, str], str]
+    splits: dict[tuple[str, str], str]
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """`split` str [n], empty where an image is left out for `reason` str [n]; `clean` bool [n] of the test images.
+
+    A test image is clean when no image that is trained or validated on shares its group.
+    """
+
+    split: np.ndarray
+    reason: np.ndarray
+    clean: np.ndarray
+
+
+def read_split_table(path: Path) -> SplitTable:
+    """Read a CSV with a column `filename` (relative to its source), `group` and/or `split`, and perhaps `source`.
+
+    Raises:
+        UserError: the file is missing, has no such columns, names an unknown split, or gives a file two entries.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+            columns = set(reader.fieldnames or ())
+    except FileNotFoundError:
+        raise UserError(f"--split {path}: no such file; give grouped, published or the path of a CSV") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"--split {path}: not a readable UTF-8 CSV ({error})") from None
+    if "filename" not in columns or not columns & {"group", "split"}:
+        raise UserError(
+            f"--split {path}: needs the columns filename and group or split; it has {', '.join(sorted(columns))}"
+        )
+    wrong = sorted({row["split"] for row in rows if row.get("split")} - set(_SPLIT_NAMES))
+    if wrong:
+        raise UserError(f"--split {path}: split {wrong[0]!r} is none of {', '.join(_SPLIT_NAMES)}")
+    table = SplitTable(path, {}, {})
+    for number, row in enumerate(rows, start=2):
+        key = (row.get("source") or "", row["filename"] or "")
+        for known, entry in ((table.groups, row.get("group")), (table.splits, row.get("split"))):
+            if entry and known.setdefault(key, entry) != entry:
+                raise UserError(f"--split {path}: line {number}: {key[1]} has another entry already; keep one of them")
+    return table
+
+
+def check_matches(table: SplitTable, catalogue: Catalogue) -> None:
+    """Say how many rows name no image: a table that misses its images would silently split as if there were none.
+
+    Raises:
+        UserError: not one row does.
+    """
+    known = {(file.source, file.filename) for file in catalogue.files} | {
+        ("", file.filename) for file in catalogue.files
+    }
+    rows = set(table.groups) | set(table.splits)
+    strangers = sorted(rows - known)
+    if len(strangers) == len(rows):
+        example = catalogue.files[0].filename
+        raise UserError(
+            f"--split {table.path}: no row names an image; filename is relative to its source, for instance {example}"
+        )
+    if strangers:
+        log.warning(f"--split {table.path}: {len(strangers)} rows name no image (the first: {strangers[0][1]})")
+
+
+def look_up(table: dict[tuple[str, str], str], catalogue: Catalogue) -> np.ndarray:
+    """Return str [n], the table's entry of each image by (source, filename) or by filename alone, else empty."""
+    return np.array(
+        [table.get((f.source, f.filename)) or table.get(("", f.filename)) or "" for f in catalogue.files], dtype=str
+    )
+
+
+def assign(catalogue: Catalogue, groups: np.ndarray, options: SplitOptions, table: SplitTable | None) -> Assignment:
+    """Split the catalogue's images; `groups` int [n] are its copy and patient groups.
+
+    Raises:
+        UserError: --leakage fail and there is leakage; a class has too few groups to be divided.
+    """
+    reason = np.full(len(catalogue), "", dtype="<U32")
+    if table is not None and table.splits:
+        split = look_up(table.splits, catalogue).astype("<U8")
+        reason[split == ""] = "not in the split CSV"
+        _apply_leakage(split, groups, reason, options.leakage)
+    elif options.method == "published":
+        split = np.where(catalogue.given_splits == "", "train", catalogue.given_splits).astype("<U8")
+        _apply_leakage(split, groups, reason, options.leakage)
+    else:
+        split = np.full(len(catalogue), "", dtype="<U8")
+        _set_aside(catalogue, groups, reason, options.keep_copies)
+        kept = reason == ""
+        split[kept] = split_grouped(
+            catalogue.labels[kept], catalogue.sources[kept], groups[kept], options.test_fraction, options.seed
+        )
+    split[reason != ""] = ""
+
+    columns = (split, catalogue.labels, catalogue.sources, groups)
+    if options.folds:
+        split = cut_folds(*columns, options.folds, options.seed)
+    elif table is None or not (split == "val").any():  # a CSV with validation images is the last word
+        split = cut_validation(*columns, options.val_fraction, options.seed)
+    trained_on = ~np.isin(split, ("", "test"))
+    return Assignment(split, reason, ~np.isin(groups, groups[trained_on]))
+
+
+def straddling_groups(split: np.ndarray, groups: np.ndarray) -> int:
+    """Return how many groups have images in more than one split; images that are left out count nowhere."""
+    used = split != ""
+    pairs = np.unique(np.stack([groups[used], np.unique(split[used], return_inverse=True)[1]], axis=1), axis=0)
+    return int((np.unique(pairs[:, 0], return_counts=True)[1] > 1).sum())
+
+
+def _apply_leakage(split: np.ndarray, groups: np.ndarray, reason: np.ndarray, leakage: str) -> None:
+    leaking = np.isin(split, ("train", "val")) & np.isin(groups, groups[split == "test"])
+    if leakage == "fail" and leaking.any():
+        repeated = np.isin(groups, groups[leaking]) & (split == "test")
+        raise UserError(
+            f"--leakage fail: {leaking.sum()} training images repeat {repeated.sum()} test images; "
+            "see them with audit, or use --split grouped or --leakage drop"
+        )
+    if leakage == "drop":
+        reason[leaking] = "repeats a test image"
+
+
+def _set_aside(catalogue: Catalogue, groups: np.ndarray, reason: np.ndarray, keep_copies: bool) -> None:
+    if not keep_copies:
+        _, first = np.unique([print_.sha256 for print_ in catalogue.fingerprints], return_index=True)
+        reason[np.setdiff1d(np.arange(len(catalogue)), first)] = "exact copy of another"
+    reason[np.isin(groups, label_conflicts(groups, catalogue.labels))] = "its group has conflicting labels"
