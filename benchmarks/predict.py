@@ -42,7 +42,7 @@ def untrained_run(folder: Path, model: str) -> Path:
     """A RUN that predict can load, as train leaves it, but with weights as initialised."""
     from fastmri_cls.models.head import ClassifierOptions, build_classifier
     from fastmri_cls.models.registry import find_backbone
-    from fastmri_cls.training.protocol import resolve_protocol
+    from fastmri_cls.runs.protocol import resolve_protocol
 
     build_classifier(find_backbone(model), ClassifierOptions(4, 224, 1), fast=False).model.save(folder / "model.keras")
     config = {

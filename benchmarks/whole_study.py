@@ -25,8 +25,8 @@ def seconds_of(model: str, data: Path, out: Path, views: int) -> float:
 
     from fastmri_cls.benchmark.two_phase import seeded_weights, without_early_stopping
     from fastmri_cls.models.registry import find_backbone
-    from fastmri_cls.training.options import TrainOptions
-    from fastmri_cls.training.protocol import resolve_protocol
+    from fastmri_cls.runs.options import TrainOptions
+    from fastmri_cls.runs.protocol import resolve_protocol
     from fastmri_cls.training.run import train
 
     keras.backend.clear_session()

@@ -26,9 +26,9 @@ from fastmri_cls.report import figures
 from fastmri_cls.report.augmented import augmented_grid
 from fastmri_cls.report.html import write_run_report
 from fastmri_cls.report.model_card import model_card
+from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.run import read_config
 from fastmri_cls.training.distribution import make_distribution
-from fastmri_cls.training.options import TrainOptions
 from fastmri_cls.training.run import MODEL_NAME, train
 
 

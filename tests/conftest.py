@@ -70,8 +70,8 @@ def phantom_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained_run(phantom_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A RUN of small-cnn, evaluated, that tells the phantoms of `phantom_dataset` apart. Read it, never change it."""
     from fastmri_cls.evaluate import run_experiment
-    from fastmri_cls.training.options import TrainOptions
-    from fastmri_cls.training.protocol import resolve_protocol
+    from fastmri_cls.runs.options import TrainOptions
+    from fastmri_cls.runs.protocol import resolve_protocol
 
     out = tmp_path_factory.mktemp("runs") / "trained"
     protocol = resolve_protocol("strict", {"phase1_epochs": 8, "phase2_epochs": 2})

@@ -88,8 +88,8 @@ def test_augmented_batches_are_the_first_that_training_saw(fetch, phantom_datase
 
     from fastmri_cls.augment.policies import Batch, make_augmentation
     from fastmri_cls.records.manifest import read_manifest
+    from fastmri_cls.runs.protocol import resolve_protocol
     from fastmri_cls.training.data import load_training_data
-    from fastmri_cls.training.protocol import resolve_protocol
 
     protocol = resolve_protocol("strict", {})
     training = load_training_data(phantom_dataset, read_manifest(phantom_dataset), protocol, "ram", seed=0).training

@@ -21,10 +21,10 @@ from fastmri_cls.pipeline.batches import EvaluationBatches, TrainingBatches
 from fastmri_cls.pipeline.examples import Element, Position, Selection
 from fastmri_cls.pipeline.tiers import TIERS, open_examples
 from fastmri_cls.records.manifest import Manifest
+from fastmri_cls.runs.protocol import PROTOCOLS
 from fastmri_cls.training.engine import Engine, StepOptions
 from fastmri_cls.training.optimizers import make_optimizer
 from fastmri_cls.training.precision import unmeasured
-from fastmri_cls.training.protocol import PROTOCOLS
 
 _PROTOCOL = PROTOCOLS["strict"]
 _BATCH_SIZE = _PROTOCOL.batch_size

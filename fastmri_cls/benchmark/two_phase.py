@@ -28,9 +28,9 @@ from fastmri_cls.models.head import paper_head
 from fastmri_cls.models.registry import Backbone, find_backbone
 from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.options import BuildOptions, SplitOptions
+from fastmri_cls.runs.options import TrainOptions
+from fastmri_cls.runs.protocol import Protocol, resolve_protocol
 from fastmri_cls.sources.folders import ClassNames, Source, scan
-from fastmri_cls.training.options import TrainOptions
-from fastmri_cls.training.protocol import Protocol, resolve_protocol
 from fastmri_cls.training.run import train
 
 _SIZE = 224

@@ -36,8 +36,8 @@ def demo(
 
     # Imported after the build: its worker processes do without TensorFlow.
     from fastmri_cls.evaluate import run_experiment
-    from fastmri_cls.training.options import TrainOptions
-    from fastmri_cls.training.protocol import resolve_protocol
+    from fastmri_cls.runs.options import TrainOptions
+    from fastmri_cls.runs.protocol import resolve_protocol
 
     print("3. train --model small-cnn --phase1-epochs 12 --phase2-epochs 3 --batch-size 16, then evaluate and report")
     protocol = resolve_protocol("strict", {"phase1_epochs": 12, "phase2_epochs": 3, "batch_size": 16})

@@ -36,8 +36,8 @@ def profile(
     from fastmri_cls.profiling.steps import profile_steps, resolve
     from fastmri_cls.profiling.table import print_profile
     from fastmri_cls.profiling.trace import slowest_operations
-    from fastmri_cls.training.options import TrainOptions
-    from fastmri_cls.training.protocol import resolve_protocol
+    from fastmri_cls.runs.options import TrainOptions
+    from fastmri_cls.runs.protocol import resolve_protocol
 
     protocol = resolve_protocol("strict", {"batch_size": batch_size, "augment": augment})
     with new_directory(out) as folder:

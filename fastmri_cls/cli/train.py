@@ -196,8 +196,8 @@ def train(
     import_tensorflow()
     from fastmri_cls.evaluate import run_experiment
     from fastmri_cls.report.tables import print_metrics
-    from fastmri_cls.training.options import TrainOptions
-    from fastmri_cls.training.protocol import resolve_protocol
+    from fastmri_cls.runs.options import TrainOptions
+    from fastmri_cls.runs.protocol import resolve_protocol
 
     overrides = {
         "batch_size": batch_size,

@@ -2,7 +2,7 @@
 
 from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.profiling.steps import StepTimes
-from fastmri_cls.training.options import TrainOptions
+from fastmri_cls.runs.options import TrainOptions
 
 _MUCH = 0.15  # of a step, that a part beside forward and backward may take unremarked
 

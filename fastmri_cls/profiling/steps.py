@@ -20,11 +20,11 @@ from fastmri_cls.pipeline.batches import prefetch_to_accelerator
 from fastmri_cls.pipeline.examples import Element, Examples
 from fastmri_cls.pipeline.tiers import choose_tier
 from fastmri_cls.records.manifest import check_files, read_manifest
+from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.training.autotune import resolve_arithmetic
 from fastmri_cls.training.data import load_training_data
 from fastmri_cls.training.engine import Engine, StepOptions
 from fastmri_cls.training.optimizers import make_optimizer
-from fastmri_cls.training.options import TrainOptions
 
 PARTS = ("input", "augmentation", "forward and backward")
 _WARM_UP = 3  # steps that trace, compile and fill the prefetch

@@ -32,10 +32,10 @@ from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.models.pretrained import cache_directory
 from fastmri_cls.pipeline.examples import StreamedExamples
 from fastmri_cls.records.manifest import Manifest
+from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.training.data import training_selection
 from fastmri_cls.training.engine import Engine, StepOptions
 from fastmri_cls.training.optimizers import make_optimizer
-from fastmri_cls.training.options import TrainOptions
 from fastmri_cls.training.precision import Arithmetic, cpu_flags, lower_precision, unmeasured
 
 _CLEARLY = 1.05  # times faster than what it replaces; the fastest of three steps varies by 2 % on a busy machine

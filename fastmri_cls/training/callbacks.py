@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from fastmri_cls.foundation.atomic import naming, write_text
 from fastmri_cls.foundation.progress import log
+from fastmri_cls.runs.protocol import Phase, Protocol
 from fastmri_cls.training.checkpoint import Progress, assign, values
-from fastmri_cls.training.protocol import Phase, Protocol
 
 COLUMNS = (
     "phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "images_per_second",

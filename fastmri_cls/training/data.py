@@ -10,7 +10,7 @@ from fastmri_cls.pipeline.batches import EvaluationBatches, SlidingWindowBatches
 from fastmri_cls.pipeline.examples import WHOLE, Selection, Share
 from fastmri_cls.pipeline.tiers import open_examples
 from fastmri_cls.records.manifest import Manifest
-from fastmri_cls.training.protocol import SLIDING_WINDOW_BATCHES, Protocol
+from fastmri_cls.runs.protocol import SLIDING_WINDOW_BATCHES, Protocol
 
 
 @dataclass(frozen=True)

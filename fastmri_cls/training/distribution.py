@@ -22,8 +22,8 @@ import tensorflow as tf
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.pipeline.examples import Share
+from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints
-from fastmri_cls.training.options import TrainOptions
 
 STRATEGIES = ("auto", "single", "mirrored", "multiworker")
 _TEXT_BYTES = 4096  # room for what the chief tells the others at once

@@ -2,7 +2,7 @@
 
 import keras
 
-from fastmri_cls.training.protocol import PROTOCOLS, Protocol
+from fastmri_cls.runs.protocol import PROTOCOLS, Protocol
 
 _ADAM = PROTOCOLS["strict"]  # and of every other protocol
 

@@ -13,6 +13,7 @@ from fastmri_cls.foundation.progress import log
 from fastmri_cls.models.cut import cut_classifier
 from fastmri_cls.models.head import Classifier, freeze_for_phase
 from fastmri_cls.records.manifest import Manifest
+from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.training.callbacks import AveragedWeights, History, schedule
 from fastmri_cls.training.checkpoint import Checkpoint, Progress, assign, values
 from fastmri_cls.training.data import TrainingData, training_selection, validation_selection
@@ -21,7 +22,6 @@ from fastmri_cls.training.engine import Engine, StepOptions
 from fastmri_cls.training.feature_store import Source
 from fastmri_cls.training.feature_views import ViewOptions, make_feature_data
 from fastmri_cls.training.optimizers import make_optimizer
-from fastmri_cls.training.options import TrainOptions
 from fastmri_cls.training.tensorboard import ConfusionByEpoch, write_augmented_batches, write_options
 
 

@@ -19,13 +19,13 @@ from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.models.weights import load_weights
 from fastmri_cls.pipeline.tiers import choose_tier
 from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
+from fastmri_cls.runs.options import TrainOptions
+from fastmri_cls.runs.protocol import Protocol
 from fastmri_cls.runs.run import FILE_NAME, LOG_NAME, alone, is_taken, read_config
 from fastmri_cls.training.autotune import resolve_arithmetic
 from fastmri_cls.training.data import load_training_data
 from fastmri_cls.training.distribution import Distribution, check_fits
-from fastmri_cls.training.options import TrainOptions
 from fastmri_cls.training.phases import check_feature_views, run_phases
-from fastmri_cls.training.protocol import Protocol
 
 MODEL_NAME = "model.keras"
 _RESOLVED = ("cache", "precision", "xla")  # what may be `auto`

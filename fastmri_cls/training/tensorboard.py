@@ -12,8 +12,8 @@ from tensorboard.plugins.hparams import api as hparams
 from fastmri_cls.augment.batch import Batch
 from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.pipeline.batches import TrainingBatches
-from fastmri_cls.training.options import TrainOptions
-from fastmri_cls.training.protocol import Protocol
+from fastmri_cls.runs.options import TrainOptions
+from fastmri_cls.runs.protocol import Protocol
 
 _NO_OPTIONS = ("name", "resume")
 _SHOWN_IMAGES = 8

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from fastmri_cls.benchmark import two_phase
+from fastmri_cls.runs.protocol import resolve_protocol
 from fastmri_cls.sources.phantom import CLASSES, draw_phantom
-from fastmri_cls.training.protocol import resolve_protocol
 from tests.tiny_backbone import tiny  # noqa: F401 - a fixture
 
 

@@ -14,8 +14,8 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.profiling.advice import advice
 from fastmri_cls.profiling.steps import PARTS, StepTimes
 from fastmri_cls.profiling.trace import slowest_operations
-from fastmri_cls.training.options import TrainOptions
-from fastmri_cls.training.protocol import resolve_protocol
+from fastmri_cls.runs.options import TrainOptions
+from fastmri_cls.runs.protocol import resolve_protocol
 
 
 @pytest.fixture(scope="module")

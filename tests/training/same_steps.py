@@ -17,10 +17,10 @@ import keras
 
 keras.layers.Dropout.call = lambda self, inputs, training=False: inputs
 
+from fastmri_cls.runs.options import TrainOptions  # noqa: E402
+from fastmri_cls.runs.protocol import resolve_protocol  # noqa: E402
 from fastmri_cls.training import engine  # noqa: E402
 from fastmri_cls.training.distribution import Distribution, make_distribution  # noqa: E402
-from fastmri_cls.training.options import TrainOptions  # noqa: E402
-from fastmri_cls.training.protocol import resolve_protocol  # noqa: E402
 from fastmri_cls.training.run import train  # noqa: E402
 
 engine._STEPS_PER_CALL = 4

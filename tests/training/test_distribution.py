@@ -22,10 +22,10 @@ from fastmri_cls.pipeline.batches import EvaluationBatches, TrainingBatches
 from fastmri_cls.pipeline.examples import Selection, Share
 from fastmri_cls.pipeline.tiers import choose_tier, open_examples
 from fastmri_cls.records.manifest import read_manifest
+from fastmri_cls.runs.options import TrainOptions
+from fastmri_cls.runs.protocol import resolve_protocol
 from fastmri_cls.training import distribution
 from fastmri_cls.training.distribution import Distribution, check_fits, make_distribution
-from fastmri_cls.training.options import TrainOptions
-from fastmri_cls.training.protocol import resolve_protocol
 from tests.faults.test_resume import weights
 from tests.faults.test_workers import tf_configs
 

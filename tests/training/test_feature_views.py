@@ -26,12 +26,12 @@ from fastmri_cls.pipeline.tiers import shuffled_indices
 from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.manifest import read_manifest
 from fastmri_cls.records.options import BuildOptions, SplitOptions
+from fastmri_cls.runs.options import TrainOptions
+from fastmri_cls.runs.protocol import resolve_protocol
 from fastmri_cls.sources.folders import ClassNames, parse_sources
 from fastmri_cls.training.data import load_training_data, training_selection, validation_selection
 from fastmri_cls.training.feature_store import Joined, Source
 from fastmri_cls.training.feature_views import ViewOptions, make_feature_data
-from fastmri_cls.training.options import TrainOptions
-from fastmri_cls.training.protocol import resolve_protocol
 from fastmri_cls.training.run import train
 from tests.tiny_backbone import HYBRID, tiny
 

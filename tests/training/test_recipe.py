@@ -12,10 +12,10 @@ from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.models import backbones
 from fastmri_cls.models.backbones import unfreeze_each, unfrozen_layers
+from fastmri_cls.runs.protocol import OPTIMIZERS, resolve_protocol
 from fastmri_cls.training.callbacks import AveragedWeights
 from fastmri_cls.training.engine import Engine, StepOptions
 from fastmri_cls.training.optimizers import make_optimizer
-from fastmri_cls.training.protocol import OPTIMIZERS, resolve_protocol
 from tests.training.test_engine import BATCH, CLASSES, STEPS, Logs, batches, small_model
 
 EPOCHS = 3
@@ -115,8 +115,8 @@ import numpy as np, keras
 from fastmri_cls.training import checkpoint, engine
 checkpoint._SECONDS_BETWEEN = 0.0
 engine._STEPS_PER_CALL = 2
-from fastmri_cls.training.options import TrainOptions
-from fastmri_cls.training.protocol import resolve_protocol
+from fastmri_cls.runs.options import TrainOptions
+from fastmri_cls.runs.protocol import resolve_protocol
 from fastmri_cls.training.run import train
 
 data, folder, views, weights, *kills = sys.argv[1:]

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from fastmri_cls.records.manifest import read_manifest
+from fastmri_cls.runs.options import TrainOptions
+from fastmri_cls.runs.protocol import resolve_protocol
 from fastmri_cls.training import autotune as trials
 from fastmri_cls.training.autotune import describe_choice, resolve_arithmetic, step_seconds, try_out
-from fastmri_cls.training.options import TrainOptions
 from fastmri_cls.training.precision import Arithmetic, unmeasured
-from fastmri_cls.training.protocol import resolve_protocol
 from fastmri_cls.training.run import train
 
 LONG = 1e9  # steps: any trial is worth it

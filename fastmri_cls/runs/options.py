@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastmri_cls.training.protocol import Protocol
+from fastmri_cls.runs.protocol import Protocol
 
 
 @dataclass(frozen=True)
