@@ -11,7 +11,6 @@ python benchmarks/audit.py nickparvar=DIR bhuvaji=DIR --contact-sheet FILE.jpg
 
 import argparse
 import json
-import os
 import resource
 import time
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from fastmri_cls.duplicates.groups import connected_groups
 from fastmri_cls.duplicates.hashing import ORIENTATIONS, Fingerprint
 from fastmri_cls.duplicates.index import TABLES, close_keys
 from fastmri_cls.duplicates.pairs import MAX_BITS, MIN_CORRELATION, Pair, correlation, find_pairs
+from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.records.catalogue import Catalogue, collect
 from fastmri_cls.records.ingest import ingest
@@ -38,7 +38,7 @@ SYNTHETIC = (100_000, 1_000_000)
 BASELINE = "all-pairs"
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC,
            "lanczos": Image.Resampling.LANCZOS}  # fmt: skip
-WORKERS = len(os.sched_getaffinity(0))
+WORKERS = available_cores()
 
 
 def measure_speed(files: Sequence[SourceFile]) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """`benchmark input`: our three tiers beside what people use today, from the files to the same float batches."""
 
 import itertools
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.benchmark import peers
 from fastmri_cls.benchmark.measure import Contestant, Result, Timing, run
 from fastmri_cls.benchmark.peers import BATCH_SIZE, CONTRAST, MEAN, SIZE, STD
+from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.pipeline.batches import TrainingBatches
@@ -82,7 +82,7 @@ def _delivery(training: TrainingBatches, manifest: Manifest) -> Any:
         return normalise(batch.images), targets
 
     def deliver(epoch: int) -> Iterator[Any]:
-        batches = training.epoch(epoch).enumerate().map(finish, num_parallel_calls=len(os.sched_getaffinity(0)))
+        batches = training.epoch(epoch).enumerate().map(finish, num_parallel_calls=available_cores())
         return iter(batches.prefetch(tf.data.AUTOTUNE))
 
     return deliver

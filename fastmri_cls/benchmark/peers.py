@@ -6,7 +6,6 @@ more than a tenth; only ImageDataGenerator and our tiers, for which it is free, 
 """
 
 import importlib.util
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ import keras
 import keras_cv
 import numpy as np
 import tensorflow as tf
-from keras.src.legacy.preprocessing.image import DirectoryIterator, ImageDataGenerator
-from keras.src.trainers.data_adapters.py_dataset_adapter import OrderedEnqueuer
 
 from fastmri_cls.augment.affine import AffineRanges
 from fastmri_cls.benchmark.measure import Contestant, Timing, images_per_second
+from fastmri_cls.foundation.cpu import available_cores
+from fastmri_cls.foundation.private_api import DirectoryIterator, ImageDataGenerator, OrderedEnqueuer
 from fastmri_cls.foundation.progress import log
 
 BATCH_SIZE = 32
@@ -38,7 +37,7 @@ def generator(folder: Path) -> Contestant:
 
 def generator_with_workers(folder: Path) -> Contestant:
     """ImageDataGenerator with Keras' own workers: the best of some settings, found by a short trial of each."""
-    cores = len(os.sched_getaffinity(0))
+    cores = available_cores()
     settings = [(cores, False), (2 * cores, False), (cores, True)]
 
     def contestant(workers: int, processes: bool) -> Contestant:
@@ -83,7 +82,7 @@ def torch_albumentations(folder: Path) -> Contestant | None:
         return None
     from fastmri_cls.benchmark.torch_peer import open_loader
 
-    workers = len(os.sched_getaffinity(0))
+    workers = available_cores()
     return Contestant(
         "torch-albumentations",
         lambda: open_loader(folder, workers),

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import h5py
 import keras
-from keras.src.legacy.saving import legacy_h5_format
 
 from fastmri_cls.benchmark.peers import notebook_batches
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.private_api import save_weights_to_hdf5_group
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.models.backbones import unfrozen_layers
 from fastmri_cls.models.head import paper_head
@@ -123,7 +123,7 @@ def seeded_weights(backbone: Backbone, path: Path) -> Path:
     """Write random weights, which cost what trained ones do, in the format of the published files; return `path`."""
     keras.utils.set_random_seed(0)
     with h5py.File(path, "w") as file:
-        legacy_h5_format.save_weights_to_hdf5_group(file, (backbone.upstream or backbone.build)((_SIZE, _SIZE, 3)))
+        save_weights_to_hdf5_group(file, (backbone.upstream or backbone.build)((_SIZE, _SIZE, 3)))
     return path
 
 

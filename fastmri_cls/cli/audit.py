@@ -1,7 +1,6 @@
 """`fastmri-cls audit`."""
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -28,10 +27,11 @@ def audit(
     """
     from fastmri_cls.audit.report import print_audit
     from fastmri_cls.audit.run import audit as run_audit
+    from fastmri_cls.foundation.cpu import available_cores
     from fastmri_cls.sources.folders import ClassNames, read_classes
 
     class_names = read_classes(classes) if classes else ClassNames()
-    findings = run_audit(sources, class_names, out, workers or len(os.sched_getaffinity(0)), force=force)
+    findings = run_audit(sources, class_names, out, workers or available_cores(), force=force)
     print_audit(findings, out)
     if as_json:
         print(json.dumps({"out": str(out), **findings}, ensure_ascii=False))

@@ -1,7 +1,6 @@
 """`fastmri-cls build-tfrecords`."""
 
 import json
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -83,6 +82,7 @@ def build_tfrecords(
 
     Example: `fastmri-cls build-tfrecords nickparvar=archive1 bhuvaji=archive2 --out data/mri`
     """
+    from fastmri_cls.foundation.cpu import available_cores
     from fastmri_cls.records.build import build_dataset
     from fastmri_cls.records.options import BuildOptions, SplitOptions
     from fastmri_cls.report.tables import print_dataset
@@ -100,7 +100,7 @@ def build_tfrecords(
     )
     class_names = read_classes(classes) if classes else ClassNames()
     manifest = build_dataset(
-        parse_sources(sources), class_names, options, out, workers or len(os.sched_getaffinity(0)), force=force
+        parse_sources(sources), class_names, options, out, workers or available_cores(), force=force
     )
     print_dataset(manifest, out)
     if as_json:

@@ -1,6 +1,5 @@
 """`fastmri-cls demo`."""
 
-import os
 import shutil
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ def demo(
     Example: `fastmri-cls demo`
     """
     from fastmri_cls.foundation.atomic import new_directory
+    from fastmri_cls.foundation.cpu import available_cores
     from fastmri_cls.records.build import build_dataset
     from fastmri_cls.records.options import BuildOptions
     from fastmri_cls.report.tables import print_dataset, print_metrics
@@ -30,7 +30,7 @@ def demo(
         names = list(write_phantom_sources(folder, training=120, testing=40))
     print("2. build-tfrecords alpha=… beta=… --image-size 128")
     sources = parse_sources([f"{name}={out / 'sources' / name}" for name in names])
-    workers = len(os.sched_getaffinity(0))
+    workers = available_cores()
     manifest = build_dataset(sources, ClassNames(), BuildOptions(image_size=128), out / "dataset", workers)
     print_dataset(manifest, out / "dataset")
 

@@ -32,6 +32,7 @@ def profile(
 
     import_tensorflow()
     from fastmri_cls.foundation.atomic import new_directory
+    from fastmri_cls.foundation.extras import missing_extra
     from fastmri_cls.profiling.advice import advice
     from fastmri_cls.profiling.steps import profile_steps, resolve
     from fastmri_cls.profiling.table import print_profile
@@ -50,7 +51,7 @@ def profile(
     print_profile(times, operations, sentences)
     print(f"trace: tensorboard --logdir {out}")
     if find_spec("tensorboard_plugin_profile") is None:
-        print("its profile page needs the extra profile: pip install 'fastmri-cls[profile]'")
+        print(f"its profile page {missing_extra('profile')}")
     if as_json:
         result = {
             "shares": times.shares,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.extras import missing_extra
 
 
 def load(model: bytes) -> Callable[[np.ndarray], np.ndarray]:
@@ -56,5 +57,5 @@ def _interpreter() -> Any:
     try:
         import ai_edge_litert.interpreter as interpreter
     except ImportError:
-        raise UserError("--format litert: needs the extra litert; pip install 'fastmri-cls[litert]'") from None
+        raise UserError(f"--format litert: {missing_extra('litert')}") from None
     return interpreter

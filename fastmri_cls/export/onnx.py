@@ -7,10 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from fastmri_cls.export.saved_model import pixels_spec
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.extras import missing_extra
+from fastmri_cls.foundation.private_api import convert_variables_to_constants_v2
 
 ONNX_FILE = "model.onnx"
 _OPSET = 18
@@ -70,4 +71,4 @@ def open_onnx(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _missing_extra() -> UserError:
-    return UserError("--format onnx: needs the extra onnx; pip install 'fastmri-cls[onnx]'")
+    return UserError(f"--format onnx: {missing_extra('onnx')}")

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.lite.python import schema_py_generated as schema
-from tensorflow.lite.python.convert import mlir_quantize
-from tensorflow.lite.tools import flatbuffer_utils
 
 from fastmri_cls.export import litert_runtime
+from fastmri_cls.foundation.private_api import flatbuffer_utils, mlir_quantize
+from fastmri_cls.foundation.private_api import tflite_schema as schema
 
 # Which quantile is best differs from model to model: all are tried.
 _QUANTILES = (1.0, 0.98, 0.95, 0.9)

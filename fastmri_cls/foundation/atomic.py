@@ -1,10 +1,9 @@
 """Files and folders that appear whole or not at all: write beside the target, fsync, rename.
 
-A folder under construction is `.NAME.incomplete`, locked (flock) by its builder: a second builder is refused, and what
-a killed builder left behind is recognised by its free lock and swept away by the next one.
+A folder under construction is `.NAME.incomplete`, locked by its builder: a second builder is refused. The leftovers of
+a killed builder are recognised by their free lock and removed by the next builder.
 """
 
-import fcntl
 import glob
 import os
 import shutil
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.locks import try_lock
 
 _PREFIX = ".incomplete-"
 
@@ -23,17 +23,15 @@ def new_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on a clean exit fsync it and rename it to `path`, else remove it.
 
     The temporary name keeps the suffixes of `path`, since Keras and matplotlib choose a format by them. It is locked
-    while it is written: one that is not was left by a killed writer, and is removed by the next.
+    while it is written; an unlocked one was left by a killed writer, and the next writer removes it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX, suffix=path.name)
-    temporary = Path(name)
+    descriptor, temporary = _lock_temporary(path)
     try:
         with naming(path):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield temporary
-            temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private; results are to be shared
+            temporary.chmod(0o666 & ~_umask())  # mkstemp makes files private; results are shared
             _fsync(temporary)
             temporary.replace(path)
             _fsync(path.parent)
@@ -44,7 +42,7 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let an error that names no file, as of a write to a full disk, name what is being written."""
+    """Name `path` in errors that name no file, such as that of a write to a full disk."""
     try:
         yield
     except OSError as error:
@@ -53,24 +51,31 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
+def _lock_temporary(path: Path) -> tuple[int, Path]:
+    """Create and lock a temporary file of `path`; return the descriptor that holds the lock, and its path."""
+    while True:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX, suffix=path.name)
+        if try_lock(descriptor) and Path(name).exists():
+            return descriptor, Path(name)
+        os.close(descriptor)  # another writer's sweep removed it before it was locked
+
+
 def _sweep(path: Path) -> None:
-    """Remove the temporary files of `path` that nobody writes any more."""
+    """Remove the temporary files of `path` that killed writers left."""
     for leftover in path.parent.glob(f"{_PREFIX}*{glob.escape(path.name)}"):
         try:
             descriptor = os.open(leftover, os.O_RDONLY)
         except FileNotFoundError:
             continue
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            leftover.unlink(missing_ok=True)
-        except BlockingIOError:
-            pass
+            if try_lock(descriptor):
+                leftover.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether a killed writer left this file."""
+    """Return whether this is the temporary file of a killed writer, by its name."""
     return path.name.startswith(_PREFIX)
 
 
@@ -85,7 +90,8 @@ def new_directory(path: Path, *, force: bool | None = None) -> Iterator[Path]:
     """Yield an empty folder beside `path`; on a clean exit it becomes `path`, else it is removed.
 
     Args:
-        force: replace what is there; None where the command has no such flag to name as a cure.
+        path: the folder to make.
+        force: replace an existing folder; None if the command has no --force to name as a cure.
 
     Raises:
         UserError: `path` exists (and not `force`), is a file or mount point, or is being written by another process.
@@ -130,14 +136,12 @@ def _lock_directory(incomplete: Path, path: Path) -> int:
             descriptor = os.open(incomplete, os.O_RDONLY)
         except FileNotFoundError:
             continue
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(descriptor):
             os.close(descriptor)
-            raise UserError(f"{path}: another process is writing it; wait for it or choose another --out") from None
+            raise UserError(f"{path}: another process is writing it; wait for it or choose another --out")
         if incomplete.exists() and os.path.samestat(os.fstat(descriptor), incomplete.stat()):
             return descriptor
-        os.close(descriptor)  # its builder finished and renamed it between our two calls: try again
+        os.close(descriptor)  # its builder renamed it between our two calls: try again
 
 
 def _refuse_to_overwrite(path: Path, force: bool | None) -> None:

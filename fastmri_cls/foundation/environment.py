@@ -1,11 +1,12 @@
 """What a result depends on besides its options: versions, commit, machine. Written into config.json and benchmarks."""
 
-import os
 import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from fastmri_cls.foundation.cpu import available_cores
 
 _PACKAGES = ("tensorflow", "keras", "keras-cv", "scikit-learn", "numpy", "pillow")
 
@@ -19,7 +20,7 @@ def describe() -> dict[str, Any]:
         "packages": {name: metadata.version(name) for name in _PACKAGES},
         "platform": platform.platform(),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": available_cores(),
     }
 
 

@@ -4,7 +4,6 @@ A transfer lies beside its target as `.NAME.part`, locked by the process that wr
 (HTTP Range, RFC 9110 section 14). Proxies come from the environment (http_proxy, https_proxy, no_proxy).
 """
 
-import fcntl
 import hashlib
 import http.client
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.locks import try_lock
 from fastmri_cls.foundation.progress import track
 
 OFFLINE = "FASTMRI_CLS_OFFLINE"
@@ -42,10 +42,8 @@ def download(url: str, path: Path, digest: str, size: int | None, cure: str, tim
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     with part.open("ab+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{path}: another process is downloading it; wait for it and run again") from None
+        if not try_lock(file):
+            raise UserError(f"{path}: another process is downloading it; wait for it and run again")
         try:
             if file.tell() == 0 or file_digest(part, digest) != digest:  # else: killed just before the renaming
                 _transfer(url, file, size, cure, timeout)

@@ -4,7 +4,6 @@ Files go through the decoder and the resize method the RUN's dataset was built w
 pixels here as there.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +22,7 @@ from fastmri_cls.evaluation.choices import FILE_NAME as CHOICES_NAME
 from fastmri_cls.evaluation.choices import read_choices
 from fastmri_cls.evaluation.inference import load_model
 from fastmri_cls.foundation import checksums
+from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.inference.gradcam import make_explain, overlay
@@ -143,7 +143,7 @@ class Predictor:
         batches = (files[start : start + size] for start in range(0, len(files), size))
         waiting: deque[list[tuple[Path, Future[np.ndarray | str]]]] = deque()
         # The forward pass keeps the cores busy by itself; a thread a core is enough to stay ahead of it.
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        with ThreadPoolExecutor(available_cores()) as pool:
             try:
                 while True:
                     for batch in islice(batches, _BATCHES_AHEAD - len(waiting)):

@@ -1,10 +1,10 @@
 """The weights sets that others publish, and the folder that keeps them: found, downloaded, checked, never loaded."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastmri_cls.foundation.cache import cache_directory
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.transfer import download, file_digest
 from fastmri_cls.models.registry import BACKBONES, Weights, find_backbone
@@ -53,11 +53,6 @@ def find_set(path: Path, model: str | None) -> tuple[str, Weights | None]:
     if model is None:
         raise UserError(f"{path}: is named like no published file; say with --model NAME which model it is for")
     return find_backbone(model).name, None
-
-
-def cache_directory() -> Path:
-    """Return where weights files are kept: $FASTMRI_CLS_CACHE, else ~/.cache/fastmri-cls."""
-    return Path(os.environ.get("FASTMRI_CLS_CACHE") or Path.home() / ".cache" / "fastmri-cls")
 
 
 def fetch(model: str, weights: Weights) -> Path:

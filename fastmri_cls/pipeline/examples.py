@@ -6,7 +6,6 @@ it, so that a run can be resumed at any step.
 Images stay uint8 with the channels they are stored with. tiers.py has the other tiers and their choice.
 """
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,11 +13,12 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
+from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.records.schema import parse_facts, parse_images, parse_source
 
 _SHARDS_AT_ONCE = 8
-PARALLEL_CALLS = len(os.sched_getaffinity(0))  # batches parsed or gathered at once
+PARALLEL_CALLS = available_cores()  # batches parsed or gathered at once
 PREFETCHED = 4  # batches ready before they are asked for
 _FACTS_AT_ONCE = 256  # records parsed at once where only their names are asked for
 # Serialized examples, and the bytes they may take: 4096 of 224 px grey are 0.2 GB, so that streaming stays under 1 GiB.

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.memory import free_memory
+from fastmri_cls.foundation.private_api import accelerator_memory
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.pipeline.examples import (
     PARALLEL_CALLS,
@@ -145,15 +146,6 @@ class ResidentExamples:
         return order.map(
             lambda indices: {"index": indices, "label": tf.gather(self._labels, indices)},
         ).with_options(_options())
-
-
-def accelerator_memory() -> int:
-    """Return the bytes TensorFlow may use of the smallest GPU, 0 without one."""
-    if not tf.config.list_physical_devices("GPU"):
-        return 0
-    from tensorflow.python.client import device_lib  # the one place that tells; there is no public name for it
-
-    return min(device.memory_limit for device in device_lib.list_local_devices() if device.device_type == "GPU")
 
 
 def _decode(examples: Examples, manifest: Manifest) -> tuple[tf.Tensor, tf.Tensor]:

@@ -34,7 +34,7 @@ def slowest_operations(logdir: Path, count: int = 10) -> list[SlowOperation]:
     Raises:
         UserError: there is no trace.
     """
-    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+    from fastmri_cls.foundation.private_api import xplane_pb2
 
     files = sorted(logdir.glob("plugins/profile/*/*.xplane.pb"))
     if not files:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
+from fastmri_cls.foundation.extras import missing_extra
 from fastmri_cls.sources.pixels import RejectedImage, stretch_to_8_bits
 
 _BLOCK = 1 << 16
@@ -35,7 +36,7 @@ def read_dicom(file: BinaryIO) -> tuple[np.ndarray, str]:
         import pydicom
         from pydicom.errors import BytesLengthException, InvalidDicomError
     except ImportError:
-        raise RejectedImage("DICOM needs pydicom: pip install 'fastmri-cls[dicom]'") from None
+        raise RejectedImage(f"DICOM {missing_extra('dicom')}") from None
     try:
         _refuse_bomb(file)
         dataset = pydicom.dcmread(file)

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import signal
 import sys
 import tempfile
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from fastmri_cls.foundation.cpu import available_cores
 from tests.campaign.plan import Job, make_jobs
 from tests.campaign.results import as_json, print_results
 from tests.campaign.workers import run_jobs
@@ -32,7 +32,7 @@ def main() -> int:
         place.chmod(0o755)  # some commands run as nobody
         jobs: list[Job] = make_jobs(options.seed, short=options.short, parts=options.parts)
         results = run_jobs(jobs, place, console)
-    print_results(console, results, time.monotonic() - started, len(os.sched_getaffinity(0)))
+    print_results(console, results, time.monotonic() - started, available_cores())
     if options.json:
         print(json.dumps(as_json(results)))
     return 1 if any(result.wrong for result in results) else 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fastmri_cls.foundation import memory
+from fastmri_cls.foundation import control_groups, memory
 
 MIB = 2**20
 
@@ -14,8 +14,9 @@ MIB = 2**20
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine with 8000 MiB free and this process in the group /outer/inner, without limits yet."""
-    monkeypatch.setattr(memory, "_PROC", tmp_path / "proc")
-    monkeypatch.setattr(memory, "_GROUPS", tmp_path / "groups")
+    for module in (control_groups, memory):
+        monkeypatch.setattr(module, "PROC", tmp_path / "proc")
+    monkeypatch.setattr(control_groups, "_ROOT", tmp_path / "groups")
     write(tmp_path / "proc" / "meminfo", f"MemTotal: 1 kB\nMemAvailable:   {8000 * 1024} kB\n")
     write(tmp_path / "proc" / "self" / "cgroup", "4:memory:/outer/inner\n3:cpu:/\n0::/outer/inner\n")
     return tmp_path

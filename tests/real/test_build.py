@@ -1,11 +1,11 @@
 """The two public sets as they are: their counts, and what a published split says about its leakage."""
 
-import os
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.images_csv import read_images_csv
 from fastmri_cls.records.manifest import Manifest
@@ -20,7 +20,7 @@ def published(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     out = tmp_path_factory.mktemp("real") / "published"
     sources = parse_sources([str(real_data / "nickparvar"), str(real_data / "bhuvaji")])
     options = BuildOptions(image_size=64, splitting=SplitOptions("published"))
-    return out, build_dataset(sources, ClassNames(), options, out, workers=len(os.sched_getaffinity(0)))
+    return out, build_dataset(sources, ClassNames(), options, out, workers=available_cores())
 
 
 def test_the_published_split_has_the_published_counts(published: tuple[Path, Manifest]) -> None:

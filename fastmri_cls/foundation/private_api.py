@@ -1,0 +1,64 @@
+"""Every private name of TensorFlow and Keras that this package uses; no other module may use one.
+
+A private name can vanish in any release. tests/foundation/test_private_api.py checks all of them against the pinned
+versions, so that an update fails there and not in a user's run.
+"""
+
+import keras
+import tensorflow as tf
+from keras.src.legacy.preprocessing.image import DirectoryIterator, ImageDataGenerator
+from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
+from keras.src.trainers.data_adapters.py_dataset_adapter import OrderedEnqueuer
+from tensorflow.lite.python import schema_py_generated as tflite_schema
+from tensorflow.lite.python.convert import mlir_quantize
+from tensorflow.lite.tools import flatbuffer_utils
+from tensorflow.python.client import device_lib
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+__all__ = [
+    "DirectoryIterator",
+    "ImageDataGenerator",
+    "OrderedEnqueuer",
+    "accelerator_memory",
+    "all_layers",
+    "convert_variables_to_constants_v2",
+    "flatbuffer_utils",
+    "mlir_quantize",
+    "producer",
+    "producer_inputs",
+    "save_weights_to_hdf5_group",
+    "skip_gradient_reduction",
+    "tflite_schema",
+    "xplane_pb2",
+]
+
+
+def producer(tensor: keras.KerasTensor) -> keras.Operation:
+    """Return the layer or operation of a functional model whose output `tensor` is."""
+    return tensor._keras_history.operation
+
+
+def producer_inputs(tensor: keras.KerasTensor) -> list[keras.KerasTensor]:
+    """Return the inputs from which the producer of `tensor` computed it."""
+    history = tensor._keras_history
+    return list(history.operation._inbound_nodes[history.node_index].input_tensors)
+
+
+def all_layers(layer: keras.Layer) -> list[keras.Layer]:
+    """Return a layer or model with all layers inside it, at any depth."""
+    return list(layer._flatten_layers())
+
+
+def skip_gradient_reduction(optimizer: keras.optimizers.Optimizer) -> None:
+    """Let `optimizer`, and the one inside a LossScaleOptimizer, take gradients as already summed over replicas."""
+    for part in (optimizer, getattr(optimizer, "inner_optimizer", None)):
+        if part is not None:
+            part._all_reduce_sum_gradients = lambda pairs: pairs
+
+
+def accelerator_memory() -> int:
+    """Return the bytes that TensorFlow may use of the smallest GPU, 0 without a GPU."""
+    if not tf.config.list_physical_devices("GPU"):
+        return 0  # list_local_devices would initialise every device
+    return min(device.memory_limit for device in device_lib.list_local_devices() if device.device_type == "GPU")
