@@ -15,7 +15,7 @@ from fastmri_cls.foundation.progress import track
 from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.records.card import dataset_card
 from fastmri_cls.records.catalogue import Catalogue, Spool, collect
-from fastmri_cls.records.checks import check_ingested, check_splits, check_target
+from fastmri_cls.records.checks import check_ingested, check_target
 from fastmri_cls.records.images_csv import ImageRow, write_images_csv
 from fastmri_cls.records.ingest import StorageForm, ingest, recode
 from fastmri_cls.records.manifest import FILE_NAME, Manifest, Split
@@ -24,11 +24,12 @@ from fastmri_cls.records.splits import (
     Assignment,
     assign,
     check_matches,
+    check_splits,
+    fold_name,
     look_up,
     read_split_table,
     straddling_groups,
 )
-from fastmri_cls.records.splitting import fold_name
 from fastmri_cls.sources.folders import ClassNames, Source, printable, scan
 
 

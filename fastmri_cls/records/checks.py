@@ -3,12 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.catalogue import Catalogue
 from fastmri_cls.records.options import BuildOptions
-from fastmri_cls.records.splits import Assignment
 from fastmri_cls.sources.folders import ClassNames, printable
 
 
@@ -60,28 +57,4 @@ def check_ingested(catalogue: Catalogue, num_files: int, classes: ClassNames, op
             raise UserError(
                 f"source {source}: has no images of class {', '.join(missing)}; check the folder names, "
                 "map them with --classes, or add --allow-missing-classes"
-            )
-
-
-def check_splits(catalogue: Catalogue, assignment: Assignment, options: BuildOptions) -> None:
-    """Stop when no image is left at all, or a class ends without an image in a split that is not empty.
-
-    Raises:
-        UserError: see above.
-    """
-    if not (assignment.split != "").any():
-        all_reasons = ", ".join(sorted(set(assignment.reason.tolist()) - {""}))
-        raise UserError(f"no image is left for any split ({all_reasons}); see audit, or choose another --split")
-    if options.allow_missing_classes:
-        return
-    classes = set(catalogue.labels.tolist())
-    for split in np.unique(assignment.split[assignment.split != ""]):
-        missing = sorted(classes - set(catalogue.labels[assignment.split == split].tolist()))
-        if missing:
-            label = missing[0]
-            reasons = sorted(set(assignment.reason[catalogue.labels == label].tolist()) - {""})
-            why = f" ({', '.join(reasons)})" if reasons else ""
-            raise UserError(
-                f"class {label}: no image of it is left for {split}{why}; choose another --split or --leakage, "
-                "or add --allow-missing-classes"
             )

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.records.splitting import cut_folds, cut_validation, fold_name, fold_numbers, split_grouped
+from fastmri_cls.records.splits import cut_folds, cut_validation, fold_name, fold_numbers, split_grouped
 
 Columns = tuple[np.ndarray, np.ndarray, np.ndarray]
 
