@@ -10,7 +10,7 @@ import numpy as np
 from fastmri_cls.audit.leakage import Columns
 from fastmri_cls.duplicates.hashing import Fingerprint, fingerprint
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.foundation.progress import track
+from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.records.catalogue import collect
 from fastmri_cls.records.ingest import ingest
@@ -49,6 +49,8 @@ def read_folders(arguments: list[str], classes: ClassNames, workers: int) -> Col
     """
     files = [file for source in parse_sources(arguments) for file in scan(source, classes)]
     catalogue = collect(track(ingest(files, None, workers), "reading images", len(files)))
+    for line in catalogue.notes.lines():
+        log.warning(line)
     if not catalogue.files:
         file, reason = catalogue.rejected[0]
         raise UserError(f"none of {len(files)} files is an image (the first: {printable(str(file.path))}: {reason})")

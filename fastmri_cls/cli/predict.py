@@ -49,6 +49,7 @@ def predict(
     from fastmri_cls.foundation.progress import log, track
     from fastmri_cls.inference.predictor import Failure, PredictOptions, Predictor, find_images
     from fastmri_cls.inference.writers import csv_writer, jsonl_writer
+    from fastmri_cls.sources.notes import NoteCounts
 
     files = find_images(paths)
     with ExitStack() as stack:
@@ -59,13 +60,18 @@ def predict(
             target = stack.enter_context(stack.enter_context(new_file(out)).open("w", newline="", encoding="utf-8"))
         write = (csv_writer if format_ is Format.csv else jsonl_writer)(target, predictor)
         failures: list[Failure] = []
+        notes = NoteCounts()
         started = time.perf_counter()
         for result in track(predictor.predict(files), "predicting", len(files)):
             write(result)
             if isinstance(result, Failure):
                 failures.append(result)
                 log.warning(f"{result.path}: {result.reason}")
+            else:
+                notes.add(str(result.path), result.notes)
         seconds = time.perf_counter() - started
+        for line in notes.lines():
+            log.warning(line)
         if len(failures) == len(files):
             raise UserError(
                 f"none of {len(files)} files can be used; the first, {failures[0].path}: {failures[0].reason}"

@@ -7,7 +7,7 @@ pixels here as there.
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,9 @@ from fastmri_cls.inference.ood import read_reference
 from fastmri_cls.models.parts import take_apart
 from fastmri_cls.records.ingest import with_channels
 from fastmri_cls.runs.run import read_config
-from fastmri_cls.sources.decode import decode, resize
+from fastmri_cls.sources.decode import Decoded, decode_file, resize
 from fastmri_cls.sources.folders import files_below
+from fastmri_cls.sources.notes import Note
 from fastmri_cls.sources.pixels import RejectedImage
 
 _BATCHES_AHEAD = 3  # decoded or being decoded while one is in the forward pass
@@ -63,6 +64,7 @@ class Prediction:
     probabilities: np.ndarray
     novelty: float | None
     overlay: str | None
+    notes: tuple[Note, ...]
 
 
 @dataclass(frozen=True)
@@ -126,22 +128,23 @@ class Predictor:
         """Yield one result a file, in their order."""
         number = 0
         for batch in self._decoded_batches(files):
-            usable = [pixels for _, pixels in batch if isinstance(pixels, np.ndarray)]
+            usable = [image.pixels for _, image in batch if isinstance(image, Decoded)]
             predictions = iter(self._predict_batch(np.stack(usable)) if usable else ())
-            for path, pixels in batch:
-                if isinstance(pixels, np.ndarray):
+            for path, image in batch:
+                if isinstance(image, Decoded):
                     probabilities, novelty, heat = next(predictions)
-                    saved = None if heat is None else self._save_overlay(f"{number:05d}-{path.stem}.png", pixels, heat)
-                    yield Prediction(path, probabilities, novelty, saved)
+                    name = f"{number:05d}-{path.stem}.png"
+                    saved = None if heat is None else self._save_overlay(name, image.pixels, heat)
+                    yield Prediction(path, probabilities, novelty, saved, image.notes)
                 else:
-                    yield Failure(path, pixels)
+                    yield Failure(path, image)
                 number += 1
 
-    def _decoded_batches(self, files: Sequence[Path]) -> Iterator[list[tuple[Path, np.ndarray | str]]]:
-        """Yield batches of files with their pixels uint8 [size, size, channels], or the reason why there are none."""
+    def _decoded_batches(self, files: Sequence[Path]) -> Iterator[list[tuple[Path, Decoded | str]]]:
+        """Yield batches of files with their image, pixels uint8 [size, size, channels], or the reason for a failure."""
         size = self._options.batch_size
         batches = (files[start : start + size] for start in range(0, len(files), size))
-        waiting: deque[list[tuple[Path, Future[np.ndarray | str]]]] = deque()
+        waiting: deque[list[tuple[Path, Future[Decoded | str]]]] = deque()
         # The forward pass keeps the cores busy by itself; a thread a core is enough to stay ahead of it.
         with ThreadPoolExecutor(available_cores()) as pool:
             try:
@@ -154,13 +157,14 @@ class Predictor:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _decode(self, path: Path) -> np.ndarray | str:
+    def _decode(self, path: Path) -> Decoded | str:
         size, channels, method = self._form
         try:
-            pixels = resize(with_channels(decode(path), channels), size, method)
+            image = decode_file(path, keep_colour=channels == 3)
         except RejectedImage as rejection:
             return str(rejection)
-        return pixels.reshape(size, size, channels)
+        pixels = resize(with_channels(image.pixels, channels), size, method)
+        return replace(image, pixels=pixels.reshape(size, size, channels))
 
     def _predict_batch(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, float | None, np.ndarray | None]]:
         """Yield probabilities, novelty and heat of each of `images` uint8 [n, size, size, channels]."""

@@ -11,7 +11,7 @@ import numpy as np
 from fastmri_cls.duplicates.groups import connected_groups, label_conflicts
 from fastmri_cls.duplicates.pairs import Pair, find_pairs
 from fastmri_cls.foundation.atomic import new_directory, write_text
-from fastmri_cls.foundation.progress import track
+from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.records.card import dataset_card
 from fastmri_cls.records.catalogue import Catalogue, Spool, collect
@@ -51,6 +51,8 @@ def build_dataset(
     with new_directory(out, force=force) as directory:
         spool = Spool(directory)
         catalogue = collect(track(ingest(files, form, workers), "reading images", len(files)), spool)
+        for line in catalogue.notes.lines():
+            log.warning(line)
         check_ingested(catalogue, len(files), classes, options)
         if table:
             check_matches(table, catalogue)
@@ -78,6 +80,7 @@ def build_dataset(
                 for file, reason in catalogue.rejected
             ],
             duplicates=_describe_duplicates(catalogue, pairs, groups, assignment),
+            notes=catalogue.notes.as_json(),
         )
         write_images_csv(directory, _rows(catalogue, groups, assignment))
         write_text(directory / "README.md", dataset_card(manifest))

@@ -11,7 +11,8 @@ import numpy as np
 from fastmri_cls.duplicates.hashing import Fingerprint
 from fastmri_cls.records.ingest import IngestedImage
 from fastmri_cls.sources.decode import FileFacts
-from fastmri_cls.sources.folders import SourceFile
+from fastmri_cls.sources.folders import SourceFile, printable
+from fastmri_cls.sources.notes import NoteCounts
 from fastmri_cls.sources.stamps import FileStamp
 
 
@@ -39,7 +40,7 @@ class Spool:
 
 @dataclass
 class Catalogue:
-    """Images in the order of the scan, and the files that were rejected with their reasons."""
+    """Images in the order of the scan, the files that were rejected with their reasons, and the notes on the others."""
 
     files: list[SourceFile] = field(default_factory=list)
     facts: list[FileFacts] = field(default_factory=list)
@@ -47,6 +48,7 @@ class Catalogue:
     channels: list[int] = field(default_factory=list)
     stamps: list[FileStamp | None] = field(default_factory=list)
     rejected: list[tuple[SourceFile, str]] = field(default_factory=list)
+    notes: NoteCounts = field(default_factory=NoteCounts)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -79,6 +81,7 @@ def collect(ingested: Iterable[tuple[SourceFile, IngestedImage | str]], spool: S
         catalogue.fingerprints.append(image.fingerprint)
         catalogue.channels.append(image.channels)
         catalogue.stamps.append(image.stamp)
+        catalogue.notes.add(printable(f"{file.source}/{file.filename}"), image.notes)
         if spool is not None:
             spool.append(image.encoded)
     return catalogue

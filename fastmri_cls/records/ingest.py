@@ -21,8 +21,9 @@ from PIL import Image
 
 from fastmri_cls.duplicates.hashing import Fingerprint, fingerprint
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.sources.decode import FileFacts, decode_with_facts, resize
+from fastmri_cls.sources.decode import FileFacts, decode_file, resize
 from fastmri_cls.sources.folders import SourceFile, is_utf8
+from fastmri_cls.sources.notes import Note
 from fastmri_cls.sources.pixels import RejectedImage
 from fastmri_cls.sources.stamps import FileStamp, stamp
 
@@ -42,13 +43,14 @@ class StorageForm:
 
 @dataclass(frozen=True)
 class IngestedImage:
-    """A decoded file: the stored form of its pixels, their channels, the fingerprint, the file's facts and stamp."""
+    """A decoded file: its stored pixels and their channels, the fingerprint, the file's facts and stamp, the notes."""
 
     encoded: bytes
     channels: int
     fingerprint: Fingerprint
     facts: FileFacts
     stamp: FileStamp | None
+    notes: tuple[Note, ...]
 
 
 def ingest(
@@ -125,15 +127,16 @@ def _ingest_file(file: SourceFile, form: StorageForm | None) -> IngestedImage | 
     if not is_utf8(file.filename):
         return "its name is not UTF-8"  # and could stand in no record
     try:
-        pixels, facts = decode_with_facts(file.path)
+        image = decode_file(file.path, keep_colour=form is not None and form.channels == 3)
     except RejectedImage as rejection:
         return str(rejection)
-    print_ = fingerprint(pixels)
+    print_ = fingerprint(image.pixels)
     if form is None:
-        return IngestedImage(b"", 1 if pixels.ndim == 2 else 3, print_, facts, None)
-    stored = resize(with_channels(pixels, form.channels), form.size, form.resize)
+        return IngestedImage(b"", 1 if image.pixels.ndim == 2 else 3, print_, image.facts, None, image.notes)
+    stored = resize(with_channels(image.pixels, form.channels), form.size, form.resize)
     encoded = encode_image(stored, form.encoding)
-    return IngestedImage(encoded, 1 if stored.ndim == 2 else 3, print_, facts, stamp(file.path))
+    channels = 1 if stored.ndim == 2 else 3
+    return IngestedImage(encoded, channels, print_, image.facts, stamp(file.path), image.notes)
 
 
 def _follow_parent() -> None:

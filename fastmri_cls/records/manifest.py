@@ -56,6 +56,7 @@ class Manifest:
     splits: dict[str, Split]
     rejected: list[dict[str, str]] = field(default_factory=list)
     duplicates: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, dict[str, int | str]] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
     @property
@@ -186,6 +187,7 @@ def _from_json(content: Mapping[str, Any]) -> Manifest:
         splits=splits,
         rejected=[{"path": str(r["path"]), "reason": str(r["reason"])} for r in content["rejected"]],
         duplicates=dict(content["duplicates"]),
+        notes=dict(content.get("notes", {})),
     )
     if manifest.image_size < 1 or manifest.channels not in (1, 3) or manifest.encoding not in _ENCODINGS:
         raise ValueError(f"{manifest.encoding} {manifest.image_size} x {manifest.image_size} x {manifest.channels}")

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageChops, ImageOps, ImageStat, UnidentifiedImageError
 
 from fastmri_cls.sources.dicom import is_dicom, read_dicom
+from fastmri_cls.sources.notes import Note
 from fastmri_cls.sources.pixels import RejectedImage, stretch_to_8_bits
 
 # Mean over the pixels of (largest - smallest channel), in levels. In the public MRI sets grey scans with a coloured
@@ -44,17 +45,36 @@ class FileFacts:
     height: int
 
 
-def decode(path: Path) -> np.ndarray:
-    """Return the image as uint8 [height, width], or [height, width, 3] where it has colour.
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded file.
+
+    Attributes:
+        pixels: uint8 [height, width], or [height, width, 3] for a coloured image.
+        facts: what the file's header says.
+        notes: what was ignored, guessed or left out.
+    """
+
+    pixels: np.ndarray
+    facts: FileFacts
+    notes: tuple[Note, ...] = ()
+
+
+def decode(path: Path, *, keep_colour: bool = False) -> np.ndarray:
+    """Return the pixels of `decode_file`."""
+    return decode_file(path, keep_colour=keep_colour).pixels
+
+
+def decode_file(path: Path, *, keep_colour: bool = False) -> Decoded:
+    """Decode an image file.
+
+    Args:
+        path: a file in any of the formats read.
+        keep_colour: return three channels for every image that has any colour, not only for those above GREY_SPREAD.
 
     Raises:
         RejectedImage: the file is no image, broken, or too large; the message says which.
     """
-    return decode_with_facts(path)[0]
-
-
-def decode_with_facts(path: Path) -> tuple[np.ndarray, FileFacts]:
-    """Return the pixels, see `decode`, and the file's facts."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -68,10 +88,10 @@ def decode_with_facts(path: Path) -> tuple[np.ndarray, FileFacts]:
             if is_dicom(path, file):
                 pixels, mode = read_dicom(file)
                 facts = FileFacts(status.st_size, "DICOM", mode, pixels.shape[1], pixels.shape[0])
-                return _grey_where_grey(Image.fromarray(pixels)), facts
+                return Decoded(_grey_where_grey(Image.fromarray(pixels)), facts)
             with Image.open(file) as image:
                 facts = FileFacts(status.st_size, image.format or "", image.mode, image.width, image.height)
-                return _to_8_bits(image), facts
+                return Decoded(_to_8_bits(image), facts)
     except UnidentifiedImageError:
         raise RejectedImage("no image, or of an unknown format") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

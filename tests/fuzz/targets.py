@@ -30,7 +30,7 @@ from fastmri_cls.records.manifest import (
     check_files,
     read_manifest,
 )
-from fastmri_cls.sources.decode import decode_with_facts
+from fastmri_cls.sources.decode import decode_file
 from fastmri_cls.sources.pixels import RejectedImage
 
 _MUCH_MEMORY = 1 << 20  # KiB, 1 GiB more than the process had before
@@ -282,7 +282,8 @@ def check_dicom(data: bytes) -> None:
     path.write_bytes(data)
     with _within_memory():
         try:
-            pixels, facts = decode_with_facts(path)
+            image = decode_file(path)
+            pixels, facts = image.pixels, image.facts
         except RejectedImage as error:
             _one_line(error)
             return

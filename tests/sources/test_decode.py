@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fastmri_cls.sources.decode import decode, decode_with_facts, resize
+from fastmri_cls.sources.decode import decode, decode_file, resize
 from fastmri_cls.sources.pixels import RejectedImage
 
 RAMP = np.tile(np.arange(0, 240, 4, dtype=np.uint8), (40, 1))  # [40, 60]: wider than high, so that turns show
@@ -186,7 +186,8 @@ def test_of_a_multi_page_tiff_the_first_page_is_taken(tmp_path: Path) -> None:
 def test_the_content_counts_not_the_suffix(tmp_path: Path) -> None:
     path = tmp_path / "really a PNG, мозг.jpg"
     Image.fromarray(RAMP).save(path, "PNG")
-    pixels, facts = decode_with_facts(path)
+    image = decode_file(path)
+    pixels, facts = image.pixels, image.facts
     np.testing.assert_array_equal(pixels, RAMP)
     assert (facts.format, facts.mode, facts.width, facts.height) == ("PNG", "L", 60, 40)
     assert facts.bytes == path.stat().st_size

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastmri_cls.sources.decode import decode, decode_with_facts
+from fastmri_cls.sources.decode import decode, decode_file
 from fastmri_cls.sources.pixels import RejectedImage
 
 pydicom = pytest.importorskip("pydicom")
@@ -60,7 +60,8 @@ def to_255(values: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def test_without_a_window_the_smallest_value_is_black_and_the_largest_white(tmp_path: Path) -> None:
-    pixels, facts = decode_with_facts(write(tmp_path / "a.dcm", VALUES))
+    image = decode_file(write(tmp_path / "a.dcm", VALUES))
+    pixels, facts = image.pixels, image.facts
     np.testing.assert_array_equal(pixels, to_255(VALUES, 0, VALUES.max()))
     assert (facts.format, facts.mode, facts.width, facts.height) == ("DICOM", "MONOCHROME2", 32, 24)
 
@@ -126,7 +127,7 @@ def test_a_compression_without_a_decoder_is_a_clear_reason(tmp_path: Path) -> No
 
 def test_dicom_is_known_by_its_mark_whatever_its_name(tmp_path: Path) -> None:
     path = write(tmp_path / "IM000001", VALUES)
-    assert decode_with_facts(path)[1].format == "DICOM"
+    assert decode_file(path).facts.format == "DICOM"
 
 
 def test_a_file_that_is_dicom_by_name_alone_is_rejected(tmp_path: Path) -> None:
