@@ -15,8 +15,6 @@ from fastmri_cls.evaluation.choices import FILE_NAME as CHOICES_NAME
 from fastmri_cls.evaluation.choices import Choices, choose, read_choices, write_choices
 from fastmri_cls.evaluation.inference import load_model, predict_splits
 from fastmri_cls.evaluation.metrics import all_metrics
-from fastmri_cls.evaluation.predictions import Predictions, write_predictions
-from fastmri_cls.foundation import checksums
 from fastmri_cls.foundation.atomic import new_file, write_text
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.inference.ood import FILE_NAME as REFERENCE_NAME
@@ -26,7 +24,9 @@ from fastmri_cls.report import figures
 from fastmri_cls.report.augmented import augmented_grid
 from fastmri_cls.report.html import write_run_report
 from fastmri_cls.report.model_card import model_card
+from fastmri_cls.runs import checksums, files
 from fastmri_cls.runs.options import TrainOptions
+from fastmri_cls.runs.predictions import Predictions, write_predictions
 from fastmri_cls.runs.run import read_config
 from fastmri_cls.training.distribution import make_distribution
 from fastmri_cls.training.run import MODEL_NAME, train
@@ -43,7 +43,7 @@ def run_experiment(options: TrainOptions) -> dict[str, Any]:
         train(options, distribution)
         return {}
     if options.resume and (options.out / MODEL_NAME).exists():
-        checksums.check(options.out, checksums.TRAINED)
+        checksums.check(options.out, files.TRAINED)
     elif options.resume:
         checksums.forget(options.out)
     train(options, distribution)
@@ -57,7 +57,7 @@ def evaluate_and_report(run: Path, data: Path, out: Path) -> dict[str, Any]:
     Raises:
         UserError: the RUN is unfinished, or the dataset has other classes, another image size or no test split.
     """
-    checksums.check(run, checksums.TRAINED)
+    checksums.check(run, files.TRAINED)
     config = read_config(run)
     manifest = read_manifest(data)
     check_files(data, manifest)
@@ -86,17 +86,17 @@ def evaluate_and_report(run: Path, data: Path, out: Path) -> dict[str, Any]:
         write_predictions(out / "predictions-val.csv", validation)
     write_text(out / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
     drawn = _draw(config, tests, choices, history, data, manifest)
-    files = {}
+    figure_files = {}
     for title, figure in drawn.items():
-        files[title] = out / "figures" / f"{title.lower().replace(' ', '-')}.png"
-        with new_file(files[title]) as temporary:
+        figure_files[title] = out / "figures" / f"{title.lower().replace(' ', '-')}.png"
+        with new_file(figure_files[title]) as temporary:
             figure.savefig(temporary)
     dataset = _describe(data, manifest, tests)
-    write_run_report(out / "report.html", config, metrics, files, dataset)
+    write_run_report(out / "report.html", config, metrics, figure_files, dataset)
     written = [CHOICES_NAME, REFERENCE_NAME] if split else []
     if out.resolve() == run.resolve():
         written += ["predictions.csv", "metrics.json"]
-    checksums.record(run, [*checksums.TRAINED, *written])
+    checksums.record(run, [*files.TRAINED, *written])
     write_text(out / "README.md", model_card(config, metrics, dataset))
     return metrics
 

@@ -29,7 +29,7 @@ from fastmri_cls.foundation.errors import Stopped, UserError
 from fastmri_cls.foundation.progress import console, log
 from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.records.manifest import read_manifest
-from fastmri_cls.runs.run import alone, is_taken
+from fastmri_cls.runs.run import exclusive, is_taken
 
 # Named variants as flags of `train`; which leakage is kept or dropped is a matter of building: give both folders.
 ABLATIONS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -89,7 +89,7 @@ def run_study(options: StudyOptions) -> Comparison:
         Stopped: SIGTERM came; the same command goes on.
     """
     cells = plan(options)
-    with alone(options.out), _stopping_on_sigterm(options.out):
+    with exclusive(options.out), _stopping_on_sigterm(options.out):
         _remember(options)
         _train(cells)
         finished = [cell.run for cell in cells if cell.is_finished]

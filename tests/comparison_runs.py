@@ -10,7 +10,7 @@ from scipy import special
 
 from fastmri_cls.evaluation.choices import choose
 from fastmri_cls.evaluation.metrics import all_metrics
-from fastmri_cls.evaluation.predictions import Predictions, write_predictions
+from fastmri_cls.runs.predictions import Predictions, write_predictions
 
 CLASSES = ("glioma", "meningioma", "notumor", "pituitary")
 
@@ -43,6 +43,7 @@ def write_run(folder: Path, tests: Predictions, **changes: Any) -> Path:
         "model": "small-cnn",
         "weights": "default",
         "data": str(folder / "nowhere"),
+        "out": str(folder),
         "seed": 0,
         "classes": list(tests.classes),
         "image_size": 64,
@@ -64,6 +65,7 @@ def write_run(folder: Path, tests: Predictions, **changes: Any) -> Path:
             "commit": "abc",
             "python": "3",
             "packages": {"keras": "3"},
+            "platform": "a platform",
             "processor": "a processor",
             "cores": 2,
         },

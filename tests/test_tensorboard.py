@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from sklearn import metrics
 
-from fastmri_cls.evaluation.predictions import read_predictions
+from fastmri_cls.runs.predictions import read_predictions
 from fastmri_cls.training.tensorboard import draw_confusion
 
 RUN = "trained/tensorboard"

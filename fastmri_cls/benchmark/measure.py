@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fastmri_cls.foundation.atomic import new_file
-from fastmri_cls.foundation.environment import describe
+from fastmri_cls.foundation.environment import Environment, describe
 from fastmri_cls.foundation.progress import log
 
 Kind = Literal["peer", "ours", "floor"]
@@ -68,7 +68,7 @@ class Result:
     title: str
     rows: tuple[Row, ...]
     baseline: str
-    environment: dict[str, Any]
+    environment: Environment
 
     def to_json(self) -> str:
         """Return the object that `--json` prints as the last line."""

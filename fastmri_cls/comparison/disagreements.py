@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastmri_cls.comparison.runs import System
-from fastmri_cls.evaluation.predictions import Predictions
 from fastmri_cls.report.text_tables import Cell, Table
+from fastmri_cls.runs.predictions import Predictions
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from sklearn import metrics
 
-from fastmri_cls.evaluation.predictions import Predictions
 from fastmri_cls.report.figures import Panels, colour, new_figure, panels_of, quiet, unit_square
 from fastmri_cls.report.text_tables import Estimate
+from fastmri_cls.runs.predictions import Predictions
 
 Corner = Literal["lower left", "lower right"]
 Points = Callable[[Predictions, int], tuple[np.ndarray, float]]

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from fastmri_cls.evaluation.predictions import Predictions, read_predictions
-from fastmri_cls.foundation.checksums import check as check_checksums
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.runs.checksums import check as check_checksums
+from fastmri_cls.runs.predictions import Predictions, read_predictions
 from fastmri_cls.runs.run import read_config
 
 # What tells systems of one model apart, in the order in which a name tries them.

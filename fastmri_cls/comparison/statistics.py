@@ -13,7 +13,6 @@ import numpy as np
 from fastmri_cls.comparison.runs import Run, System
 from fastmri_cls.evaluation.metrics import BOOTSTRAP_SEED, evaluation_sets
 from fastmri_cls.evaluation.paired import DeLong, McNemar, delong_macro, holm, mcnemar
-from fastmri_cls.evaluation.predictions import Predictions
 from fastmri_cls.evaluation.statistics import (
     bootstrap_weights,
     interval,
@@ -22,6 +21,7 @@ from fastmri_cls.evaluation.statistics import (
     weighted_auc_macro,
 )
 from fastmri_cls.report.text_tables import Estimate
+from fastmri_cls.runs.predictions import Predictions
 
 _POOLED, _MEAN, _AUC = "pooled", "mean", "auc"
 

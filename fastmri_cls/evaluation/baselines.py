@@ -6,11 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.evaluation.metrics import evaluation_sets
-from fastmri_cls.evaluation.predictions import Predictions
 from fastmri_cls.evaluation.shortcuts import majority_class, metadata_only, nearest_neighbour
 from fastmri_cls.pipeline.examples import Selection, StreamedExamples
 from fastmri_cls.records.images_csv import read_images_csv
 from fastmri_cls.records.manifest import Manifest
+from fastmri_cls.runs.predictions import Predictions
 
 _THUMBNAIL = 64  # pixels, what the audit's baselines take
 _BATCH = 256

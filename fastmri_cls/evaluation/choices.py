@@ -11,9 +11,9 @@ import numpy as np
 from sklearn import metrics
 
 from fastmri_cls.evaluation.calibration import fit_temperature
-from fastmri_cls.evaluation.predictions import Predictions
 from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.runs.predictions import Predictions
 
 FILE_NAME = "calibration.json"
 

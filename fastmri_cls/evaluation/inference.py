@@ -9,12 +9,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fastmri_cls.evaluation.predictions import Predictions
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.pipeline.batches import EvaluationBatches
 from fastmri_cls.pipeline.examples import Selection, StreamedExamples
 from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.records.schema import parse_facts
+from fastmri_cls.runs.predictions import Predictions
 
 # One size for every evaluation: sums in another order would change the last digits of a probability.
 _BATCH = 32

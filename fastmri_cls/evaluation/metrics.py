@@ -10,7 +10,6 @@ from sklearn import metrics
 
 from fastmri_cls.evaluation.calibration import expected_calibration_error, scale_by_temperature
 from fastmri_cls.evaluation.choices import Choices
-from fastmri_cls.evaluation.predictions import Predictions
 from fastmri_cls.evaluation.statistics import (
     bootstrap_weights,
     interval,
@@ -20,6 +19,7 @@ from fastmri_cls.evaluation.statistics import (
     weighted_aucs,
     weighted_share,
 )
+from fastmri_cls.runs.predictions import Predictions
 
 Metrics = dict[str, Any]
 

@@ -10,12 +10,12 @@ from fastmri_cls.evaluation.inference import load_model
 from fastmri_cls.export.card import export_card
 from fastmri_cls.export.check import Agreement, check_export
 from fastmri_cls.export.formats import FORMATS, Exported
-from fastmri_cls.foundation import checksums
 from fastmri_cls.foundation.atomic import new_directory
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.quiet import without_native_output
 from fastmri_cls.pipeline.examples import Selection, StreamedExamples
 from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
+from fastmri_cls.runs import checksums
 from fastmri_cls.runs.run import read_config
 
 CALIBRATION_IMAGES = 128  # enough for ranges of activations: TensorFlow's guide speaks of 100 to 500

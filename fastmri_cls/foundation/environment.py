@@ -4,14 +4,28 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from fastmri_cls.foundation.cpu import available_cores
 
 _PACKAGES = ("tensorflow", "keras", "keras-cv", "scikit-learn", "numpy", "pillow")
 
+# Versions, the commit of the checkout (None for an installed package), and the machine; the keys of the JSON.
+Environment = TypedDict(
+    "Environment",
+    {
+        "fastmri-cls": str,
+        "commit": str | None,
+        "python": str,
+        "packages": dict[str, str],
+        "platform": str,
+        "processor": str,
+        "cores": int | None,
+    },
+)
 
-def describe() -> dict[str, Any]:
+
+def describe() -> Environment:
     """Return versions, commit and machine as plain JSON values; never imports the packages it names."""
     return {
         "fastmri-cls": metadata.version("fastmri-cls"),

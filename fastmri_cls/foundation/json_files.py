@@ -32,7 +32,7 @@ def read(path: Path, kind: type[T], cure: str) -> T:
 def decode(content: bytes, kind: type[T], path: Path, cure: str) -> T:
     """Return `content`, the bytes of the JSON file `path`, as a value of type `kind`; see `read`."""
     try:
-        return msgspec.json.decode(content, type=kind)
+        return msgspec.json.decode(content, type=kind, dec_hook=_from_builtin)
     except msgspec.DecodeError as error:
         reason = str(error).replace("`", "").replace(" - at ", " at ")
     except RecursionError:
@@ -61,3 +61,9 @@ def _to_builtin(value: object) -> object:
     if hasattr(value, "tolist"):  # NumPy's numbers and arrays
         return value.tolist()
     raise NotImplementedError(f"no JSON for {type(value).__name__}")
+
+
+def _from_builtin(kind: type[T], value: object) -> T | Path:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(f"no {kind.__name__} in JSON")

@@ -21,7 +21,6 @@ from fastmri_cls.evaluation.calibration import scale_by_temperature
 from fastmri_cls.evaluation.choices import FILE_NAME as CHOICES_NAME
 from fastmri_cls.evaluation.choices import read_choices
 from fastmri_cls.evaluation.inference import load_model
-from fastmri_cls.foundation import checksums
 from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
@@ -30,6 +29,7 @@ from fastmri_cls.inference.ood import FILE_NAME as REFERENCE_NAME
 from fastmri_cls.inference.ood import read_reference
 from fastmri_cls.models.parts import take_apart
 from fastmri_cls.records.ingest import with_channels
+from fastmri_cls.runs import checksums
 from fastmri_cls.runs.run import read_config
 from fastmri_cls.sources.decode import Decoded, decode_file, resize
 from fastmri_cls.sources.folders import files_below

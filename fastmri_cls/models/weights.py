@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from fastmri_cls.foundation.checksums import check, file_sha256
+from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.models.backbones import copy_weights
 from fastmri_cls.models.head import Classifier, ClassifierOptions, build_classifier
@@ -19,6 +19,7 @@ from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.models.pretrained import check_digest, fetch
 from fastmri_cls.models.registry import Backbone, Weights, find_backbone
 from fastmri_cls.models.weights_safety import vet_weights_file
+from fastmri_cls.runs.checksums import check
 from fastmri_cls.runs.run import read_config
 
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
 from fastmri_cls.evaluation.calibration import expected_calibration_error, reliability, scale_by_temperature
-from fastmri_cls.evaluation.predictions import Predictions
+from fastmri_cls.runs.predictions import Predictions
 
 # Okabe and Ito's palette, which people with any colour vision can tell apart.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")

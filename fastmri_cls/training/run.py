@@ -19,9 +19,10 @@ from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.models.weights import load_weights
 from fastmri_cls.pipeline.tiers import choose_tier
 from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
+from fastmri_cls.runs import files
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import Protocol
-from fastmri_cls.runs.run import FILE_NAME, LOG_NAME, alone, is_taken, read_config
+from fastmri_cls.runs.run import exclusive, is_taken, read_config
 from fastmri_cls.training.autotune import resolve_arithmetic
 from fastmri_cls.training.data import load_training_data
 from fastmri_cls.training.distribution import Distribution, check_fits
@@ -53,7 +54,7 @@ def _train(options: TrainOptions, distribution: Distribution) -> None:
     check_protocol(manifest, options.protocol, options.data)
     check_fits(options, distribution)
     if distribution.is_chief:
-        if options.resume and (options.out / FILE_NAME).exists():
+        if options.resume and (options.out / files.CONFIG).exists():
             options = _as_begun(options, manifest)
         elif is_taken(options.out):
             raise UserError(f"{options.out}: exists already; add --resume to go on with it or choose another --out")
@@ -84,10 +85,10 @@ def _train(options: TrainOptions, distribution: Distribution) -> None:
 
     with ExitStack() as held:
         if distribution.is_chief:
-            held.enter_context(alone(options.out))
-            held.enter_context(log_to(options.out / LOG_NAME))
+            held.enter_context(exclusive(options.out))
+            held.enter_context(log_to(options.out / files.LOG))
             _check_resize(manifest, options.protocol)
-            if not (options.out / FILE_NAME).exists():
+            if not (options.out / files.CONFIG).exists():
                 write_config(options, manifest, loaded, distribution)
             _check_weights_as_begun(options, loaded)
         if not (options.out / MODEL_NAME).exists():
@@ -119,7 +120,7 @@ def write_config(
         "replicas": distribution.replicas,
         "environment": describe(),
     }
-    write_text(options.out / FILE_NAME, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    write_text(options.out / files.CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
 
 def check_protocol(manifest: Manifest, protocol: Protocol, directory: Path) -> None:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fastmri_cls.evaluation.predictions import read_predictions
 from fastmri_cls.export import run as exporting
 from fastmri_cls.export.check import Agreement
 from fastmri_cls.export.run import export_run
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.runs.predictions import read_predictions
 
 
 def test_a_served_model_takes_image_files_as_they_are(cli, trained_run, phantom_dataset, tmp_path):

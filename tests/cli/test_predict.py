@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from scipy.special import softmax
 
-from fastmri_cls.evaluation.predictions import read_predictions
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.inference.ood import Reference, fit_reference, read_reference
 from fastmri_cls.inference.predictor import Failure, Prediction, PredictOptions, Predictor, find_images
+from fastmri_cls.runs.predictions import read_predictions
 
 
 @pytest.fixture(scope="module")

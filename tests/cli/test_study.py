@@ -10,9 +10,9 @@ from scipy import stats
 from sklearn import metrics
 
 from fastmri_cls.comparison.report import analyse, draw
-from fastmri_cls.evaluation.predictions import Predictions, read_predictions
 from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.options import BuildOptions, SplitOptions
+from fastmri_cls.runs.predictions import Predictions, read_predictions
 from fastmri_cls.sources.folders import ClassNames, parse_sources
 from tests.html_pages import Page
 

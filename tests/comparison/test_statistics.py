@@ -20,9 +20,9 @@ from fastmri_cls.comparison.tables import (
     sets_table,
     table_one,
 )
-from fastmri_cls.evaluation.predictions import Predictions
 from fastmri_cls.evaluation.statistics import bootstrap_weights
 from fastmri_cls.report.text_tables import Estimate
+from fastmri_cls.runs.predictions import Predictions
 from tests.comparison_runs import CLASSES, make_predictions, write_run
 
 SKILLS = {"convnext-tiny": 3.0, "small-cnn": 1.4}

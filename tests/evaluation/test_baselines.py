@@ -11,9 +11,9 @@ from sklearn.feature_extraction import DictVectorizer
 from sklearn.neighbors import KNeighborsClassifier
 
 from fastmri_cls.evaluation.baselines import baseline_accuracies
-from fastmri_cls.evaluation.predictions import Predictions
 from fastmri_cls.records.manifest import read_manifest
 from fastmri_cls.records.schema import parse_facts, parse_images
+from fastmri_cls.runs.predictions import Predictions
 
 
 def stored(dataset, splits: list[str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -18,9 +18,9 @@ from fastmri_cls.evaluation.calibration import (
 )
 from fastmri_cls.evaluation.choices import choose, read_choices, write_choices, youden_threshold
 from fastmri_cls.evaluation.metrics import all_metrics, set_metrics
-from fastmri_cls.evaluation.predictions import Predictions, read_predictions, write_predictions
 from fastmri_cls.evaluation.statistics import bootstrap_weights, interval, weighted_accuracy, weighted_auc_macro
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.runs.predictions import Predictions, read_predictions, write_predictions
 
 CLASSES = ("glioma", "meningioma", "notumor", "pituitary")
 

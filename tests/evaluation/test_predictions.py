@@ -2,8 +2,8 @@
 
 import pytest
 
-from fastmri_cls.evaluation.predictions import read_predictions
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.runs.predictions import read_predictions
 
 
 def test_a_csv_of_other_columns_is_refused(tmp_path):

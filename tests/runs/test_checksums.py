@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fastmri_cls.foundation import checksums
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.runs import checksums
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_noting_one_file_again_keeps_what_is_known_of_others(run: Path) -> None:
 @pytest.mark.parametrize("content", ["", "[]", "[" * 100_000])
 def test_damaged_checksums_are_named(run: Path, content: str) -> None:
     (run / "checksums.json").write_text(content)
-    with pytest.raises(UserError, match=r"checksums\.json: is damaged; remove it"):
+    with pytest.raises(UserError, match=r"checksums\.json: .*; remove it"):
         checksums.check(run, ["config.json"])
     checksums.forget(run)
     checksums.check(run, ["config.json"])

@@ -1,0 +1,99 @@
+"""config.json of a RUN as a type: every option as resolved, the dataset, the weights, the machine and the versions."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from fastmri_cls.foundation import json_files
+from fastmri_cls.foundation.environment import Environment
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.runs import files
+from fastmri_cls.runs.options import TrainOptions
+
+_MAX_SIZE = 1 << 14  # pixels; far above what build-tfrecords makes
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """The dataset a RUN was trained on.
+
+    Attributes:
+        fingerprint: see `Manifest.fingerprint`.
+        split: the split method: grouped, published, ...
+        resize: the resampling filter its images were resized with; None in RUNs of versions that did not record it.
+        splits: {split: images}.
+        per_class: {split: {class: images}}.
+    """
+
+    fingerprint: str
+    split: str
+    resize: str | None = None
+    splits: dict[str, int] = field(default_factory=dict)
+    per_class: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LoadedWeights:
+    """The weights a training started from.
+
+    Attributes:
+        spec: what --weights was given.
+        path: the file or RUN folder they were read from; "A + B" for a hybrid.
+        sha256: of the file, likewise.
+        tensors: how many weight tensors were loaded.
+    """
+
+    spec: str
+    path: str
+    sha256: str
+    tensors: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(TrainOptions):
+    """config.json: the options of a training as resolved, and what it ran with.
+
+    Attributes:
+        classes: names in label order.
+        image_size: pixels, square.
+        channels: 1 (grey) or 3 (RGB).
+        dataset: what it was trained on.
+        loaded_weights: None where the backbone was trained from scratch.
+        devices: names of TensorFlow's logical devices; in `TrainOptions` their number.
+        workers: processes of a distributed training.
+        replicas: devices that each took a slice of the batch.
+        environment: versions, commit and machine.
+    """
+
+    classes: Annotated[tuple[str, ...], msgspec.Meta(min_length=2)]
+    image_size: Annotated[int, msgspec.Meta(ge=1, le=_MAX_SIZE)]
+    channels: Literal[1, 3]
+    dataset: DatasetFacts
+    loaded_weights: LoadedWeights | None
+    devices: tuple[str, ...] = ()  # type: ignore[assignment]
+    workers: int = 1
+    replicas: int = 1
+    environment: Environment
+
+    def __post_init__(self) -> None:
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes has a name twice")
+
+
+def write_config(run: Path, config: RunConfig) -> None:
+    """Write config.json into a RUN."""
+    json_files.write(run / files.CONFIG, config)
+
+
+def read_config(run: Path) -> RunConfig:
+    """Read config.json of a RUN, of this version or an earlier one.
+
+    Raises:
+        UserError: `run` is not a RUN folder, or its config.json is not what `train` wrote.
+    """
+    try:
+        return json_files.read(run / files.CONFIG, RunConfig, "it is not what train wrote; train again")
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{run}: no {files.CONFIG} in it; give the --out folder of a train command") from None

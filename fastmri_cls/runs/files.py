@@ -1,0 +1,21 @@
+"""The names of the files in a RUN folder. No other module spells them."""
+
+CONFIG = "config.json"
+HISTORY = "history.csv"
+MODEL = "model.keras"
+PREDICTIONS = "predictions.csv"
+VALIDATION_PREDICTIONS = "predictions-val.csv"
+METRICS = "metrics.json"
+CALIBRATION = "calibration.json"
+OOD_REFERENCE = "novelty.npz"  # the name of the first versions; renaming it would make their RUNs lose their scores
+CHECKSUMS = "checksums.json"
+LOG = "train.log"
+REPORT = "report.html"
+CARD = "README.md"
+FIGURES = "figures"
+TENSORBOARD = "tensorboard"
+CHECKPOINTS = "checkpoints"
+EVALUATIONS = "evaluations"
+
+TRAINED = (CONFIG, MODEL, HISTORY)  # written by training; evaluation writes all others that are read again
+FINISHED = (CONFIG, HISTORY, PREDICTIONS, METRICS, REPORT, CARD)  # a RUN that has all of these is finished
