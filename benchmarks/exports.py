@@ -58,19 +58,20 @@ def untrained(name: str, size: int):
 
 def trained(run: Path):
     """Return what `export` exports of `run`, and every test image of its dataset."""
+    from fastmri_cls.dataset import Dataset
     from fastmri_cls.evaluation.inference import load_model
     from fastmri_cls.export.formats import Exported
     from fastmri_cls.export.run import CALIBRATION_IMAGES, spread_images
-    from fastmri_cls.records.manifest import read_manifest
     from fastmri_cls.runs.run import read_config
 
     config = read_config(run)
-    directory = Path(config["data"])
-    manifest = read_manifest(directory)
-    calibration = spread_images(directory, manifest, list(manifest.splits)[:1], CALIBRATION_IMAGES)
-    count = sum(manifest.splits[name].num_examples for name in manifest.test_splits)
-    images = spread_images(directory, manifest, manifest.test_splits, count)
-    return Exported(load_model(run, config), manifest.classes, str(manifest.options["resize"]), calibration), images
+    dataset = Dataset(config["data"])
+    calibration = spread_images(dataset, list(dataset.splits)[:1], CALIBRATION_IMAGES)
+    tests = dataset.manifest.test_splits
+    images = spread_images(dataset, tests, dataset.count(tests))
+    return Exported(
+        load_model(run, config), dataset.classes, str(dataset.manifest.options["resize"]), calibration
+    ), images
 
 
 def try_one(name: str, format_: str, exported, images: np.ndarray) -> dict[str, object]:

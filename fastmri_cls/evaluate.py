@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from fastmri_cls.augment.policies import make_augmentation
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.evaluation.baselines import baseline_accuracies
 from fastmri_cls.evaluation.choices import FILE_NAME as CHOICES_NAME
 from fastmri_cls.evaluation.choices import Choices, choose, read_choices, write_choices
@@ -19,7 +20,6 @@ from fastmri_cls.foundation.atomic import new_file, write_text
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.inference.ood import FILE_NAME as REFERENCE_NAME
 from fastmri_cls.inference.ood import write_reference
-from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
 from fastmri_cls.report import figures
 from fastmri_cls.report.augmented import augmented_grid
 from fastmri_cls.report.html import write_run_report
@@ -59,25 +59,24 @@ def evaluate_and_report(run: Path, data: Path, out: Path) -> dict[str, Any]:
     """
     checksums.check(run, files.TRAINED)
     config = read_config(run)
-    manifest = read_manifest(data)
-    check_files(data, manifest)
-    _check_fits(run, config, data, manifest)
+    dataset = Dataset(data, verify=True)
+    _check_fits(run, config, dataset)
     model = load_model(run, config)
-    tests = predict_splits(model, data, manifest, manifest.test_splits)
-    is_own = manifest.fingerprint == config["dataset"]["fingerprint"]
+    tests = predict_splits(model, dataset, dataset.manifest.test_splits)
+    is_own = dataset.fingerprint == config["dataset"]["fingerprint"]
     if not is_own:
         checksums.check(run, [CHOICES_NAME])
-    split = _validation_split(config, manifest) if is_own else None
-    validation = predict_splits(model, data, manifest, [split]) if split else None
+    split = _validation_split(config, dataset) if is_own else None
+    validation = predict_splits(model, dataset, [split]) if split else None
     if split:
-        write_reference(run, model, data, manifest, manifest.training_splits(config.get("fold")), split)
+        write_reference(run, model, dataset, dataset.manifest.training_splits(config.get("fold")), split)
 
     history = _read_history(run / "history.csv")
     choices = _choices(run, validation) if is_own else read_choices(run)
     metrics = {
         **all_metrics(tests, validation, choices),
         "temperature": choices.temperature if choices else None,
-        "baselines": _baselines(config, data, manifest, tests) if is_own else {},
+        "baselines": _baselines(config, dataset, tests) if is_own else {},
         "timing": _timing(history),
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -85,19 +84,19 @@ def evaluate_and_report(run: Path, data: Path, out: Path) -> dict[str, Any]:
     if validation:
         write_predictions(out / "predictions-val.csv", validation)
     write_text(out / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
-    drawn = _draw(config, tests, choices, history, data, manifest)
+    drawn = _draw(config, tests, choices, history, dataset)
     figure_files = {}
     for title, figure in drawn.items():
         figure_files[title] = out / "figures" / f"{title.lower().replace(' ', '-')}.png"
         with new_file(figure_files[title]) as temporary:
             figure.savefig(temporary)
-    dataset = _describe(data, manifest, tests)
-    write_run_report(out / "report.html", config, metrics, figure_files, dataset)
+    described = _describe(dataset, tests)
+    write_run_report(out / "report.html", config, metrics, figure_files, described)
     written = [CHOICES_NAME, REFERENCE_NAME] if split else []
     if out.resolve() == run.resolve():
         written += ["predictions.csv", "metrics.json"]
     checksums.record(run, [*files.TRAINED, *written])
-    write_text(out / "README.md", model_card(config, metrics, dataset))
+    write_text(out / "README.md", model_card(config, metrics, described))
     return metrics
 
 
@@ -110,32 +109,32 @@ def _choices(run: Path, validation: Predictions | None) -> Choices | None:
     return choices
 
 
-def _baselines(
-    config: dict[str, Any], data: Path, manifest: Manifest, tests: Predictions
-) -> dict[str, dict[str, float]]:
-    return baseline_accuracies(data, manifest, manifest.training_splits(config.get("fold")), tests)
+def _baselines(config: dict[str, Any], dataset: Dataset, tests: Predictions) -> dict[str, dict[str, float]]:
+    return baseline_accuracies(dataset, dataset.manifest.training_splits(config.get("fold")), tests)
 
 
-def _validation_split(config: dict[str, Any], manifest: Manifest) -> str | None:
+def _validation_split(config: dict[str, Any], dataset: Dataset) -> str | None:
     """The split that neither training nor testing sees; None where the protocol trains on it or it is empty."""
-    split = manifest.validation_split(config.get("fold"))
+    split = dataset.manifest.validation_split(config.get("fold"))
     trained_on = config["protocol"]["train_on"] != "split"
-    return None if trained_on or manifest.splits[split].num_examples == 0 else split
+    return None if trained_on or dataset.count(split) == 0 else split
 
 
-def _check_fits(run: Path, config: dict[str, Any], data: Path, manifest: Manifest) -> None:
-    if list(manifest.classes) != config["classes"]:
+def _check_fits(run: Path, config: dict[str, Any], dataset: Dataset) -> None:
+    if list(dataset.classes) != config["classes"]:
         raise UserError(
-            f"{data}: has the classes {', '.join(manifest.classes)}, {run} knows {', '.join(config['classes'])}; "
-            "rebuild the dataset with --classes"
+            f"{dataset.path}: has the classes {', '.join(dataset.classes)}, "
+            f"{run} knows {', '.join(config['classes'])}; rebuild the dataset with --classes"
         )
-    for name, found in (("image_size", manifest.image_size), ("channels", manifest.channels)):
+    for name, found in (("image_size", dataset.image_size), ("channels", dataset.channels)):
         if found != config[name]:
             flag = f"--{name.replace('_', '-')} {config[name]}"
-            raise UserError(f"{data}: {name} is {found}, {run} takes {config[name]}; rebuild the dataset with {flag}")
-    if not manifest.test_splits:
+            raise UserError(
+                f"{dataset.path}: {name} is {found}, {run} takes {config[name]}; rebuild the dataset with {flag}"
+            )
+    if not dataset.manifest.test_splits:
         raise UserError(
-            f"{data}: has no test split; rebuild it with --split grouped or from sources with Testing folders"
+            f"{dataset.path}: has no test split; rebuild it with --split grouped or from sources with Testing folders"
         )
 
 
@@ -144,8 +143,7 @@ def _draw(
     tests: Predictions,
     choices: Choices | None,
     history: list[dict[str, float]],
-    data: Path,
-    manifest: Manifest,
+    dataset: Dataset,
 ) -> dict[str, Figure]:
     sets = figures.figure_sets(tests)
     temperature = choices.temperature if choices else None
@@ -158,7 +156,7 @@ def _draw(
         "Reliability": figures.reliability_diagram(sets, {name: [temperature] for name in sets}),
         "Training curves": figures.training_curves(history),
         "Augmented examples": augmented_grid(
-            data, manifest, protocol["augment"], contrast=protocol["contrast"], seed=config["seed"]
+            dataset, protocol["augment"], contrast=protocol["contrast"], seed=config["seed"]
         ),
     }
 
@@ -182,14 +180,14 @@ def _timing(history: list[dict[str, float]]) -> dict[str, float]:
     }
 
 
-def _describe(data: Path, manifest: Manifest, tests: Predictions) -> dict[str, Any]:
+def _describe(dataset: Dataset, tests: Predictions) -> dict[str, Any]:
     sources = dict.fromkeys(tests.sources.tolist())
     clean = {s: (int(tests.clean[tests.sources == s].sum()), int((tests.sources == s).sum())) for s in sources}
     return {
-        "path": str(data),
-        "fingerprint": manifest.fingerprint,
-        "split": manifest.split,
-        "splits": {name: split.num_examples for name, split in manifest.splits.items()},
+        "path": str(dataset.path),
+        "fingerprint": dataset.fingerprint,
+        "split": dataset.manifest.split,
+        "splits": {name: split.num_examples for name, split in dataset.splits.items()},
         "clean": clean,
         "leaking": any(clean_images < images for clean_images, images in clean.values()),
     }

@@ -24,11 +24,11 @@ from rich.live import Live
 from rich.table import Table
 
 from fastmri_cls.comparison.report import STUDY_FILE, Comparison, Failure, compare_runs
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.errors import Stopped, UserError
 from fastmri_cls.foundation.progress import console, log
 from fastmri_cls.models.hybrid import find_model
-from fastmri_cls.records.manifest import read_manifest
 from fastmri_cls.runs.run import exclusive, is_taken
 
 # Named variants as flags of `train`; which leakage is kept or dropped is a matter of building: give both folders.
@@ -108,7 +108,7 @@ def run_study(options: StudyOptions) -> Comparison:
 
 def plan(options: StudyOptions) -> list[Cell]:
     """Return the cells: seeds outermost, so that a study that is stopped early has every model with the first seed."""
-    folds = {data: range(read_manifest(data).folds) or (None,) for data in options.data}
+    folds = {data: range(Dataset(data).manifest.folds) or (None,) for data in options.data}
     variants = {model: _variants(model, options) for model in options.models}
     cells = []
     for seed, data, model in product(options.seeds, options.data, options.models):
@@ -144,7 +144,7 @@ def _remember(options: StudyOptions) -> None:
     """Write study.json, or refuse to go on with a folder that was begun with other data or flags."""
     path = options.out / STUDY_FILE
     now: dict[str, Any] = {
-        "datasets": {str(data): read_manifest(data).fingerprint for data in options.data},
+        "datasets": {str(data): Dataset(data).fingerprint for data in options.data},
         "train_flags": list(options.train_flags),
     }
     if not path.exists() and is_taken(options.out):

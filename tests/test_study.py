@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fastmri_cls import study
 from fastmri_cls.comparison.report import analyse
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.records.manifest import read_manifest
 from fastmri_cls.study import StudyOptions, plan, run_study
 
 FAKE_TRAIN = (sys.executable, str(Path(__file__).parent / "fake_train.py"))
@@ -84,8 +85,8 @@ def test_a_model_may_bring_its_own_weights(dataset, tmp_path):
 
 
 def test_folds_of_the_dataset_are_cells(dataset, tmp_path, monkeypatch):
-    folded = type("Folded", (), {"folds": 3})
-    monkeypatch.setattr(study, "read_manifest", lambda data: folded)
+    folded = SimpleNamespace(manifest=SimpleNamespace(folds=3))
+    monkeypatch.setattr(study, "Dataset", lambda data: folded)
     cells = plan(options(dataset, tmp_path, seeds=(7,)))
     assert [cell.name for cell in cells] == [f"small-cnn-seed7-fold{fold}" for fold in range(3)]
     assert cells[2].flags[:2] == ["--fold", "2"]
@@ -105,7 +106,7 @@ def test_a_study_ends_in_a_comparison_of_its_cells(dataset, tmp_path):
     assert [(system.name, len(system.runs)) for system in found.systems] == [("small-cnn", 2), ("convnext-tiny", 2)]
     assert "Study" in (tmp_path / "out" / "report.html").read_text()
     remembered = json.loads((tmp_path / "out" / "study.json").read_text())
-    assert remembered["datasets"] == {str(dataset): read_manifest(dataset).fingerprint}
+    assert remembered["datasets"] == {str(dataset): Dataset(dataset).fingerprint}
 
 
 def test_finished_cells_are_kept_and_new_seeds_added(dataset, tmp_path, no_report):

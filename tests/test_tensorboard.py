@@ -87,12 +87,12 @@ def test_augmented_batches_are_the_first_that_training_saw(fetch, phantom_datase
     import tensorflow as tf
 
     from fastmri_cls.augment.policies import Batch, make_augmentation
-    from fastmri_cls.records.manifest import read_manifest
+    from fastmri_cls.dataset import Dataset
     from fastmri_cls.runs.protocol import resolve_protocol
     from fastmri_cls.training.data import load_training_data
 
     protocol = resolve_protocol("strict", {})
-    training = load_training_data(phantom_dataset, read_manifest(phantom_dataset), protocol, "ram", seed=0).training
+    training = load_training_data(Dataset(phantom_dataset), protocol, "ram", seed=0).training
     first = training.examples.fetch(next(iter(training.epoch(0))))
     key = tf.random.experimental.stateless_fold_in([0, 0], 0)
     batch = Batch(first["image"], tf.zeros([32, 4]), first["weight"])

@@ -1,20 +1,19 @@
 """What an audit looks at: the images of source folders, or those stored in a dataset folder."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from fastmri_cls.audit.leakage import Columns
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.duplicates.hashing import Fingerprint, fingerprint
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.records.catalogue import collect
 from fastmri_cls.records.ingest import ingest
-from fastmri_cls.records.manifest import check_files, read_manifest
 from fastmri_cls.sources.decode import FileFacts, decode
 from fastmri_cls.sources.folders import ClassNames, parse_sources, printable, scan
 
@@ -71,47 +70,29 @@ def read_dataset(directory: Path) -> Collection:
     Raises:
         UserError: the folder is no whole dataset.
     """
+    dataset = Dataset(directory, verify=True)
     import_tensorflow()
-    import tensorflow as tf
-
-    from fastmri_cls.records.schema import parse_facts, parse_images
-
-    manifest = read_manifest(directory)
-    check_files(directory, manifest)
-    form = (manifest.image_size, manifest.channels, manifest.encoding)
-    shards = [(name, shard) for name, split in manifest.splits.items() for shard in split.shards]
-    records = tf.data.TFRecordDataset([str(directory / shard.name) for _, shard in shards])
-
-    def decode_batch(serialized: Any) -> Iterator[np.ndarray]:
-        for image in parse_images(serialized, *form)["image"].numpy():
-            yield image[:, :, 0] if manifest.channels == 1 else image
-
-    def pixels(numbers: Sequence[int]) -> list[np.ndarray]:
-        wanted = set(numbers)
-        chosen = {number: next(decode_batch(record[None])) for number, record in enumerate(records) if number in wanted}
-        return [chosen[number] for number in numbers]
-
-    facts: dict[str, list[Any]] = {}
-    fingerprints: list[Fingerprint] = []
-    splits = np.repeat([name.partition(".")[0] for name, _ in shards], [shard.num_examples for _, shard in shards])
-    for batch in track(records.batch(_BATCH), "reading shards", -(-len(splits) // _BATCH)):
-        columns = {name: tensor.numpy().tolist() for name, tensor in parse_facts(batch).items()}
-        for name, column in columns.items():
-            facts.setdefault(name, []).extend(column)
-        for image, sha256 in zip(decode_batch(batch), columns["sha256"], strict=True):
-            fingerprints.append(replace(fingerprint(image), sha256=sha256.decode()))
-    if len(fingerprints) != len(splits):
-        raise UserError(f"{directory}: {len(fingerprints)} records where dataset.json says {len(splits)}; run verify")
+    splits = list(dataset.splits)
+    batches = sum(-(-split.num_examples // _BATCH) for split in dataset.splits.values())
+    fingerprints = [
+        replace(fingerprint(_plane(image)), sha256=sha256)
+        for images, facts in track(dataset.records(splits, _BATCH), "reading shards", batches)
+        for image, sha256 in zip(images, facts.sha256.tolist(), strict=True)
+    ]
+    facts = dataset.facts(splits)
     return Collection(
-        columns=Columns(_text(facts["source"]), splits, _text(facts["class/text"])),
-        paths=_text(facts["filename"]).tolist(),
+        columns=Columns(
+            facts.sources, np.array([name.partition(".")[0] for name in facts.splits.tolist()]), facts.class_names
+        ),
+        paths=facts.filenames.tolist(),
         fingerprints=fingerprints,
         facts=None,
-        known_groups=np.array(facts["group"]).astype(str),
+        known_groups=facts.groups.astype(str),
         rejected=[],
-        pixels=pixels,
+        pixels=lambda numbers: [_plane(image) for image in dataset.images(splits, numbers)],
     )
 
 
-def _text(column: list[bytes]) -> np.ndarray:
-    return np.array([value.decode() for value in column], dtype=str)
+def _plane(image: np.ndarray) -> np.ndarray:
+    """Drop the channel axis of a grey image, uint8 [height, width, 1]."""
+    return image[:, :, 0] if image.shape[2] == 1 else image

@@ -13,8 +13,7 @@ from fastmri_cls.benchmark import peers
 from fastmri_cls.benchmark.inputs import prepare
 from fastmri_cls.benchmark.measure import Contestant, Result, Timing, run
 from fastmri_cls.benchmark.peers import BATCH_SIZE, SIZE, Layer
-from fastmri_cls.pipeline.examples import Position, Selection
-from fastmri_cls.pipeline.tiers import open_examples
+from fastmri_cls.pipeline.examples import Position
 
 _BATCHES = 4
 _CLASSES = 4
@@ -46,7 +45,7 @@ def benchmark_augment(source: Path, timing: Timing) -> Result:
 def _images(source: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Some batches of images, grey and the same as RGB."""
     with prepare(source, "raw") as material:
-        examples = open_examples(material.dataset, material.manifest, Selection(("train",)), "none")
+        examples = material.dataset.examples("train")
         batches = examples.shuffled(Position(0, 0), BATCH_SIZE, _BATCHES, seed=0).as_numpy_iterator()
         grey = [batch["image"][..., :1] for batch in batches]
     return grey, [np.repeat(batch, 3, axis=3) for batch in grey]

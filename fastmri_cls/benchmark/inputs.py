@@ -16,14 +16,13 @@ from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.benchmark import peers
 from fastmri_cls.benchmark.measure import Contestant, Result, Timing, run
 from fastmri_cls.benchmark.peers import BATCH_SIZE, CONTRAST, MEAN, SIZE, STD
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.pipeline.batches import TrainingBatches
-from fastmri_cls.pipeline.examples import Element, Selection
-from fastmri_cls.pipeline.tiers import open_examples
+from fastmri_cls.pipeline.examples import Element
 from fastmri_cls.records.build import build_dataset
-from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.records.options import BuildOptions, SplitOptions
 from fastmri_cls.sources.folders import ClassNames, Source, scan
 
@@ -49,25 +48,25 @@ def benchmark_input(source: Path, timing: Timing) -> Result:
             peers.keras_directory(material.files),
             peers.keras_cv_chain(material.files),
             peers.torch_albumentations(material.files),
-            *(open_tier(material.dataset, material.manifest, name) for name in _TIER_NAMES),
-            *floors(material.dataset, material.manifest),
+            *(open_tier(material.dataset, name) for name in _TIER_NAMES),
+            *floors(material.dataset),
         ]
-        count = material.manifest.splits["train"].num_examples
+        count = material.dataset.count("train")
         title = f"Input: {count} images, {SIZE} px, batches of {BATCH_SIZE}, augmented and normalised float32 RGB"
         return run(title, [one for one in contestants if one], timing)
 
 
-def open_tier(dataset: Path, manifest: Manifest, name: str) -> Contestant:
+def open_tier(dataset: Dataset, name: str) -> Contestant:
     """One of our cache tiers on `dataset`; it is opened, and a cache filled, once."""
-    examples = open_examples(dataset, manifest, Selection(("train",)), name)
+    examples = dataset.examples("train", name)
     steps = _PASSES * examples.count // BATCH_SIZE
-    training = TrainingBatches(examples, BATCH_SIZE, steps, [1.0] * len(manifest.classes), seed=0, endless=True)
-    deliver = _delivery(training, manifest)
+    training = TrainingBatches(examples, BATCH_SIZE, steps, [1.0] * len(dataset.classes), seed=0, endless=True)
+    deliver = _delivery(training, len(dataset.classes))
     rounds = itertools.count()
     return Contestant(name, lambda: deliver(next(rounds)), _TIER_NAMES[name], kind="ours")
 
 
-def _delivery(training: TrainingBatches, manifest: Manifest) -> Any:
+def _delivery(training: TrainingBatches, num_classes: int) -> Any:
     """Return epoch -> iterator of what a backbone takes, made by the functions that training calls."""
     augment = make_augmentation("paper", contrast=CONTRAST)
 
@@ -77,7 +76,7 @@ def _delivery(training: TrainingBatches, manifest: Manifest) -> Any:
 
     def finish(step: tf.Tensor, element: Element) -> tuple[tf.Tensor, tf.Tensor]:
         element = training.examples.fetch(element)
-        targets = tf.one_hot(element["label"], len(manifest.classes))
+        targets = tf.one_hot(element["label"], num_classes)
         batch = augment(Batch(element["image"], targets, element["weight"]), tf.stack([0, tf.cast(step, tf.int32)]))
         return normalise(batch.images), targets
 
@@ -88,11 +87,12 @@ def _delivery(training: TrainingBatches, manifest: Manifest) -> Any:
     return deliver
 
 
-def floors(dataset: Path, manifest: Manifest) -> list[Contestant]:
+def floors(dataset: Dataset) -> list[Contestant]:
     """What nobody can be faster than: reading the bytes, and writing the delivered batches once."""
-    shards = [dataset / shard.name for shard in manifest.splits["train"].shards]
-    size = sum(shard.bytes for shard in manifest.splits["train"].shards)
-    part = BATCH_SIZE * size // manifest.splits["train"].num_examples  # bytes of an average batch
+    train = dataset.splits["train"]
+    shards = [dataset.path / shard.name for shard in train.shards]
+    size = sum(shard.bytes for shard in train.shards)
+    part = BATCH_SIZE * size // train.num_examples  # bytes of an average batch
 
     def read() -> Iterator[bytes]:
         while True:
@@ -128,10 +128,9 @@ def class_folder(source: Path) -> Path:
 
 @dataclass(frozen=True)
 class Material:
-    """The same images twice: a dataset folder for our tiers, and class folders of links for those who read files."""
+    """The same images twice: a dataset for our tiers, and class folders of links for those who read files."""
 
-    dataset: Path
-    manifest: Manifest
+    dataset: Dataset
     files: Path
 
 
@@ -161,4 +160,4 @@ def prepare(source: Path, encoding: str) -> Iterator[Material]:
                 link = parent / "files" / file.label / f"{number}{file.path.suffix}"
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(file.path)
-        yield Material(parent / "dataset", manifest, parent / "files")
+        yield Material(Dataset(parent / "dataset"), parent / "files")

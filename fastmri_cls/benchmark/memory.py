@@ -41,11 +41,13 @@ def benchmark_memory(source: Path) -> list[Usage]:
     context = multiprocessing.get_context("spawn")  # a fork would begin with this process's TensorFlow
     found = []
     with prepare(source, "raw") as material:
-        count = material.manifest.splits["train"].num_examples
+        count = material.dataset.count("train")
         for tier in _TIERS:
             for size in _SIZES:
                 results: Any = context.SimpleQueue()
-                child = context.Process(target=_one_pass, args=(material.dataset, tier, -(-size // count), results))
+                child = context.Process(
+                    target=_one_pass, args=(material.dataset.path, tier, -(-size // count), results)
+                )
                 child.start()
                 child.join()
                 if child.exitcode != 0:

@@ -13,14 +13,14 @@ import tensorflow as tf
 from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.benchmark.inputs import prepare
 from fastmri_cls.benchmark.measure import Result, make_row
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, freeze_for_phase
 from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.pipeline.batches import EvaluationBatches, TrainingBatches
-from fastmri_cls.pipeline.examples import Element, Position, Selection
-from fastmri_cls.pipeline.tiers import TIERS, open_examples
-from fastmri_cls.records.manifest import Manifest
+from fastmri_cls.pipeline.examples import Element, Position
+from fastmri_cls.pipeline.tiers import TIERS
 from fastmri_cls.runs.protocol import PROTOCOLS
 from fastmri_cls.training.engine import Engine, StepOptions
 from fastmri_cls.training.optimizers import make_optimizer
@@ -74,23 +74,23 @@ def benchmark_step(source: Path, model: str, steps: int, rounds: int) -> Result:
     """
     backbone = find_model(model)
     with prepare(source, "jpeg") as material:
-        manifest = material.manifest
+        dataset = material.dataset
         arithmetic = unmeasured("auto", "auto")
         options = ClassifierOptions(
-            len(manifest.classes), manifest.image_size, manifest.channels, precision=arithmetic.precision
+            len(dataset.classes), dataset.image_size, dataset.channels, precision=arithmetic.precision
         )
         classifier = build_classifier(backbone, options)
         freeze_for_phase(classifier, 1, _PROTOCOL.unfreeze, from_scratch=False)
-        constant = _constant_examples(manifest)
-        opened = {name: open_examples(material.dataset, manifest, Selection(("train",)), name) for name in TIERS}
-        weights = [1.0] * len(manifest.classes)
+        constant = _constant_examples(dataset)
+        opened = {name: dataset.examples("train", name) for name in TIERS}
+        weights = [1.0] * len(dataset.classes)
         inputs = {
             name: TrainingBatches(examples, _BATCH_SIZE, steps, weights, seed=0)
             for name, examples in {"constant": constant, **opened}.items()
         }
         validation = EvaluationBatches(constant, _BATCH_SIZE)
         classifier.model.compile(make_optimizer(_PROTOCOL.phase1.learning_rate, options.precision))
-        step = StepOptions(len(manifest.classes), _PROTOCOL.label_smoothing, seed=0, xla=arithmetic.xla)
+        step = StepOptions(len(dataset.classes), _PROTOCOL.label_smoothing, seed=0, xla=arithmetic.xla)
         policies = {name: "none" if name == "constant" else "paper" for name in inputs}
         engines = {name: Engine(classifier.model, make_augmentation(policies[name]), step) for name in inputs}
 
@@ -107,7 +107,7 @@ def benchmark_step(source: Path, model: str, steps: int, rounds: int) -> Result:
     return Result(title, rows, "constant", describe())
 
 
-def _constant_examples(manifest: Manifest) -> _ConstantExamples:
-    shape = (_BATCH_SIZE, manifest.image_size, manifest.image_size, manifest.channels)
+def _constant_examples(dataset: Dataset) -> _ConstantExamples:
+    shape = (_BATCH_SIZE, dataset.image_size, dataset.image_size, dataset.channels)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    return _ConstantExamples(images, np.arange(_BATCH_SIZE) % len(manifest.classes))
+    return _ConstantExamples(images, np.arange(_BATCH_SIZE) % len(dataset.classes))

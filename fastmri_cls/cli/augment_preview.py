@@ -18,19 +18,18 @@ def augment_preview(
 
     Example: `fastmri-cls augment-preview --data data/mri --augment randaugment --out preview.png`
     """
+    from fastmri_cls.dataset import Dataset
     from fastmri_cls.foundation.errors import UserError
     from fastmri_cls.foundation.quiet import import_tensorflow
-    from fastmri_cls.records.manifest import check_files, read_manifest
 
     if out.suffix != ".png":
         raise UserError(f"--out {out}: is no PNG; give a name that ends in .png")
-    manifest = read_manifest(data)
-    check_files(data, manifest)
+    dataset = Dataset(data, verify=True)
     import_tensorflow()
     from fastmri_cls.foundation.atomic import new_file
     from fastmri_cls.report.augmented import augmented_grid
 
-    figure = augmented_grid(data, manifest, augment, seed=seed)
+    figure = augmented_grid(dataset, augment, seed=seed)
     with new_file(out) as temporary:
         figure.savefig(temporary)
     print(f"preview: {out}")

@@ -82,6 +82,7 @@ def build_tfrecords(
 
     Example: `fastmri-cls build-tfrecords nickparvar=archive1 bhuvaji=archive2 --out data/mri`
     """
+    from fastmri_cls.dataset import Dataset
     from fastmri_cls.foundation.cpu import available_cores
     from fastmri_cls.records.build import build_dataset
     from fastmri_cls.records.options import BuildOptions, SplitOptions
@@ -102,7 +103,7 @@ def build_tfrecords(
     manifest = build_dataset(
         parse_sources(sources), class_names, options, out, workers or available_cores(), force=force
     )
-    print_dataset(manifest, out)
+    print_dataset(Dataset(out))
     if as_json:
         counts = {name: split.num_examples for name, split in manifest.splits.items()}
         print(json.dumps({"out": str(out), "splits": counts, "rejected": len(manifest.rejected)}))

@@ -15,6 +15,7 @@ def demo(
 
     Example: `fastmri-cls demo`
     """
+    from fastmri_cls.dataset import Dataset
     from fastmri_cls.foundation.atomic import new_directory
     from fastmri_cls.foundation.cpu import available_cores
     from fastmri_cls.records.build import build_dataset
@@ -31,8 +32,8 @@ def demo(
     print("2. build-tfrecords alpha=… beta=… --image-size 128")
     sources = parse_sources([f"{name}={out / 'sources' / name}" for name in names])
     workers = available_cores()
-    manifest = build_dataset(sources, ClassNames(), BuildOptions(image_size=128), out / "dataset", workers)
-    print_dataset(manifest, out / "dataset")
+    build_dataset(sources, ClassNames(), BuildOptions(image_size=128), out / "dataset", workers)
+    print_dataset(Dataset(out / "dataset"))
 
     # Imported after the build: its worker processes do without TensorFlow.
     from fastmri_cls.evaluate import run_experiment

@@ -31,6 +31,7 @@ def profile(
     from fastmri_cls.foundation.quiet import import_tensorflow
 
     import_tensorflow()
+    from fastmri_cls.dataset import Dataset
     from fastmri_cls.foundation.atomic import new_directory
     from fastmri_cls.foundation.extras import missing_extra
     from fastmri_cls.profiling.advice import advice
@@ -42,10 +43,10 @@ def profile(
 
     protocol = resolve_protocol("strict", {"batch_size": batch_size, "augment": augment})
     with new_directory(out) as folder:
-        options = resolve(
-            TrainOptions(data, model, folder, protocol, cache=cache.value, precision=precision.value, xla=xla.value)
-        )
-        times = profile_steps(options, phase, steps)
+        dataset = Dataset(data)
+        asked = TrainOptions(data, model, folder, protocol, cache=cache.value, precision=precision.value, xla=xla.value)
+        options = resolve(asked, dataset)
+        times = profile_steps(options, dataset, phase, steps)
         operations = slowest_operations(folder)
     sentences = advice(times, options, phase)
     print_profile(times, operations, sentences)

@@ -5,13 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from fastmri_cls.comparison.runs import Run
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
-from fastmri_cls.records.schema import parse_facts, parse_images
 
 Key = tuple[str, str]  # source and file name
 
@@ -26,27 +24,21 @@ def read_pictures(runs: Iterable[Run], wanted: set[Key]) -> dict[Key, bytes]:
     folders = dict.fromkeys((Path(run.config["data"]), run.config["dataset"]["fingerprint"]) for run in runs)
     for directory, fingerprint in folders:
         try:
-            manifest = read_manifest(directory)
-            check_files(directory, manifest)
+            dataset = Dataset(directory, verify=True)
         except UserError:
             continue
-        if manifest.fingerprint == fingerprint:
-            return _read(directory, manifest, wanted)
+        if dataset.fingerprint == fingerprint:
+            return _read(dataset, wanted)
     return {}
 
 
-def _read(directory: Path, manifest: Manifest, wanted: set[Key]) -> dict[Key, bytes]:
-    shards = [str(directory / shard.name) for split in manifest.test_splits for shard in manifest.splits[split].shards]
-    form = (manifest.image_size, manifest.channels, manifest.encoding)
-    pictures: dict[Key, bytes] = {}
-    for batch in tf.data.TFRecordDataset(shards).batch(64):
-        facts = parse_facts(batch)
-        names = zip(facts["source"].numpy(), facts["filename"].numpy(), strict=True)
-        places = {i: (s.decode(), f.decode()) for i, (s, f) in enumerate(names) if (s.decode(), f.decode()) in wanted}
-        if places:
-            images = parse_images(batch, *form)["image"].numpy()
-            pictures |= {key: _jpeg(images[i]) for i, key in places.items()}
-    return pictures
+def _read(dataset: Dataset, wanted: set[Key]) -> dict[Key, bytes]:
+    splits = dataset.manifest.test_splits
+    facts = dataset.facts(splits)
+    keys = zip(facts.sources.tolist(), facts.filenames.tolist(), strict=True)
+    places = {key: number for number, key in enumerate(keys) if key in wanted}
+    images = dataset.images(splits, list(places.values()))
+    return {key: _jpeg(image) for key, image in zip(places, images, strict=True)}
 
 
 def _jpeg(image: np.ndarray) -> bytes:

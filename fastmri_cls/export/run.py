@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.evaluation.inference import load_model
 from fastmri_cls.export.card import export_card
 from fastmri_cls.export.check import Agreement, check_export
@@ -13,8 +14,6 @@ from fastmri_cls.export.formats import FORMATS, Exported
 from fastmri_cls.foundation.atomic import new_directory
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.quiet import without_native_output
-from fastmri_cls.pipeline.examples import Selection, StreamedExamples
-from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
 from fastmri_cls.runs import checksums
 from fastmri_cls.runs.run import read_config
 
@@ -33,40 +32,36 @@ def export_run(run: Path, format_: str, out: Path, data: Path | None) -> Agreeme
     """
     checksums.check(run, ("config.json", "model.keras"))
     config = read_config(run)
-    directory = data or Path(config["data"])
-    manifest = _fitting_manifest(directory, run, config)
+    dataset = _fitting_dataset(data or Path(config["data"]), run, config)
     model = load_model(run, config)
-    checked = spread_images(directory, manifest, manifest.test_splits or list(manifest.splits), _CHECKED_IMAGES)
-    calibration = spread_images(directory, manifest, list(manifest.splits)[:1], CALIBRATION_IMAGES)
+    checked = spread_images(dataset, dataset.manifest.test_splits or list(dataset.splits), _CHECKED_IMAGES)
+    calibration = spread_images(dataset, list(dataset.splits)[:1], CALIBRATION_IMAGES)
     expected = np.asarray(model(tf.cast(checked, tf.float32), training=False))
     with new_directory(out) as folder:
-        exported = Exported(model, manifest.classes, str(manifest.options["resize"]), calibration)
+        exported = Exported(model, dataset.classes, str(dataset.manifest.options["resize"]), calibration)
         with without_native_output():
             FORMATS[format_].write(exported, folder)
             agreement = check_export(format_, folder, checked, expected)
-        (folder / "labels.txt").write_text("".join(f"{name}\n" for name in manifest.classes), encoding="utf-8")
+        (folder / "labels.txt").write_text("".join(f"{name}\n" for name in dataset.classes), encoding="utf-8")
         (folder / "README.md").write_text(export_card(format_, config, agreement), encoding="utf-8")
     return agreement
 
 
-def _fitting_manifest(directory: Path, run: Path, config: dict[str, Any]) -> Manifest:
+def _fitting_dataset(directory: Path, run: Path, config: dict[str, Any]) -> Dataset:
     if not directory.is_dir():
         raise UserError(f"{directory}: the dataset of {run} is not there any more; say where with --data")
-    manifest = read_manifest(directory)
-    check_files(directory, manifest)
+    dataset = Dataset(directory, verify=True)
     for name, found in (
-        ("classes", list(manifest.classes)),
-        ("image_size", manifest.image_size),
-        ("channels", manifest.channels),
+        ("classes", list(dataset.classes)),
+        ("image_size", dataset.image_size),
+        ("channels", dataset.channels),
     ):
         if found != config[name]:
             raise UserError(f"--data {directory}: {name} is {found}, {run} has {config[name]}; give the RUN's dataset")
-    return manifest
+    return dataset
 
 
-def spread_images(directory: Path, manifest: Manifest, splits: list[str], most: int) -> np.ndarray:
+def spread_images(dataset: Dataset, splits: list[str], most: int) -> np.ndarray:
     """Return at most `most` images of `splits`, evenly spread over them, uint8 [n, size, size, channels]."""
-    examples = StreamedExamples(directory, manifest, Selection(tuple(splits)))
-    every = -(-examples.count // most)
-    batches = examples.in_order(1).shard(every, 0).as_numpy_iterator()
-    return np.concatenate([batch["image"] for batch in batches])
+    count = dataset.count(splits)
+    return dataset.images(splits, range(0, count, max(1, -(-count // most))))

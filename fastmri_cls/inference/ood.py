@@ -14,11 +14,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.atomic import new_file
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.models.parts import take_apart
-from fastmri_cls.pipeline.examples import Selection, StreamedExamples
-from fastmri_cls.records.manifest import Manifest
+from fastmri_cls.pipeline.examples import Examples
 
 FILE_NAME = "novelty.npz"
 UNLIKE = 1.0
@@ -47,14 +47,12 @@ def fit_reference(training: np.ndarray, held_out: np.ndarray) -> Reference:
     return Reference(reference, max(usual, float(np.finfo(np.float32).eps)))
 
 
-def write_reference(
-    run: Path, model: keras.Model, data: Path, manifest: Manifest, training: Sequence[str], validation: str
-) -> None:
+def write_reference(run: Path, model: keras.Model, dataset: Dataset, training: Sequence[str], validation: str) -> None:
     """Write novelty.npz into a RUN from the splits it was trained and validated on; one forward pass of each."""
     extract = _make_extract(model)
     reference = fit_reference(
-        extract(StreamedExamples(data, manifest, Selection(tuple(training)))),
-        extract(StreamedExamples(data, manifest, Selection((validation,)))),
+        extract(dataset.examples(training)),
+        extract(dataset.examples(validation)),
     )
     with new_file(run / FILE_NAME) as temporary:
         np.savez(temporary, features=reference.features.astype(np.float16), usual=reference.usual)
@@ -76,14 +74,14 @@ def read_reference(run: Path) -> Reference | None:
         raise UserError(f"{path}: cannot be read ({error}); run evaluate on the dataset of that RUN again") from None
 
 
-def _make_extract(model: keras.Model) -> Callable[[StreamedExamples], np.ndarray]:
+def _make_extract(model: keras.Model) -> Callable[[Examples], np.ndarray]:
     forward = take_apart(model).forward
 
     @tf.function(reduce_retracing=True)
     def pooled(images: tf.Tensor) -> tf.Tensor:
         return forward(tf.cast(images, tf.float32), training=False)[0]
 
-    def extract(examples: StreamedExamples) -> np.ndarray:
+    def extract(examples: Examples) -> np.ndarray:
         every = -(-examples.count // _MOST_IMAGES)
         batches = examples.in_order(_BATCH).shard(every, 0).prefetch(tf.data.AUTOTUNE)
         return np.concatenate([pooled(batch["image"]).numpy() for batch in batches])

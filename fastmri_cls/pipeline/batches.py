@@ -1,8 +1,8 @@
 """Examples -> the batches a step takes: `label` int64 and `weight` float32 [batch], and `image` uint8 once fetched.
 
 The weight carries the class weight in training, and 1 or 0 (padding) in evaluation, where every batch is filled up so
-that one compiled step serves them all. `batch_size` counts all workers' rows; a worker whose `share` is not the whole
-gets its own rows of the same batches.
+that one compiled step serves them all. `batch_size` is that of the global batch; with several workers each gets
+its own rows of the same batches.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from fastmri_cls.pipeline.examples import PREFETCHED, WHOLE, Element, Examples, Position, Share
+from fastmri_cls.pipeline.examples import PREFETCHED, SINGLE_WORKER, Element, Examples, Position, WorkerShard
 
 _BATCHES_AHEAD = 2  # on the accelerator: one in the step, one on its way
 
@@ -28,11 +28,11 @@ class TrainingBatches:
     class_weights: Sequence[float]
     seed: int
     endless: bool = False
-    share: Share = WHOLE
+    worker: WorkerShard = SINGLE_WORKER
 
     def epoch(self, epoch: int, first_step: int = 0) -> tf.data.Dataset:
         """Return the batches of `epoch` from `first_step` on."""
-        start, rows = self._start(epoch, first_step), self.share.rows(self.batch_size)
+        start, rows = self._start(epoch, first_step), self.worker.rows(self.batch_size)
         weights = tf.constant(self.class_weights, tf.float32)
         return (
             self.examples.shuffled(start, self.batch_size, self.steps_per_epoch - first_step, self.seed)
@@ -57,7 +57,7 @@ class EvaluationBatches:
 
     examples: Examples
     batch_size: int
-    share: Share = WHOLE
+    worker: WorkerShard = SINGLE_WORKER
 
     @property
     def count(self) -> int:
@@ -69,7 +69,7 @@ class EvaluationBatches:
         return self.examples.in_order(self.batch_size).map(self._pad).prefetch(PREFETCHED)
 
     def _pad(self, batch: Element) -> Element:
-        rows = self.share.rows(self.batch_size)
+        rows = self.worker.rows(self.batch_size)
         present = tf.shape(batch["label"])[0]
         missing = rows - present
         padded = {
@@ -109,7 +109,7 @@ def _full(batch: Element, rows: int) -> Element:
 def prefetch_to_accelerator(batches: tf.data.Dataset) -> tf.data.Dataset:
     """Return `batches`, copied to the GPU ahead of the step where there is exactly one; the last transformation.
 
-    With several, each replica gets its share later; on a CPU they are where they belong. Never run on a real GPU, only
+    With several, each replica gets its rows later; on a CPU they are where they belong. Never run on a real GPU, only
     towards a second logical CPU.
     """
     accelerators = accelerator_names()

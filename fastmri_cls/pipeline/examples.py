@@ -49,25 +49,30 @@ class Position:
 
 
 @dataclass(frozen=True)
-class Share:
-    """The rows of every batch that one of several workers reads: part `index` of `count` equal ones."""
+class WorkerShard:
+    """One worker's contiguous slice of each global batch.
+
+    Attributes:
+        index: number of the worker, from 0.
+        num_workers: workers that divide a batch equally.
+    """
 
     index: int = 0
-    count: int = 1
+    num_workers: int = 1
 
     def rows(self, batch_size: int) -> int:
-        """Return how many rows of a batch that is."""
-        return batch_size // self.count
+        """Return the number of rows in the slice of a full batch."""
+        return batch_size // self.num_workers
 
     def of(self, batches: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-        """Return this share of `batches`, tensors of [batch] (of a smaller last one what is there, maybe nothing)."""
-        if self.count == 1:
+        """Return this worker's slice of `batches`, tensors of [batch]; the slice of a smaller batch may be empty."""
+        if self.num_workers == 1:
             return batches
         rows = self.rows(batch_size)
         return batches.map(lambda batch: batch[self.index * rows : (self.index + 1) * rows])
 
 
-WHOLE = Share()
+SINGLE_WORKER = WorkerShard()
 
 Element = dict[str, tf.Tensor]
 
@@ -91,7 +96,7 @@ class Examples(Protocol):
         """All files, as SOURCE/FILENAME, in the order written."""
 
     def files_of_batch(self, start: Position, batch_size: int, seed: int) -> list[str]:
-        """The files, as SOURCE/FILENAME, of the first batch of `shuffled`: all rows, whatever the share."""
+        """The files, as SOURCE/FILENAME, of the first batch of `shuffled`: all rows, those of other workers too."""
 
 
 class StreamedExamples:
@@ -100,9 +105,11 @@ class StreamedExamples:
     Of several workers each reads all records, so that batches are the same whatever their number, and decodes its own.
     """
 
-    def __init__(self, directory: Path, manifest: Manifest, selection: Selection, share: Share = WHOLE) -> None:
+    def __init__(
+        self, directory: Path, manifest: Manifest, selection: Selection, worker: WorkerShard = SINGLE_WORKER
+    ) -> None:
         self.count = selection.count(manifest)
-        self._share = share
+        self._worker = worker
         self._manifest = manifest
         self._source = selection.source
         self._shards = [str(directory / s.name) for name in selection.splits for s in manifest.splits[name].shards]
@@ -112,11 +119,11 @@ class StreamedExamples:
 
     def in_order(self, batch_size: int) -> tf.data.Dataset:
         records = self._of_source(tf.data.TFRecordDataset(self._shards))
-        return self._parse(self._share.of(records.batch(batch_size), batch_size)).with_options(input_options())
+        return self._parse(self._worker.of(records.batch(batch_size), batch_size)).with_options(input_options())
 
     def shuffled(self, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
         serialized = self._serialized(start, batch_size, steps, seed)
-        return self._parse(self._share.of(serialized, batch_size)).with_options(input_options())
+        return self._parse(self._worker.of(serialized, batch_size)).with_options(input_options())
 
     def files_of_batch(self, start: Position, batch_size: int, seed: int) -> list[str]:
         return _file_names(self._serialized(start, batch_size, 1, seed))

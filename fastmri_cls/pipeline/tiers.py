@@ -15,13 +15,13 @@ from fastmri_cls.foundation.private_api import accelerator_memory
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.pipeline.examples import (
     PARALLEL_CALLS,
-    WHOLE,
+    SINGLE_WORKER,
     Element,
     Examples,
     Position,
     Selection,
-    Share,
     StreamedExamples,
+    WorkerShard,
     input_options,
     pass_seed,
 )
@@ -34,16 +34,16 @@ _READ_BATCH = 256
 
 
 def open_examples(
-    directory: Path, manifest: Manifest, selection: Selection, tier: str, share: Share = WHOLE
+    directory: Path, manifest: Manifest, selection: Selection, tier: str, worker: WorkerShard = SINGLE_WORKER
 ) -> Examples:
     """Return the examples of `selection` in the tier `none`, `ram` or `device`.
 
-    Of `ram` every worker keeps all images, since any of them may be in its share of the next pass.
+    With `ram` every worker keeps all images: any of them may be in its slice of a later batch.
     """
     if tier == "none":
-        return StreamedExamples(directory, manifest, selection, share)
+        return StreamedExamples(directory, manifest, selection, worker)
     streamed = StreamedExamples(directory, manifest, selection)
-    return CachedExamples(streamed, manifest, share) if tier == "ram" else ResidentExamples(streamed, manifest)
+    return CachedExamples(streamed, manifest, worker) if tier == "ram" else ResidentExamples(streamed, manifest)
 
 
 def choose_tier(requested: str, pixels_bytes: int, *, replicas: int = 1) -> str:
@@ -82,9 +82,9 @@ def choose_tier(requested: str, pixels_bytes: int, *, replicas: int = 1) -> str:
 class CachedExamples:
     """Examples decoded once into one array in memory, gathered from by the input pipeline."""
 
-    def __init__(self, examples: StreamedExamples, manifest: Manifest, share: Share = WHOLE) -> None:
+    def __init__(self, examples: StreamedExamples, manifest: Manifest, worker: WorkerShard = SINGLE_WORKER) -> None:
         self.count = examples.count
-        self._share = share
+        self._worker = worker
         self._streamed = examples
         self._images, self._labels = _decode(examples, manifest)
 
@@ -92,11 +92,11 @@ class CachedExamples:
         return element
 
     def in_order(self, batch_size: int) -> tf.data.Dataset:
-        return self._gather(self._share.of(in_order_indices(self.count, batch_size), batch_size))
+        return self._gather(self._worker.of(in_order_indices(self.count, batch_size), batch_size))
 
     def shuffled(self, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
         order = shuffled_indices(self.count, start, batch_size, steps, seed)
-        return self._gather(self._share.of(order, batch_size))
+        return self._gather(self._worker.of(order, batch_size))
 
     def files(self) -> list[str]:
         return self._streamed.files()

@@ -14,12 +14,12 @@ import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.augment.policies import make_augmentation
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, freeze_for_phase
 from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.pipeline.batches import prefetch_to_accelerator
 from fastmri_cls.pipeline.examples import Element, Examples
 from fastmri_cls.pipeline.tiers import choose_tier
-from fastmri_cls.records.manifest import check_files, read_manifest
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.training.autotune import resolve_arithmetic
 from fastmri_cls.training.data import load_training_data
@@ -48,27 +48,26 @@ class StepTimes:
         return float(self.batch_size / np.median(self.seconds.sum(axis=1)))
 
 
-def resolve(options: TrainOptions) -> TrainOptions:
+def resolve(options: TrainOptions, dataset: Dataset) -> TrainOptions:
     """Return `options` with what `auto` means for this dataset on this machine."""
-    manifest = read_manifest(options.data)
-    arithmetic = resolve_arithmetic(options, manifest)
+    arithmetic = resolve_arithmetic(options, dataset)
     return replace(
         options,
-        cache=choose_tier(options.cache, manifest.pixels_bytes),
+        cache=choose_tier(options.cache, dataset.manifest.pixels_bytes),
         precision=arithmetic.precision,
         xla="on" if arithmetic.xla else "off",
     )
 
 
-def profile_steps(options: TrainOptions, phase: int, steps: int) -> StepTimes:
+def profile_steps(options: TrainOptions, dataset: Dataset, phase: int, steps: int) -> StepTimes:
     """Run `steps` steps of `phase` under the profiler, which writes its trace into `options.out`.
 
     `options` are resolved. Weights are as initialised: they make no difference to the time.
 
     Raises:
-        UserError: the dataset is unsound, or there is no such model.
+        UserError: a shard is missing or changed, or there is no such model.
     """
-    engine, batches, examples = _prepare(options, phase, _WARM_UP + steps)
+    engine, batches, examples = _prepare(options, dataset, phase, _WARM_UP + steps)
     parts = engine.step_parts(examples, epoch=0)
     seconds = np.zeros((steps, len(PARTS)))
     for step in range(-_WARM_UP, steps):
@@ -90,22 +89,22 @@ def profile_steps(options: TrainOptions, phase: int, steps: int) -> StepTimes:
     return StepTimes(seconds, options.protocol.batch_size)
 
 
-def _prepare(options: TrainOptions, phase: int, steps: int) -> tuple[Engine, Iterator[Element], Examples]:
-    manifest = read_manifest(options.data)
-    check_files(options.data, manifest)
+def _prepare(
+    options: TrainOptions, dataset: Dataset, phase: int, steps: int
+) -> tuple[Engine, Iterator[Element], Examples]:
     backbone, protocol = find_model(options.model), options.protocol
     keras.utils.set_random_seed(options.seed)
     classifier = build_classifier(
         backbone,
         ClassifierOptions(
-            len(manifest.classes), manifest.image_size, manifest.channels, protocol.preprocessing, options.precision
+            len(dataset.classes), dataset.image_size, dataset.channels, protocol.preprocessing, options.precision
         ),
     )
     freeze_for_phase(classifier, phase, protocol.unfreeze, from_scratch=backbone.default_weights == "none")
     classifier.model.compile(make_optimizer(protocol.phase1.learning_rate, options.precision))
-    step = StepOptions(len(manifest.classes), protocol.label_smoothing, options.seed, options.xla == "on")
+    step = StepOptions(len(dataset.classes), protocol.label_smoothing, options.seed, options.xla == "on")
     engine = Engine(classifier.model, make_augmentation(protocol.augment, contrast=protocol.contrast), step)
-    training = load_training_data(options.data, manifest, protocol, options.cache, options.seed).training
+    training = load_training_data(dataset, protocol, options.cache, options.seed).training
     passes = -(-steps // training.steps_per_epoch)
     batches = (element for number in range(passes) for element in prefetch_to_accelerator(training.epoch(number)))
     return engine, batches, training.examples

@@ -1,19 +1,19 @@
 """What commands print on stdout at their end: a dataset's counts, a run's metrics."""
 
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from fastmri_cls.records.manifest import Manifest
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.report.text_tables import Table as TextTable
 
 _PIPED_WIDTH = 120  # what is no terminal has no width that a table would have to keep to
 
 
-def print_dataset(manifest: Manifest, directory: Path) -> None:
+def print_dataset(dataset: Dataset) -> None:
     """Print counts by split and class, then what was rejected, found and left out."""
+    manifest = dataset.manifest
     table = _table("split", *manifest.classes, "all")
     for name, split in manifest.splits.items():
         counts = [str(split.per_class.get(class_name, 0)) for class_name in manifest.classes]
@@ -36,7 +36,7 @@ def print_dataset(manifest: Manifest, directory: Path) -> None:
             highlight=False,
             markup=False,
         )
-    out.print(f"dataset: {directory}", highlight=False, markup=False)
+    out.print(f"dataset: {dataset.path}", highlight=False, markup=False)
 
 
 def print_metrics(metrics: dict[str, Any]) -> None:

@@ -24,14 +24,13 @@ import tensorflow as tf
 
 from fastmri_cls.augment.batch import Batch
 from fastmri_cls.augment.policies import make_augmentation
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, freeze_for_phase
 from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.models.pretrained import cache_directory
-from fastmri_cls.pipeline.examples import StreamedExamples
-from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.training.data import training_selection
 from fastmri_cls.training.engine import Engine, StepOptions
@@ -62,21 +61,21 @@ class Choice:
     seconds: float
 
 
-def resolve_arithmetic(options: TrainOptions, manifest: Manifest) -> Arithmetic:
+def resolve_arithmetic(options: TrainOptions, dataset: Dataset) -> Arithmetic:
     """Return what `options` mean by precision and XLA, measured where one of them is `auto` and it is worth it."""
     if "auto" not in (options.precision, options.xla):
         return unmeasured(options.precision, options.xla)
-    images = _images_to_come(options, manifest)
-    if images * (manifest.image_size / 224) ** 2 < _WORTHWHILE_IMAGES:
+    images = _images_to_come(options, dataset)
+    if images * (dataset.image_size / 224) ** 2 < _WORTHWHILE_IMAGES:
         return unmeasured(options.precision, options.xla)
-    facts, path = _facts(options, manifest), cache_directory() / "arithmetic.json"
+    facts, path = _facts(options, dataset), cache_directory() / "arithmetic.json"
     known = _read(path)
     found = next((Choice(**entry["choice"]) for entry in known if entry["facts"] == facts), None)
     if found:
         log.info(f"{describe_choice(found, options)}; measured before, in {path}")
         return Arithmetic(found.precision, found.xla)
     steps = images / options.protocol.batch_size
-    found = try_out(options.precision, options.xla, lambda one: step_seconds(one, options, manifest), steps)
+    found = try_out(options.precision, options.xla, lambda one: step_seconds(one, options, dataset), steps)
     keras.backend.clear_session()  # layers of the run are numbered as without a trial
     if found is None:
         return unmeasured(options.precision, options.xla)
@@ -118,22 +117,22 @@ def _fastest(times: Iterator[float], hopeless: float) -> float:
     return first if first > hopeless else min(first, *islice(times, _STEPS - 1))
 
 
-def step_seconds(arithmetic: Arithmetic, options: TrainOptions, manifest: Manifest) -> Iterator[float]:
+def step_seconds(arithmetic: Arithmetic, options: TrainOptions, dataset: Dataset) -> Iterator[float]:
     """Yield the seconds of steps of the phase that lasts longest, at the real image and batch size."""
     protocol = options.protocol
     phase = 1 if protocol.phase1.max_epochs >= protocol.phase2.max_epochs else 2
-    size, classes, count = manifest.image_size, len(manifest.classes), protocol.batch_size
+    size, classes, count = dataset.image_size, len(dataset.classes), protocol.batch_size
     classifier = build_classifier(
         find_model(options.model),
-        ClassifierOptions(classes, size, manifest.channels, protocol.preprocessing, arithmetic.precision),
+        ClassifierOptions(classes, size, dataset.channels, protocol.preprocessing, arithmetic.precision),
     )
     freeze_for_phase(classifier, phase, protocol.unfreeze, from_scratch=_is_from_scratch(options))
     classifier.model.compile(make_optimizer(protocol.phase1.learning_rate, arithmetic.precision))
     step = StepOptions(classes, protocol.label_smoothing, seed=0, xla=arithmetic.xla)
-    examples = StreamedExamples(options.data, manifest, training_selection(manifest, protocol, options.fold))
+    examples = dataset.examples(training_selection(dataset.manifest, protocol, options.fold))
     learn = Engine(classifier.model, make_augmentation("none"), step).step_parts(examples, epoch=0).learn
     rng = np.random.default_rng(0)
-    images = tf.constant(rng.uniform(0, 255, (count, size, size, manifest.channels)), tf.float32)
+    images = tf.constant(rng.uniform(0, 255, (count, size, size, dataset.channels)), tf.float32)
     batch = Batch(images, tf.one_hot(rng.integers(0, classes, count), classes), tf.ones([count]))
     learn(batch).numpy()  # traced and compiled
     while True:
@@ -157,10 +156,10 @@ def describe_choice(choice: Choice, options: TrainOptions) -> str:
     return ", ".join(said)
 
 
-def _images_to_come(options: TrainOptions, manifest: Manifest) -> int:
+def _images_to_come(options: TrainOptions, dataset: Dataset) -> int:
     """The images that will go through the whole network at most."""
     protocol = options.protocol
-    count = training_selection(manifest, protocol, options.fold).count(manifest)
+    count = training_selection(dataset.manifest, protocol, options.fold).count(dataset.manifest)
     an_epoch = protocol.steps_per_epoch * protocol.batch_size if protocol.steps_per_epoch else count
     return count * options.feature_views or an_epoch * (protocol.phase1.max_epochs + protocol.phase2.max_epochs)
 
@@ -170,7 +169,7 @@ def _is_from_scratch(options: TrainOptions) -> bool:
     return "none" in (options.weights, default if options.weights == "default" else options.weights)
 
 
-def _facts(options: TrainOptions, manifest: Manifest) -> dict[str, Any]:
+def _facts(options: TrainOptions, dataset: Dataset) -> dict[str, Any]:
     """What a choice depends on."""
     machine = describe()
     gpus = [
@@ -184,7 +183,7 @@ def _facts(options: TrainOptions, manifest: Manifest) -> dict[str, Any]:
         "gpus": gpus,
         "packages": {name: machine["packages"][name] for name in ("tensorflow", "keras")},
         "model": options.model,
-        "image": [manifest.image_size, manifest.image_size, manifest.channels],
+        "image": [dataset.image_size, dataset.image_size, dataset.channels],
         "batch_size": options.protocol.batch_size,
         "from_scratch": _is_from_scratch(options),
         "longer_phase": 1 if options.protocol.phase1.max_epochs >= options.protocol.phase2.max_epochs else 2,

@@ -1,14 +1,13 @@
 """A dataset folder and a protocol -> the batches of a training: what is trained on, validated on, and how it weighs."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.pipeline.batches import EvaluationBatches, SlidingWindowBatches, TrainingBatches
-from fastmri_cls.pipeline.examples import WHOLE, Selection, Share
-from fastmri_cls.pipeline.tiers import open_examples
+from fastmri_cls.pipeline.examples import SINGLE_WORKER, Selection, WorkerShard
 from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.runs.protocol import SLIDING_WINDOW_BATCHES, Protocol
 
@@ -22,35 +21,41 @@ class TrainingData:
 
 
 def load_training_data(
-    directory: Path,
-    manifest: Manifest,
+    dataset: Dataset,
     protocol: Protocol,
     cache: str,
     seed: int,
     fold: int | None = None,
-    share: Share = WHOLE,
+    worker: WorkerShard = SINGLE_WORKER,
 ) -> TrainingData:
-    """Open the examples `protocol` trains and validates on, in the tier `cache` (none, ram or device).
+    """Open the examples `protocol` trains and validates on.
 
     Args:
-        share: of each batch what this worker reads.
+        dataset: where the images are.
+        protocol: decides the splits, the batch size and the length of an epoch.
+        cache: the tier: none, ram or device.
+        seed: of the order of the training images.
+        fold: validate on this fold and train on the others, for a dataset with folds.
+        worker: what this worker reads of each batch.
 
     Raises:
         UserError: the dataset lacks a split the protocol needs, or has too few images for one batch.
     """
+    manifest = dataset.manifest
     train, validate = training_selection(manifest, protocol, fold), validation_selection(manifest, protocol, fold)
     for selection in (train, validate):
         if selection.count(manifest) == 0:
             raise UserError(
-                f"{directory}: no images in {'+'.join(selection.splits)}, which protocol {protocol.name} needs; "
+                f"{dataset.path}: no images in {'+'.join(selection.splits)}, which protocol {protocol.name} needs; "
                 "rebuild with build-tfrecords"
             )
 
-    examples = open_examples(directory, manifest, train, cache, share)
+    examples = dataset.examples(train, cache, worker)
     steps = protocol.steps_per_epoch or examples.count // protocol.batch_size
     if steps == 0:
         raise UserError(
-            f"{directory}: {examples.count} training images do not fill one batch; choose --batch-size {examples.count}"
+            f"{dataset.path}: {examples.count} training images do not fill one batch; "
+            f"choose --batch-size {examples.count}"
         )
     training = TrainingBatches(
         examples,
@@ -59,10 +64,10 @@ def load_training_data(
         class_weights(manifest, protocol, fold).tolist(),
         seed,
         endless=protocol.steps_per_epoch is not None,
-        share=share,
+        worker=worker,
     )
-    validated = open_examples(directory, manifest, validate, cache, share)
-    evaluation = EvaluationBatches(validated, protocol.batch_size, share)
+    validated = dataset.examples(validate, cache, worker)
+    evaluation = EvaluationBatches(validated, protocol.batch_size, worker)
     if protocol.validate_on == "sliding-window":
         return TrainingData(training, SlidingWindowBatches(evaluation, SLIDING_WINDOW_BATCHES))
     return TrainingData(training, evaluation)

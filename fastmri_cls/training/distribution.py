@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
-from fastmri_cls.pipeline.examples import Share
+from fastmri_cls.pipeline.examples import WorkerShard
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints
 
@@ -57,9 +57,9 @@ class Distribution:
         return int(self.strategy.num_replicas_in_sync)
 
     @property
-    def share(self) -> Share:
+    def worker_shard(self) -> WorkerShard:
         """What of each batch this worker reads."""
-        return Share(self.worker, self.workers)
+        return WorkerShard(self.worker, self.workers)
 
     def any(self, flag: bool) -> bool:
         """Return whether `flag` is set on any worker; all must call it."""

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.augment.batch import Augmentation, Batch
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
@@ -27,8 +28,6 @@ from fastmri_cls.models.head import Classifier
 from fastmri_cls.models.pretrained import cache_directory
 from fastmri_cls.pipeline.batches import EvaluationBatches
 from fastmri_cls.pipeline.examples import Examples, Selection
-from fastmri_cls.pipeline.tiers import open_examples
-from fastmri_cls.records.manifest import Manifest
 
 NAMES = ("cut", "pooled", "labels")
 
@@ -58,10 +57,9 @@ class Joined:
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset folder, its manifest, and what of it is trained and validated on."""
+    """A dataset, and what of it is trained and validated on."""
 
-    directory: Path
-    manifest: Manifest
+    dataset: Dataset
     training: Selection
     validation: Selection
 
@@ -113,7 +111,7 @@ class FeatureStore:
             root: where they are kept, if not in the cache.
         """
         single = [Selection((split,), selection.source) for split in selection.splits]
-        present = [one for one in single if one.count(self._source.manifest)]
+        present = [one for one in single if one.count(self._source.dataset.manifest)]
         folders = [self._folder(one, view, root or self.root) for one in present]
         return {
             name: Joined([np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for folder in folders])
@@ -126,7 +124,7 @@ class FeatureStore:
         which = "clean" if view is None else f"view{view}"
         folder = root / f"{self._name}-{split}-{which}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
         if not _is_sound(folder):
-            examples = open_examples(self._source.directory, self._source.manifest, selection, "none")
+            examples = self._source.dataset.examples(selection)
             with new_directory(folder, force=True) as directory:
                 self._write(directory, examples, _Draws(split, view), f"features of {split}, {which}")
                 sums = {path.name: file_sha256(path) for path in directory.glob("*.npy")}

@@ -8,11 +8,11 @@ import keras
 
 from fastmri_cls.augment.batch import Augmentation
 from fastmri_cls.augment.policies import MIXING, make_augmentation
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.models.cut import cut_classifier
 from fastmri_cls.models.head import Classifier, freeze_for_phase
-from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.training.callbacks import AveragedWeights, History, schedule
 from fastmri_cls.training.checkpoint import Checkpoint, Progress, assign, values
@@ -38,7 +38,7 @@ def run_phases(
     classifier: Classifier,
     data: TrainingData,
     options: TrainOptions,
-    manifest: Manifest,
+    dataset: Dataset,
     distribution: Distribution,
     *,
     from_scratch: bool,
@@ -49,7 +49,7 @@ def run_phases(
     """
     protocol = options.protocol
     step = StepOptions(classifier.options.num_classes, protocol.label_smoothing, options.seed, options.xla == "on")
-    stages = _stages(classifier, data, options, manifest)
+    stages = _stages(classifier, data, options, dataset)
     checkpoints = SharedCheckpoints(options.out / "checkpoints", distribution)
     start = (checkpoints.latest() if options.resume else None) or Checkpoint()
     if start.model:
@@ -74,7 +74,7 @@ def run_phases(
                 if epochs == 0:
                     write_options(board, options)
                     write_augmented_batches(board, data.training, protocol, options.seed)
-                callbacks += [history, ConfusionByEpoch(board, manifest.classes, engine.confusion, epochs)]
+                callbacks += [history, ConfusionByEpoch(board, dataset.classes, engine.confusion, epochs)]
             if protocol.ema:
                 callbacks.append(AveragedWeights())
             batches = stage.data.training, stage.data.validation
@@ -101,7 +101,7 @@ def check_feature_views(options: TrainOptions, *, from_scratch: bool) -> None:
         )
 
 
-def _stages(classifier: Classifier, data: TrainingData, options: TrainOptions, manifest: Manifest) -> dict[int, Stage]:
+def _stages(classifier: Classifier, data: TrainingData, options: TrainOptions, dataset: Dataset) -> dict[int, Stage]:
     """The whole classifier on images in both phases, or its head and its top on features."""
     protocol = options.protocol
     augment = make_augmentation(protocol.augment, contrast=protocol.contrast)
@@ -109,12 +109,11 @@ def _stages(classifier: Classifier, data: TrainingData, options: TrainOptions, m
         return dict.fromkeys((1, 2), Stage(classifier.model, data, augment))
     freeze_for_phase(classifier, 1, protocol.unfreeze, from_scratch=False)
     parts = cut_classifier(classifier, protocol.unfreeze)
-    facts = {"dataset": manifest.fingerprint, "augment": protocol.augment, "contrast": protocol.contrast}
+    facts = {"dataset": dataset.fingerprint, "augment": protocol.augment, "contrast": protocol.contrast}
     source = Source(
-        options.data,
-        manifest,
-        training_selection(manifest, protocol, options.fold),
-        validation_selection(manifest, protocol, options.fold),
+        dataset,
+        training_selection(dataset.manifest, protocol, options.fold),
+        validation_selection(dataset.manifest, protocol, options.fold),
     )
     views = ViewOptions(options.feature_views, options.refresh_views, _refreshed_views(options))
     features = make_feature_data(classifier, parts, data, source, augment, views, facts)

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.atomic import new_file, write_text
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.errors import UserError
@@ -18,7 +19,7 @@ from fastmri_cls.models.head import ClassifierOptions, build_classifier, float32
 from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.models.weights import load_weights
 from fastmri_cls.pipeline.tiers import choose_tier
-from fastmri_cls.records.manifest import Manifest, check_files, read_manifest
+from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.runs import files
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import Protocol
@@ -48,17 +49,16 @@ def train(options: TrainOptions, distribution: Distribution | None = None) -> No
 
 
 def _train(options: TrainOptions, distribution: Distribution) -> None:
-    manifest = read_manifest(options.data)
-    check_files(options.data, manifest)
+    dataset = Dataset(options.data, verify=True)
     backbone = find_model(options.model)
-    check_protocol(manifest, options.protocol, options.data)
+    check_protocol(dataset, options.protocol)
     check_fits(options, distribution)
     if distribution.is_chief:
         if options.resume and (options.out / files.CONFIG).exists():
-            options = _as_begun(options, manifest)
+            options = _as_begun(options, dataset)
         elif is_taken(options.out):
             raise UserError(f"{options.out}: exists already; add --resume to go on with it or choose another --out")
-        options = _resolve(options, manifest, distribution)
+        options = _resolve(options, dataset, distribution)
     chosen = {name: getattr(options, name) for name in _RESOLVED}
     chosen = json.loads(distribution.from_chief(json.dumps(chosen)))  # each worker's `auto` might choose differently
     options = replace(options, strategy=distribution.name, **chosen)
@@ -69,9 +69,9 @@ def _train(options: TrainOptions, distribution: Distribution) -> None:
         tf.random.set_global_generator(tf.random.Generator.from_seed(options.seed))
         tf.config.experimental.enable_op_determinism()
     built = ClassifierOptions(
-        num_classes=len(manifest.classes),
-        image_size=manifest.image_size,
-        channels=manifest.channels,
+        num_classes=len(dataset.classes),
+        image_size=dataset.image_size,
+        channels=dataset.channels,
         preprocessing=options.protocol.preprocessing,
         precision=options.precision,
     )
@@ -80,19 +80,19 @@ def _train(options: TrainOptions, distribution: Distribution) -> None:
     unfreeze_each(classifier.bases, options.protocol.unfreeze)  # an unknown layer ends it here
     loaded = load_weights(classifier, options.weights)
     check_feature_views(options, from_scratch=loaded is None)
-    selected = options.data, manifest, options.protocol, options.cache, options.seed, options.fold
-    data = load_training_data(*selected, distribution.share)
+    selected = dataset, options.protocol, options.cache, options.seed, options.fold
+    data = load_training_data(*selected, distribution.worker_shard)
 
     with ExitStack() as held:
         if distribution.is_chief:
             held.enter_context(exclusive(options.out))
             held.enter_context(log_to(options.out / files.LOG))
-            _check_resize(manifest, options.protocol)
+            _check_resize(dataset.manifest, options.protocol)
             if not (options.out / files.CONFIG).exists():
-                write_config(options, manifest, loaded, distribution)
+                write_config(options, dataset.manifest, loaded, distribution)
             _check_weights_as_begun(options, loaded)
         if not (options.out / MODEL_NAME).exists():
-            run_phases(classifier, data, options, manifest, distribution, from_scratch=loaded is None)
+            run_phases(classifier, data, options, dataset, distribution, from_scratch=loaded is None)
             if distribution.is_chief:
                 with new_file(options.out / MODEL_NAME) as path:
                     float32_copy(classifier).model.save(path)
@@ -123,28 +123,28 @@ def write_config(
     write_text(options.out / files.CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
 
-def check_protocol(manifest: Manifest, protocol: Protocol, directory: Path) -> None:
+def check_protocol(dataset: Dataset, protocol: Protocol) -> None:
     """Refuse a dataset on which the protocol's numbers would not mean what they say.
 
     Raises:
         UserError: copies of one image are in several splits, and the protocol does not allow it.
     """
-    straddling = manifest.duplicates.get("straddling", 0)
+    straddling = dataset.manifest.duplicates.get("straddling", 0)
     if straddling and not protocol.straddling_allowed:
         raise UserError(
-            f"{directory}: {straddling} groups of copies are in more than one split, so that a test accuracy would be "
-            f"too high; rebuild with --split grouped, or choose --protocol paper to accept it"
+            f"{dataset.path}: {straddling} groups of copies are in more than one split, so that a test accuracy would "
+            f"be too high; rebuild with --split grouped, or choose --protocol paper to accept it"
         )
 
 
-def _as_begun(options: TrainOptions, manifest: Manifest) -> TrainOptions:
+def _as_begun(options: TrainOptions, dataset: Dataset) -> TrainOptions:
     """Return `options` with what `auto` meant when the RUN began.
 
     Raises:
         UserError: an option or the dataset differs from the RUN's.
     """
     config = read_config(options.out)
-    if config["dataset"]["fingerprint"] != manifest.fingerprint:
+    if config["dataset"]["fingerprint"] != dataset.fingerprint:
         raise UserError(
             f"{options.out}: was begun with another dataset than {options.data}; give that, or another --out"
         )
@@ -167,11 +167,11 @@ def _check_weights_as_begun(options: TrainOptions, loaded: dict[str, Any] | None
         )
 
 
-def _resolve(options: TrainOptions, manifest: Manifest, distribution: Distribution) -> TrainOptions:
-    arithmetic = resolve_arithmetic(options, manifest)
+def _resolve(options: TrainOptions, dataset: Dataset, distribution: Distribution) -> TrainOptions:
+    arithmetic = resolve_arithmetic(options, dataset)
     return replace(
         options,
-        cache=choose_tier(options.cache, manifest.pixels_bytes, replicas=distribution.replicas),
+        cache=choose_tier(options.cache, dataset.manifest.pixels_bytes, replicas=distribution.replicas),
         precision=arithmetic.precision,
         xla="on" if arithmetic.xla else "off",
     )

@@ -35,9 +35,8 @@ def test_a_peer_delivers_normalised_rgb_batches(make, material):
 
 
 def test_tiers_deliver_the_same_images_normalised_and_new_in_each_round(material):
-    dataset, manifest = material.dataset, material.manifest
     for name in TIERS:
-        tier = open_tier(dataset, manifest, name)
+        tier = open_tier(material.dataset, name)
         first, second = (list(islice(tier.open(), 2)) for _ in range(2))
         images, targets = first[0]
         assert images.shape == (32, 224, 224, 3)
@@ -51,10 +50,9 @@ def test_tiers_deliver_the_same_images_normalised_and_new_in_each_round(material
 
 
 def test_floors_read_every_byte_and_write_a_whole_batch(material):
-    dataset, manifest = material.dataset, material.manifest
-    read, copy = floors(dataset, manifest)
-    size = sum(shard.bytes for shard in manifest.splits["train"].shards)
-    chunks = list(islice(read.open(), -(-manifest.splits["train"].num_examples // 32)))
+    read, copy = floors(material.dataset)
+    size = sum(shard.bytes for shard in material.dataset.splits["train"].shards)
+    chunks = list(islice(read.open(), -(-material.dataset.count("train") // 32)))
     assert sum(map(len, chunks)) == pytest.approx(size, rel=0.1)
     assert next(copy.open()).nbytes == 32 * 224 * 224 * 3 * 4
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastmri_cls.records.manifest import read_manifest
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.report.augmented import augmented_grid
 
 
@@ -17,11 +17,10 @@ def test_the_grid_is_written_as_png(cli, dataset, tmp_path):
 
 
 def test_the_grid_shows_each_class_as_stored_and_in_four_draws(dataset):
-    manifest = read_manifest(dataset)
-    figure = augmented_grid(dataset, manifest, "mixup")
+    figure = augmented_grid(Dataset(dataset), "mixup")
     shown = [axes.images[0].get_array() for axes in figure.axes]
-    assert len(shown) == len(manifest.classes) * 5
-    assert [axes.get_ylabel() for axes in figure.axes[::5]] == list(manifest.classes)
+    assert len(shown) == len(Dataset(dataset).classes) * 5
+    assert [axes.get_ylabel() for axes in figure.axes[::5]] == list(Dataset(dataset).classes)
     assert all(not np.array_equal(shown[0], draw) for draw in shown[1:5])
 
 

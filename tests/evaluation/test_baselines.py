@@ -10,6 +10,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.neighbors import KNeighborsClassifier
 
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.evaluation.baselines import baseline_accuracies
 from fastmri_cls.records.manifest import read_manifest
 from fastmri_cls.records.schema import parse_facts, parse_images
@@ -45,7 +46,7 @@ def tests(dataset) -> Predictions:
 
 def test_nearest_neighbour_and_majority_are_scikit_learns(dataset, tests):
     manifest = read_manifest(dataset)
-    found = baseline_accuracies(dataset, manifest, ("train",), tests)
+    found = baseline_accuracies(Dataset(dataset), ("train",), tests)
     train, facts = stored(dataset, ["train"])
     test, _ = stored(dataset, manifest.test_splits)
 
@@ -64,7 +65,7 @@ def test_nearest_neighbour_and_majority_are_scikit_learns(dataset, tests):
 
 def test_metadata_only_sees_the_source_files_alone(dataset, phantom_sources, tests):
     manifest = read_manifest(dataset)
-    found = baseline_accuracies(dataset, manifest, ("train",), tests)
+    found = baseline_accuracies(Dataset(dataset), ("train",), tests)
 
     def facts(source: str, filename: str) -> dict[str, object]:
         path = phantom_sources[source] / filename
@@ -86,4 +87,4 @@ def test_metadata_only_sees_the_source_files_alone(dataset, phantom_sources, tes
 
 
 def test_without_training_images_there_is_no_baseline(dataset, tests):
-    assert baseline_accuracies(dataset, read_manifest(dataset), (), tests) == {}
+    assert baseline_accuracies(Dataset(dataset), (), tests) == {}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.manifest import read_manifest
@@ -67,15 +68,14 @@ def test_the_notebook_trains_on_the_first_source_and_weighs_by_all(published):
     counts = [sum(manifest.splits[s].per_class[name] for s in ("train", "val")) for name in manifest.classes]
     expected = compute_class_weight("balanced", classes=np.arange(4), y=np.repeat(np.arange(4), counts))
     np.testing.assert_allclose(class_weights(manifest, protocol), expected)
-    data = load_training_data(published, manifest, protocol, "none", 0)
+    data = load_training_data(Dataset(published), protocol, "none", 0)
     assert data.training.steps_per_epoch == 269
     assert len(list(data.training.epoch(0, 268))) == 1
 
 
 def test_the_notebooks_validation_slides_over_the_first_test_set(published):
     """Batch 55 e mod n, the reading that fits the published logs (54 batches used, one more consumed)."""
-    manifest = read_manifest(published)
-    data = load_training_data(published, manifest, resolve_protocol("notebook", {"batch_size": 5}), "none", 0)
+    data = load_training_data(Dataset(published), resolve_protocol("notebook", {"batch_size": 5}), "none", 0)
     whole = [b["label"] for b in data.validation.whole.epoch(0).as_numpy_iterator()]
     n = len(whole)
     for epoch in range(4):
@@ -85,24 +85,24 @@ def test_the_notebooks_validation_slides_over_the_first_test_set(published):
 
 
 def test_strict_refuses_copies_in_several_splits_and_the_paper_accepts_them(published, dataset):
-    straddling = read_manifest(published)
-    assert straddling.duplicates["straddling"] > 0
+    straddling = Dataset(published)
+    assert straddling.manifest.duplicates["straddling"] > 0
     with pytest.raises(UserError, match=r"copies are in more than one split.*--split grouped"):
-        check_protocol(straddling, PROTOCOLS["strict"], published)
-    check_protocol(straddling, PROTOCOLS["paper"], published)
-    check_protocol(read_manifest(dataset), PROTOCOLS["strict"], dataset)
+        check_protocol(straddling, PROTOCOLS["strict"])
+    check_protocol(straddling, PROTOCOLS["paper"])
+    check_protocol(Dataset(dataset), PROTOCOLS["strict"])
 
 
 def test_a_fold_is_validated_on_and_the_others_trained_on(phantom_sources, tmp_path):
     folder = build(phantom_sources, tmp_path / "folds", folds=3)
     manifest = read_manifest(folder)
     for fold in range(3):
-        data = load_training_data(folder, manifest, PROTOCOLS["strict"], "none", 0, fold)
+        data = load_training_data(Dataset(folder), PROTOCOLS["strict"], "none", 0, fold)
         sizes = [manifest.splits[f"fold-{k}"].num_examples for k in range(3)]
         assert data.validation.examples.count == sizes[fold]
         assert data.training.examples.count == sum(sizes) - sizes[fold]
     with pytest.raises(UserError, match="choose one with --fold"):
-        load_training_data(folder, manifest, PROTOCOLS["strict"], "none", 0)
+        load_training_data(Dataset(folder), PROTOCOLS["strict"], "none", 0)
 
 
 def test_train_evaluate_and_all_files_of_the_contract(cli, dataset, tmp_path):

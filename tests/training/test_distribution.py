@@ -19,7 +19,7 @@ from fastmri_cls.augment.batch import Batch, Rows
 from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.pipeline.batches import EvaluationBatches, TrainingBatches
-from fastmri_cls.pipeline.examples import Selection, Share
+from fastmri_cls.pipeline.examples import Selection, WorkerShard
 from fastmri_cls.pipeline.tiers import choose_tier, open_examples
 from fastmri_cls.records.manifest import read_manifest
 from fastmri_cls.runs.options import TrainOptions
@@ -104,21 +104,21 @@ def test_a_saved_model_does_not_ask_for_replicas(trained):
 def opened(dataset, request):
     """Open a split in the tier for a share of the rows."""
     manifest = read_manifest(dataset)
-    return lambda split, share: open_examples(dataset, manifest, Selection((split,)), request.param, share)
+    return lambda split, worker: open_examples(dataset, manifest, Selection((split,)), request.param, worker)
 
 
 @pytest.mark.parametrize("workers", [2, 4])
 def test_workers_read_the_same_batches_each_its_own_rows(opened, workers):
-    def training(share: Share) -> list[dict[str, np.ndarray]]:
-        batches = TrainingBatches(opened("train", share), 8, 5, [1.0, 2.0, 3.0, 4.0], seed=3, share=share)
+    def training(worker: WorkerShard) -> list[dict[str, np.ndarray]]:
+        batches = TrainingBatches(opened("train", worker), 8, 5, [1.0, 2.0, 3.0, 4.0], seed=3, worker=worker)
         return list(batches.epoch(1, first_step=2).as_numpy_iterator())
 
-    def evaluation(share: Share) -> list[dict[str, np.ndarray]]:
-        return list(EvaluationBatches(opened("val", share), 16, share).epoch(0).as_numpy_iterator())
+    def evaluation(worker: WorkerShard) -> list[dict[str, np.ndarray]]:
+        return list(EvaluationBatches(opened("val", worker), 16, worker).epoch(0).as_numpy_iterator())
 
     for read in (training, evaluation):
-        parts = [read(Share(index, workers)) for index in range(workers)]
-        whole = read(Share())
+        parts = [read(WorkerShard(index, workers)) for index in range(workers)]
+        whole = read(WorkerShard())
         assert len(whole) >= 3
         assert {len(part) for part in parts} == {len(whole)}
         for step, batch in enumerate(whole):
@@ -131,7 +131,7 @@ def test_workers_read_the_same_batches_each_its_own_rows(opened, workers):
 
 @pytest.mark.parametrize("endless", [False, True])
 def test_the_files_of_a_step_are_those_whose_pixels_it_had(opened, endless):
-    examples = opened("train", Share())
+    examples = opened("train", WorkerShard())
     images = np.concatenate([batch["image"] for batch in examples.in_order(8).as_numpy_iterator()])
     pixels = {name: image.tobytes() for name, image in zip(examples.files(), images, strict=True)}
     assert len(pixels) == examples.count

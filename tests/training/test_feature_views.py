@@ -13,6 +13,7 @@ from keras.src.legacy.saving import legacy_h5_format
 
 from fastmri_cls.augment.batch import Batch
 from fastmri_cls.augment.policies import make_augmentation
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.models import backbones
 from fastmri_cls.models.branches import branches_of
@@ -24,7 +25,6 @@ from fastmri_cls.models.weights import load_weights
 from fastmri_cls.pipeline.examples import Position
 from fastmri_cls.pipeline.tiers import shuffled_indices
 from fastmri_cls.records.build import build_dataset
-from fastmri_cls.records.manifest import read_manifest
 from fastmri_cls.records.options import BuildOptions, SplitOptions
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import resolve_protocol
@@ -65,10 +65,11 @@ def make(
     freeze_for_phase(classifier, 1, 0.2, from_scratch=False)
     parts = cut_classifier(classifier, 0.2)
     protocol = resolve_protocol("strict", {})
-    manifest = read_manifest(dataset)
-    data = load_training_data(dataset, manifest, protocol, "none", seed, fold)
+    opened = Dataset(dataset)
+    manifest = opened.manifest
+    data = load_training_data(opened, protocol, "none", seed, fold)
     selected = training_selection(manifest, protocol, fold), validation_selection(manifest, protocol, fold)
-    source, views = Source(dataset, manifest, *selected), ViewOptions(VIEWS, share, folder)
+    source, views = Source(opened, *selected), ViewOptions(VIEWS, share, folder)
     augment = make_augmentation("paper")
     features = make_feature_data(classifier, parts, data, source, augment, views, {"dataset": manifest.fingerprint})
     return classifier, parts, data, features

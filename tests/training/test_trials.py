@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from fastmri_cls.records.manifest import read_manifest
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import resolve_protocol
 from fastmri_cls.training import autotune as trials
@@ -94,31 +94,31 @@ def asked(dataset, monkeypatch):
 
 def test_a_choice_is_kept_and_found_again_for_the_same_machine_model_and_sizes(asked, dataset, caplog, tmp_path):
     options, measured = asked
-    manifest = read_manifest(dataset)
-    first = resolve_arithmetic(options, manifest)
+    opened = Dataset(dataset)
+    first = resolve_arithmetic(options, opened)
     assert first == Arithmetic("mixed_bfloat16", xla=False)
     count = len(measured)
-    assert resolve_arithmetic(replace(options, seed=3), manifest) == first
+    assert resolve_arithmetic(replace(options, seed=3), opened) == first
     assert len(measured) == count
     for other in (
         replace(options, model="densenet121-imagenet"),
         replace(options, protocol=replace(options.protocol, batch_size=8)),
         replace(options, xla="off"),
     ):
-        resolve_arithmetic(other, manifest)
+        resolve_arithmetic(other, opened)
         assert len(measured) > count
         count = len(measured)
     kept = tmp_path / "cache" / "arithmetic.json"
     assert len(json.loads(kept.read_text())) == 4
     kept.write_text("{")
-    assert resolve_arithmetic(options, manifest) == first
+    assert resolve_arithmetic(options, opened) == first
     assert len(measured) > count
 
 
 def test_a_short_training_takes_what_is_known_of_the_device_without_measuring(asked, dataset, monkeypatch):
     options, measured = asked
     monkeypatch.setattr(trials, "_WORTHWHILE_IMAGES", 3000)
-    assert resolve_arithmetic(options, read_manifest(dataset)) == unmeasured("auto", "auto")
+    assert resolve_arithmetic(options, Dataset(dataset)) == unmeasured("auto", "auto")
     assert not measured
 
 
@@ -139,9 +139,9 @@ def test_a_trial_changes_nothing_in_a_run_that_comes_to_the_same_choice(asked, d
 def step_seconds_then(measured):
     """The real step, run, with the times of a device that is slower in bfloat16."""
 
-    def step_times(arithmetic, options, manifest):
+    def step_times(arithmetic, options, dataset):
         measured.append(arithmetic)
-        next(step_seconds(arithmetic, options, manifest))
+        next(step_seconds(arithmetic, options, dataset))
         yield from repeat(100.0 if arithmetic.precision == "float32" else 130.0)
 
     return step_times
