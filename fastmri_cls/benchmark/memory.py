@@ -6,18 +6,20 @@ process of its own; larger sets are the same shards listed several times.
 
 import json
 import multiprocessing
-import resource
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fastmri_cls.foundation.environment import describe
+from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 
 _TIERS = ("none", "ram")
 _SIZES = (10_000, 40_000)  # images, at least
 _BATCH_SIZE = 32
 _MIB = 2**20
+_STATM = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,10 @@ def benchmark_memory(source: Path) -> list[Usage]:
     """Measure the tiers none and ram at 10 000 and 40 000 images of `source`, repeated as often as it takes.
 
     Raises:
-        UserError: there are no class folders in it.
+        UserError: there are no class folders in it, or this is not Linux.
     """
+    if not _STATM.exists():
+        raise UserError("benchmark memory: reads /proc, which only Linux has; run it on Linux")
     from fastmri_cls.benchmark.inputs import prepare
 
     context = multiprocessing.get_context("spawn")  # a fork would begin with this process's TensorFlow
@@ -60,6 +64,8 @@ def benchmark_memory(source: Path) -> list[Usage]:
 
 def _one_pass(dataset: Path, tier: str, copies: int, results: Any) -> None:
     """Go through a whole shuffled pass and report the peak."""
+    import resource
+
     from fastmri_cls.foundation.quiet import import_tensorflow
 
     import_tensorflow()
@@ -85,8 +91,8 @@ def _one_pass(dataset: Path, tier: str, copies: int, results: Any) -> None:
 
 
 def _resident() -> int:
-    """Bytes of this process in memory now."""
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+    """Return the bytes of this process that are in memory now."""
+    return int(_STATM.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def print_usages(usages: list[Usage]) -> None:

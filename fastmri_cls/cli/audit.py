@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.output import AsJson, print_document
+
 
 def audit(
     sources: Annotated[
@@ -19,7 +21,7 @@ def audit(
     classes: Annotated[Path | None, typer.Option(help="A file of class names, one a line: `name: alias, …`.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT, an earlier audit.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print audit.json's content as the last line.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Find copies in every orientation, leaks into test sets and conflicting labels, and what they alone give.
 
@@ -34,4 +36,4 @@ def audit(
     findings = run_audit(sources, class_names, out, workers or available_cores(), force=force)
     print_audit(findings, out)
     if as_json:
-        print(json.dumps({"out": str(out), **findings}, ensure_ascii=False))
+        print_document(json.dumps({"out": str(out), **findings}, ensure_ascii=False))

@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fastmri_cls.cli.output import AsJson, print_document, show_help
 from fastmri_cls.foundation.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     from fastmri_cls.benchmark.measure import Result
 
 app = typer.Typer(
-    no_args_is_help=True,
+    invoke_without_command=True,
+    callback=show_help,
     help="Measure throughput against what people use today.\n\nExample: `fastmri-cls benchmark input --source archive`",
 )
 
@@ -21,7 +23,6 @@ Source = Annotated[
 Rounds = Annotated[int, typer.Option(min=1, help="All take turns in each; the median counts.")]
 Seconds = Annotated[float, typer.Option(min=0.1, help="Of each in a round, after its warm-up.")]
 Chart = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the bars.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")]
 
 
 @app.command("input")
@@ -99,7 +100,7 @@ def benchmark_protocol(
     for row in rows:
         print(f"{row.name:18} {row.seconds:8.0f} s {row.ratio:8.1f}x")
     if as_json:
-        print(two_phase.to_json(rows))
+        print_document(two_phase.to_json(rows))
 
 
 @app.command("memory")
@@ -114,7 +115,7 @@ def benchmark_memory(source: Source, as_json: AsJson = False) -> None:
     usages = memory.benchmark_memory(source)
     memory.print_usages(usages)
     if as_json:
-        print(memory.to_json(usages))
+        print_document(memory.to_json(usages))
 
 
 def _show(result: "Result", chart: Path | None, as_json: bool) -> None:
@@ -125,4 +126,4 @@ def _show(result: "Result", chart: Path | None, as_json: bool) -> None:
         write_chart(result, chart)
         print(f"chart: {chart}")
     if as_json:
-        print(result.to_json())
+        print_document(result.to_json())

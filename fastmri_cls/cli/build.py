@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.output import AsJson, print_document
+
 
 class Resize(StrEnum):
     """How images are resized."""
@@ -76,7 +78,7 @@ def build_tfrecords(
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,  # what numpy takes
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Build a dataset of TFRecord shards from folders of images.
 
@@ -106,4 +108,4 @@ def build_tfrecords(
     print_dataset(Dataset(out))
     if as_json:
         counts = {name: split.num_examples for name, split in manifest.splits.items()}
-        print(json.dumps({"out": str(out), "splits": counts, "rejected": len(manifest.rejected)}))
+        print_document(json.dumps({"out": str(out), "splits": counts, "rejected": len(manifest.rejected)}))

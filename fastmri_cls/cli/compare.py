@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.output import AsJson, print_document
+
 
 def compare(
     runs: Annotated[
         list[Path], typer.Argument(metavar="RUN...", help="Finished RUN folders, of the same test images.")
     ],
     out: Annotated[Path, typer.Option(help="Where report.html, tables/ and figures/ go.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print comparison.json as the last line.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare RUNs: accuracy with intervals, paired tests, figures, disagreements; CSV, Markdown, LaTeX and one HTML.
 
@@ -28,4 +30,4 @@ def compare(
     print_text_table(found.tables[0])
     print(f"report: {out / 'report.html'}")
     if as_json:
-        print(json.dumps(to_json(found)))
+        print_document(json.dumps(to_json(found)))

@@ -14,6 +14,8 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.output import AsJson, print_document
+
 
 class SetName(StrEnum):
     """The public sets."""
@@ -51,7 +53,7 @@ SETS = {
 def download(
     name: Annotated[SetName, typer.Argument(help="Which set.")],
     out: Annotated[Path | None, typer.Option(help="Copy it here too; else it stays in kagglehub's cache.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Download one of the two public MRI sets from Kaggle, and print the command that builds a dataset of it.
 
@@ -84,7 +86,7 @@ def download(
     following = f"fastmri-cls build-tfrecords {name}={folder} --out data/{name}"
     print(f"{folder}: {training + testing} images\nnext: {following}")
     if as_json:
-        print(json.dumps({"path": str(folder), "training": training, "testing": testing, "next": following}))
+        print_document(json.dumps({"path": str(folder), "training": training, "testing": testing, "next": following}))
 
 
 def _fetch(chosen: KaggleSet, cure: str) -> Path:

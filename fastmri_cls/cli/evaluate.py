@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.output import AsJson, print_document
+
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A finished RUN folder.")],
     data: Annotated[Path, typer.Option(help="Any dataset folder with the same classes.")],
     out: Annotated[Path | None, typer.Option(help="Where results go; by default into RUN.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json's tests as the last line.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Evaluate a trained RUN again: predictions.csv, metrics.json, figures/ and report.html, into RUN or --out.
 
@@ -27,4 +29,4 @@ def evaluate(
     print_metrics(metrics)
     print(f"report: {(out or run) / 'report.html'}")
     if as_json:
-        print(json.dumps(metrics["tests"]))
+        print_document(json.dumps(metrics["tests"]))

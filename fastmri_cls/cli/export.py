@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.output import AsJson, print_document
+
 
 class Format(StrEnum):
     """What to write."""
@@ -32,7 +34,7 @@ def export(
     data: Annotated[
         Path | None, typer.Option(help="The RUN's dataset, for the check and to calibrate; by default where it was.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the check's result as the last line.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Export a trained model with its preprocessing, labels and a card, checked in its own runtime on real images.
 
@@ -46,4 +48,4 @@ def export(
     agreement = export_run(run, format_.value, out, data)
     print(f"{format_.value}: {out}  ({agreement.sentence})")
     if as_json:
-        print(json.dumps({"out": str(out), **agreement.as_json()}))
+        print_document(json.dumps({"out": str(out), **agreement.as_json()}))

@@ -10,6 +10,8 @@ from typing import Annotated, TextIO
 
 import typer
 
+from fastmri_cls.cli.output import AsJson, print_document
+
 
 class Format(StrEnum):
     """How results are written."""
@@ -33,7 +35,7 @@ def predict(
     gradcam: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Make this folder, with each image under its heat map.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print counts and speed as the last line.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Predict images: a probability for each class, and how unlike the training images each is (above 1: unlike).
 
@@ -48,7 +50,7 @@ def predict(
     from fastmri_cls.foundation.errors import UserError
     from fastmri_cls.foundation.progress import log, track
     from fastmri_cls.inference.predictor import Failure, PredictOptions, Predictor, find_images
-    from fastmri_cls.inference.writers import csv_writer, jsonl_writer
+    from fastmri_cls.inference.writers import Row, csv_writer, jsonl_writer, row_collector
     from fastmri_cls.sources.notes import NoteCounts
 
     files = find_images(paths)
@@ -58,7 +60,11 @@ def predict(
         target: TextIO = sys.stdout
         if out:
             target = stack.enter_context(stack.enter_context(new_file(out)).open("w", newline="", encoding="utf-8"))
-        write = (csv_writer if format_ is Format.csv else jsonl_writer)(target, predictor)
+        rows: list[Row] = []
+        if as_json and not out:
+            write = row_collector(rows, predictor)
+        else:
+            write = (csv_writer if format_ is Format.csv else jsonl_writer)(target, predictor)
         failures: list[Failure] = []
         notes = NoteCounts()
         started = time.perf_counter()
@@ -85,4 +91,4 @@ def predict(
     if out:
         print(f"predictions: {out}  ({summary['images']} images, {summary['failed']} failed)")
     if as_json:
-        print(json.dumps(summary))
+        print_document(json.dumps(summary if out else {**summary, "predictions": rows}, ensure_ascii=False))

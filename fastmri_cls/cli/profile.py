@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.output import AsJson, print_document
 from fastmri_cls.cli.train import Cache, Precision, Xla
 
 
@@ -22,7 +23,7 @@ def profile(
     cache: Annotated[Cache, typer.Option(help="As for train.")] = Cache.auto,
     precision: Annotated[Precision, typer.Option(help="As for train.")] = Precision.auto,
     xla: Annotated[Xla, typer.Option(help="As for train.")] = Xla.auto,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as the last line.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Record some training steps for TensorBoard's profiler, and say where their time goes and what to change.
 
@@ -60,4 +61,4 @@ def profile(
             "operations": [asdict(one) for one in operations],
             "advice": sentences,
         }
-        print(json.dumps(result))
+        print_document(json.dumps(result))

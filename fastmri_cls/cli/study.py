@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.output import AsJson, print_document
 from fastmri_cls.cli.train import train
 
 # Flags of `train` that a study sets itself.
@@ -33,7 +34,7 @@ def study(
     out: Annotated[Path, typer.Option(help="Where runs/, logs/, tables/ and report.html go; give it again to resume.")],
     seeds: Annotated[str, typer.Option(metavar="0,1,2", help="One run of every model for each.")] = "0,1,2",
     ablate: Annotated[list[Ablation] | None, typer.Option(help="Try this both ways; may be given again.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print comparison.json as the last line.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train models x seeds (x folds, where the dataset has them) and compare them in one report.
 
@@ -60,7 +61,7 @@ def study(
     print_text_table(found.tables[0])
     print(f"report: {out / 'report.html'}")
     if as_json:
-        print(json.dumps(to_json(found)))
+        print_document(json.dumps(to_json(found)))
 
 
 def _numbers(seeds: str) -> tuple[int, ...]:

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from fastmri_cls.cli.output import AsJson, print_document
+
 
 class ProtocolName(StrEnum):
     """The recipes."""
@@ -185,7 +187,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted RUN; starts it where there is none.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print metrics.json's tests as the last line.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a model in two phases, evaluate it on every test set and write the report.
 
@@ -240,4 +242,4 @@ def train(
     print_metrics(metrics)
     print(f"report: {out / 'report.html'}")
     if as_json:
-        print(json.dumps(metrics["tests"]))
+        print_document(json.dumps(metrics["tests"]))

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.output import AsJson, print_document
+
 
 def verify(
     data: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check every shard, record, checksum and label of a dataset folder against its dataset.json, and its sources.
 
@@ -26,9 +28,9 @@ def verify(
     for problem in problems:
         print(problem)
     images = sum(split.num_examples for split in manifest.splits.values())
+    if not problems:
+        print(f"{data}: {images} images in {len(manifest.splits)} splits are as dataset.json says")
     if as_json:
-        print(json.dumps({"images": images, "problems": problems}))
+        print_document(json.dumps({"images": images, "problems": problems}))
     if problems:
         raise typer.Exit(1)
-    if not as_json:
-        print(f"{data}: {images} images in {len(manifest.splits)} splits are as dataset.json says")

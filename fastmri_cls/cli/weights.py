@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.output import AsJson, print_document, show_help
 from fastmri_cls.foundation.quiet import import_tensorflow
 
 app = typer.Typer(
-    no_args_is_help=True,
+    invoke_without_command=True,
+    callback=show_help,
     help="List, fetch and verify pretrained weights.\n\nExample: `fastmri-cls weights fetch efficientnetv2s`",
 )
-AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON object as the last line.")]
 
 
 @app.command("list")
@@ -26,7 +27,7 @@ def list_weights(as_json: AsJson = False) -> None:
 
     rows = [published.describe() for published in all_sets()]
     if as_json:
-        print(json.dumps({"cache": str(cache_directory()), "weights": rows}))
+        print_document(json.dumps({"cache": str(cache_directory()), "weights": rows}))
         return
     for row in rows:
         print(f"{row['model']}  --weights {row['set']}")
@@ -58,7 +59,7 @@ def fetch(
     if not files:
         print("nothing to fetch: nobody publishes weights for a model that is trained from scratch")
     if as_json:
-        print(json.dumps({"files": files}))
+        print_document(json.dumps({"files": files}))
 
 
 @app.command()
@@ -92,6 +93,6 @@ def verify(
             print(problem)
         files.append({"path": str(path), "model": name, "checksum": checksum, "problem": problem})
     if as_json:
-        print(json.dumps({"files": files}))
+        print_document(json.dumps({"files": files}))
     if any(file["problem"] for file in files):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""What people see of long work, on stderr, so that stdout stays clean for results and --json: bars and log lines."""
+"""Progress of long work on stderr, so that stdout stays clean for results and --json: bars and log lines."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -14,14 +14,14 @@ console = Console(stderr=True)
 
 
 class _ConsoleHandler(logging.Handler):
-    """Prints above a progress bar where one is drawn, and never breaks a line itself."""
+    """Prints above a progress bar if one is drawn, and never wraps a line."""
 
     def emit(self, record: logging.LogRecord) -> None:
         console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
 
 
 class _FileHandler(logging.FileHandler):
-    """Loses a line on a full disk: the command ends where it writes its results, with one error and no traceback."""
+    """Loses a line on a full disk: the command fails later, when it writes its results, with one error."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         """Say nothing."""
@@ -32,39 +32,51 @@ class _FileHandler(logging.FileHandler):
             super().close()
 
 
+# Importing the package configures nothing: without show_log, lines go where the importing program sends them.
 log = logging.getLogger("fastmri_cls")
-log.setLevel(logging.INFO)
-log.propagate = False
-if not log.handlers:
-    log.addHandler(_ConsoleHandler())
 
 T = TypeVar("T")
+
+
+def show_log() -> None:
+    """Show log lines on stderr, above a progress bar if one is drawn. The command line calls this once."""
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    if not any(isinstance(handler, _ConsoleHandler) for handler in log.handlers):
+        log.addHandler(_ConsoleHandler())
 
 
 @contextmanager
 def log_to(path: Path) -> Iterator[None]:
     """Append every log line to the file `path` too, with its time."""
-    handler = _FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
-    log.addHandler(handler)
+    file = _FileHandler(path, encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
+    # A program without any handler sees warnings by logging's last resort, which the file alone would switch off.
+    handlers = [file] if log.hasHandlers() or logging.lastResort is None else [file, logging.lastResort]
+    level = log.level
+    log.setLevel(min(log.getEffectiveLevel(), logging.INFO))
+    for handler in handlers:
+        log.addHandler(handler)
     try:
         yield
     finally:
-        log.removeHandler(handler)
-        handler.close()
+        log.setLevel(level)
+        for handler in handlers:
+            log.removeHandler(handler)
+        file.close()
 
 
 class RateColumn(ProgressColumn):
-    """Items a second."""
+    """Items per second."""
 
     def render(self, task: Task) -> Text:
-        """Return the rate, once there is one."""
+        """Return the rate, empty before the first item."""
         speed = task.finished_speed or task.speed
         return Text(f"{speed:,.0f}/s" if speed else "", style="progress.data.speed")
 
 
 def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
-    """Yield `items` while a bar shows count, rate and time left (nothing is drawn where stderr is no terminal)."""
+    """Yield `items` while a bar shows count, rate and time left. Draws nothing if stderr is not a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         yield from progress.track(items, total=total, description=description)

@@ -13,7 +13,8 @@ from fastmri_cls.sources.folders import printable
 
 _DIGITS = 6
 
-Write = Callable[[Prediction | Failure], None]
+Write = Callable[[Prediction | Failure], object]
+Row = dict[str, object]
 
 
 def csv_writer(file: TextIO, predictor: Predictor) -> Write:
@@ -36,20 +37,24 @@ def csv_writer(file: TextIO, predictor: Predictor) -> Write:
 
 
 def jsonl_writer(file: TextIO, predictor: Predictor) -> Write:
-    """Return what writes an object: path and error, or path, prediction, probabilities {class: p} and the facts."""
+    """Return a function that writes one JSON object per result; see `_row`."""
+    return lambda result: file.write(json.dumps(_row(result, predictor), ensure_ascii=False) + "\n")
 
-    def write(result: Prediction | Failure) -> None:
-        row: dict[str, Any] = {"path": printable(str(result.path))}
-        if isinstance(result, Failure):
-            row["error"] = result.reason
-        else:
-            row["prediction"] = _predicted(result, predictor)
-            rounded = (round(float(p), _DIGITS) for p in result.probabilities)
-            row["probabilities"] = dict(zip(predictor.classes, rounded, strict=True))
-            row |= {name: value for name, value in _facts(result).items() if value is not None}
-        file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
-    return write
+def row_collector(rows: list[Row], predictor: Predictor) -> Write:
+    """Return a function that appends one dict per result to `rows`; see `_row`."""
+    return lambda result: rows.append(_row(result, predictor))
+
+
+def _row(result: Prediction | Failure, predictor: Predictor) -> Row:
+    """Return path and error, or path, prediction, probabilities {class: p} and the optional facts."""
+    path = printable(str(result.path))
+    if isinstance(result, Failure):
+        return {"path": path, "error": result.reason}
+    rounded = (round(float(p), _DIGITS) for p in result.probabilities)
+    probabilities = dict(zip(predictor.classes, rounded, strict=True))
+    facts = {name: value for name, value in _facts(result).items() if value is not None}
+    return {"path": path, "prediction": _predicted(result, predictor), "probabilities": probabilities, **facts}
 
 
 def _optional(predictor: Predictor) -> dict[str, bool]:

@@ -6,7 +6,6 @@ TFRecord files that are cut at a record boundary, emptied or swapped are read wi
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 
 from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.checksums import file_sha256
+from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.errors import UserError
 
 FORMAT_VERSION = 2
@@ -213,7 +213,7 @@ def check_files(directory: Path, manifest: Manifest) -> None:
         UserError: naming every shard that is missing, of another size or of other bytes.
     """
     shards = [shard for split in manifest.splits.values() for shard in split.shards]
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         problems = [problem for problem in pool.map(lambda shard: _shard_problem(directory, shard), shards) if problem]
     if problems:
         raise UserError(f"{directory}: {'; '.join(problems)}; rebuild with build-tfrecords --force")

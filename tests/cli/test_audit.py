@@ -57,7 +57,7 @@ def test_the_csv_has_every_pair_with_its_orientation(audited):
 def test_the_table_the_json_line_and_audit_json_agree(audited):
     out, stdout = audited
     findings = json.loads((out / "audit.json").read_text(encoding="utf-8"))
-    assert json.loads(stdout.splitlines()[-1]) == {"out": str(out), **findings}
+    assert json.loads(stdout) == {"out": str(out), **findings}
     assert findings["pairs"]["all"]["pairs"] == findings["pairs"]["mirrored"]["across_sources"] == 4
     images = sum(sum(splits.values()) for splits in findings["images"].values())
     assert findings["groups"]["independent"] == images - 4

@@ -21,7 +21,7 @@ def test_the_last_line_is_the_json(monkeypatch, tmp_path):
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert "70.0" in done.stdout
-    assert json.loads(done.stdout.splitlines()[-1])["rows"][1]["ratio"] == 70
+    assert json.loads(done.stdout)["rows"][1]["ratio"] == 70
     assert (tmp_path / "c.png").stat().st_size > 1000
 
 

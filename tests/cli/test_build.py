@@ -15,7 +15,7 @@ def test_a_build_prints_its_counts_and_a_json_line(cli: Cli, phantom_sources: di
     command = ("build-tfrecords", *named, "--out", tmp_path / "out", "--image-size", 48, "--split", "published")
     result = cli(*command, "--folds", 2, "--workers", 2, "--json")
     assert result.returncode == 0, result.stderr
-    last = json.loads(result.stdout.splitlines()[-1])
+    last = json.loads(result.stdout)
     assert last["rejected"] == 3
     assert set(last["splits"]) == {"fold-0", "fold-1", "test.alpha", "test.beta"}
     assert sum(last["splits"].values()) == 2 * 4 * 32 + 4

@@ -34,7 +34,7 @@ def test_it_prints_table_one_and_the_reports_path(compared):
 
 def test_the_last_line_is_json_with_the_numbers_themselves(compared):
     out, result, predictions = compared
-    found = json.loads(result.stdout.splitlines()[-1])
+    found = json.loads(result.stdout)
     assert found == json.loads((out / "comparison.json").read_text())
     accuracies = [np.mean(p.predicted == p.labels) for (model, _), p in predictions.items() if model == "small-cnn"]
     assert found["accuracy"]["pooled"]["small-cnn"]["value"] == pytest.approx(np.mean(accuracies))

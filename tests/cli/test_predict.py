@@ -38,7 +38,7 @@ def test_a_folder_gives_the_probabilities_that_evaluate_gave(cli, trained_run, s
         found = [float(row[label]) for label in evaluated.classes]
         np.testing.assert_allclose(found, evaluated.probabilities[i], atol=1e-4)
         assert row["prediction"] == evaluated.classes[evaluated.predicted[i]]
-    summary = json.loads(result.stdout.splitlines()[-1])
+    summary = json.loads(result.stdout)
     assert summary["images"] + summary["failed"] == len(rows)
 
 

@@ -42,7 +42,7 @@ def test_every_problem_is_printed_and_the_code_is_1(cli: Cli, copy: Path) -> Non
     flip(copy / "train-00000-of-00001.tfrecord", 5000)
     result = cli("verify", copy, "--json")
     assert result.returncode == 1
-    found = json.loads(result.stdout.splitlines()[-1])["problems"]
+    found = json.loads(result.stdout)["problems"]
     assert [line.split(":")[0] for line in found] == ["train-00000-of-00001.tfrecord", "val-00000-of-00001.tfrecord"]
     assert all(line in result.stdout for line in found)
 

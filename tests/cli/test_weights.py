@@ -36,11 +36,11 @@ def run(*arguments: object) -> tuple[int, str]:
     result = CliRunner().invoke(app, ["weights", *map(str, arguments)])
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
-    return result.exit_code, result.output
+    return result.exit_code, result.stdout if "--json" in arguments else result.output
 
 
 def last_line(output: str) -> dict:
-    return json.loads(output.splitlines()[-1])
+    return json.loads(output)
 
 
 def test_list_names_every_set_where_it_comes_from_and_whether_it_is_here(published):

@@ -1,0 +1,89 @@
+"""The command line itself: help, version, what a command shares with the others."""
+
+import re
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import typer
+
+from fastmri_cls.cli import app as app_module
+from fastmri_cls.cli import output, weights
+from fastmri_cls.foundation import progress
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    log = progress.log
+    before = log.level, log.propagate, list(log.handlers)
+    yield
+    log.level, log.propagate, log.handlers[:] = before
+
+
+def call(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run main in this process; return the exit code."""
+    monkeypatch.setattr("sys.argv", ["fastmri-cls", *arguments])
+    try:
+        app_module.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+@pytest.mark.parametrize("group", [[], ["weights"], ["benchmark"]])
+def test_a_group_without_a_command_prints_its_help_and_is_no_error(monkeypatch, capsys, group):
+    assert call(monkeypatch, *group) == 0
+    bare = capsys.readouterr().out
+    assert call(monkeypatch, *group, "--help") == 0
+    assert bare.strip() == capsys.readouterr().out.strip()
+    assert "Usage" in bare
+
+
+def test_the_version_is_that_of_the_package(monkeypatch, capsys):
+    assert call(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"fastmri-cls {metadata.version('fastmri-cls')}\n"
+
+
+def test_help_lists_every_command_in_a_panel_with_a_title(monkeypatch, capsys):
+    call(monkeypatch, "--help")
+    text = capsys.readouterr().out
+    titles = re.findall(r"─ ([A-Z][\w ]+) ─", text)
+    assert titles == ["Options", "Start", "Data", "Train", "Use a model", "Measure"]
+    commands = typer.main.get_command(app_module.app).commands
+    assert all(re.search(rf"│ {name} ", text) for name in commands)
+
+
+def test_ctrl_c_ends_with_a_line_and_code_130(monkeypatch, capsys):
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(weights, "import_tensorflow", interrupt)
+    assert call(monkeypatch, "weights", "list") == 130
+    assert capsys.readouterr().err == "fastmri-cls: interrupted\n"
+
+
+def test_every_json_option_is_the_shared_one_and_nothing_else_prints_a_document():
+    modules = [path for path in Path(output.__file__).parent.glob("*.py") if path.name != "output.py"]
+    texts = {path.name: path.read_text(encoding="utf-8") for path in modules}
+    assert [name for name, text in texts.items() if '"--json"' in text and "_OURS" not in text] == []
+    by_hand = re.compile(r"(?<!_document)\(json\.dumps|print\(.*to_json")
+    assert [name for name, text in texts.items() if by_hand.search(text)] == []
+    assert sum("as_json: AsJson" in text for text in texts.values()) >= 12
+
+
+def test_json_keeps_stdout_for_the_document_and_sends_text_to_stderr(capsys):
+    app = typer.Typer()
+
+    @app.command()
+    def speak(as_json: output.AsJson = False) -> None:
+        print("some text")
+        if as_json:
+            output.print_document("{}")
+
+    app(["--json"], standalone_mode=False)
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("{}\n", "some text\n")
+    app([], standalone_mode=False)
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("some text\n", "")
