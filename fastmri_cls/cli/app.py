@@ -4,7 +4,6 @@ import errno
 import importlib.util
 import os
 import sys
-from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -40,6 +39,8 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib import metadata
+
         print(f"fastmri-cls {metadata.version('fastmri-cls')}")
         raise typer.Exit
 

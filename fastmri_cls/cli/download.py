@@ -6,7 +6,6 @@ Its tests answer kagglehub from a server on loopback; a transfer from Kaggle its
 import json
 import os
 import shutil
-import zipfile
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -95,6 +94,8 @@ def _fetch(chosen: KaggleSet, cure: str) -> Path:
 
     os.environ.setdefault("KAGGLEHUB_VERBOSITY", "error")  # its bar stays, its sentences go
     try:
+        import zipfile
+
         import kagglehub
         from kagglehub import exceptions
         from requests import ConnectionError as NoConnection
