@@ -7,8 +7,6 @@ numbers, by at most PIXEL_TOLERANCE levels. Not read here: EXIF orientation, DIC
 
 import tensorflow as tf
 
-from fastmri_cls.sources.decode import GREY_SPREAD
-
 PIXEL_TOLERANCE = 1
 
 _METHODS = {"bilinear": "bilinear", "nearest": "nearest", "lanczos": "lanczos3"}
@@ -46,13 +44,5 @@ def _decode(file: tf.Tensor) -> tf.Tensor:
 
 
 def _in_channels(pixels: tf.Tensor, channels: int) -> tf.Tensor:
-    """Return [height, width, channels]; grey that was stored as RGB is grey again, see sources/decode.py."""
-    grey = tf.floor(tf.tensordot(pixels, _LUMA, 1)[..., None] + 0.5)
-    if channels == 1:
-        return grey
-    height, width = tf.shape(pixels)[0], tf.shape(pixels)[1]
-    blocks = pixels[None]
-    if_large = lambda: tf.nn.avg_pool2d(blocks, 4, 4, "VALID")  # noqa: E731
-    blocks = tf.cond(tf.minimum(height, width) >= 4, if_large, lambda: blocks)
-    spread = tf.reduce_mean(tf.reduce_max(blocks, -1) - tf.reduce_min(blocks, -1))
-    return tf.cond(spread <= GREY_SPREAD, lambda: tf.repeat(grey, 3, axis=-1), lambda: pixels)
+    """Return [height, width, channels]: a dataset of three channels keeps every colour."""
+    return pixels if channels == 3 else tf.floor(tf.tensordot(pixels, _LUMA, 1)[..., None] + 0.5)

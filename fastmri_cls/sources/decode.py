@@ -1,6 +1,7 @@
 """Image files -> uint8 pixels: the one decoder that building, auditing and predicting share.
 
-Whatever the file holds (any bit depth, palette, CMYK, alpha, EXIF rotation, DICOM) comes out as 8-bit grey or RGB.
+Whatever the file holds (any bit depth, palette, CMYK, alpha, EXIF rotation, DICOM) comes out as 8-bit grey or RGB, with
+notes on what was ignored or left out.
 """
 
 import stat
@@ -9,23 +10,18 @@ import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageChops, ImageOps, ImageStat, UnidentifiedImageError
+from PIL import Image
 
-from fastmri_cls.sources.dicom import is_dicom, read_dicom
-from fastmri_cls.sources.notes import Note
-from fastmri_cls.sources.pixels import RejectedImage, stretch_to_8_bits
+from fastmri_cls.sources import dicom
+from fastmri_cls.sources.colour import grey_where_grey
+from fastmri_cls.sources.notes import Note, NoteKind
+from fastmri_cls.sources.pixels import RejectedImage
+from fastmri_cls.sources.raster import BROKEN, Raster, read_raster
 
-# Mean over the pixels of (largest - smallest channel), in levels. In the public MRI sets grey scans with a coloured
-# mark or cursor reach 5.5 (106 of 7142 RGB files have any colour); colour photographs begin near 30.
-GREY_SPREAD = 8.0
-
-# What Pillow's and pydicom's parsers raise, besides OSError, when a file's bytes make no sense.
-_BROKEN = (
-    ValueError, TypeError, LookupError, ArithmeticError, AttributeError, SyntaxError, EOFError, MemoryError,
-    RuntimeError, struct.error, zlib.error,
-)  # fmt: skip
+_FLAT = 16  # levels: an image within fewer shows nothing
 
 _RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,  # Pillow widens its kernel when it shrinks: antialiased
@@ -53,11 +49,13 @@ class Decoded:
         pixels: uint8 [height, width], or [height, width, 3] for a coloured image.
         facts: what the file's header says.
         notes: what was ignored, guessed or left out.
+        colour_merged: the file's channels differ and were merged into one grey channel.
     """
 
     pixels: np.ndarray
     facts: FileFacts
-    notes: tuple[Note, ...] = ()
+    notes: tuple[Note, ...]
+    colour_merged: bool
 
 
 def decode(path: Path, *, keep_colour: bool = False) -> np.ndarray:
@@ -85,21 +83,37 @@ def decode_file(path: Path, *, keep_colour: bool = False) -> Decoded:
             warnings.simplefilter("ignore")  # of tags that are out of order: nothing a user could act on
             # Pillow only warns of an image up to twice its limit of pixels; to a build it is as much of a bomb.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            if is_dicom(path, file):
-                pixels, mode = read_dicom(file)
-                facts = FileFacts(status.st_size, "DICOM", mode, pixels.shape[1], pixels.shape[0])
-                return Decoded(_grey_where_grey(Image.fromarray(pixels)), facts)
-            with Image.open(file) as image:
-                facts = FileFacts(status.st_size, image.format or "", image.mode, image.width, image.height)
-                return Decoded(_to_8_bits(image), facts)
-    except UnidentifiedImageError:
-        raise RejectedImage("no image, or of an unknown format") from None
+            raster = _read(file, path.suffix.lower())
+            facts = FileFacts(status.st_size, raster.format, raster.mode, *raster.size)
+            if raster.image.mode == "L":
+                pixels, merged, notes = np.asarray(raster.image), False, raster.notes
+            else:
+                pixels, merged, lost = grey_where_grey(raster.image, keep_colour=keep_colour)
+                notes = (*raster.notes, *lost)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise RejectedImage(f"too large ({error})") from None
     except OSError as error:
+        if "truncated" in str(error):
+            raise RejectedImage("truncated (the end of the file is missing); copy or download it again") from None
         raise RejectedImage(f"cannot be read ({error.strerror or error})") from None
-    except _BROKEN as error:
+    except (*BROKEN, struct.error, zlib.error) as error:
         raise RejectedImage(f"broken ({error or type(error).__name__})") from None
+    if int(pixels.max()) - int(pixels.min()) < _FLAT:
+        notes = (*notes, Note(NoteKind.LOW_CONTRAST))
+    return Decoded(pixels, facts, notes, merged)
+
+
+def _read(file: BinaryIO, suffix: str) -> Raster:
+    if not dicom.is_dicom(file):
+        try:
+            return read_raster(file)
+        except RejectedImage:
+            if suffix not in dicom.SUFFIXES:
+                raise
+    file.seek(0)
+    pixels, photometric, notes = dicom.read_dicom(file)
+    image = Image.fromarray(pixels)
+    return Raster(image, "DICOM", photometric, image.size, notes)
 
 
 def resize(pixels: np.ndarray, size: int, method: str) -> np.ndarray:
@@ -107,39 +121,3 @@ def resize(pixels: np.ndarray, size: int, method: str) -> np.ndarray:
     if pixels.shape[:2] == (size, size):
         return pixels
     return np.asarray(Image.fromarray(pixels).resize((size, size), _RESAMPLING[method]))
-
-
-def _to_8_bits(image: Image.Image) -> np.ndarray:
-    ImageOps.exif_transpose(image, in_place=True)
-    if image.mode.startswith("I") or image.mode == "F":  # 16 or 32 bits, which convert("L") would clip
-        return stretch_to_8_bits(np.asarray(image))
-    if image.mode in ("L", "1"):
-        return np.asarray(image.convert("L"))
-    if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        # Transparent pixels carry arbitrary colours: show them on black, the background of a scan.
-        foreground = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", foreground.size, (0, 0, 0, 255)), foreground)
-    return _grey_where_grey(image if image.mode == "RGB" else image.convert("RGB"))
-
-
-def _grey_where_grey(image: Image.Image) -> np.ndarray:
-    """Return [height, width] if the channels agree, see `GREY_SPREAD`, else [height, width, 3]."""
-    if image.mode != "RGB":
-        return np.asarray(image)
-    # Every eighth pixel settles it for scans saved as RGB, whose channels are equal: a fifth of the decoding spared.
-    sparse = np.asarray(image.resize((-(-image.width // 8), -(-image.height // 8)), Image.Resampling.NEAREST))
-    is_grey = (sparse == sparse[:, :, :1]).all() or _mean_spread(_blocks(image)) <= GREY_SPREAD
-    return np.asarray(image.convert("L") if is_grey else image)
-
-
-def _blocks(image: Image.Image) -> Image.Image:
-    """The mean over 4 x 4 pixels loses a spread that changes sign from pixel to pixel: noise, not colour."""
-    return image.reduce(4) if min(image.size) >= 4 else image
-
-
-def _mean_spread(image: Image.Image) -> float:
-    """Return the mean over the pixels of the largest minus the smallest channel."""
-    red, green, blue = image.split()
-    highest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
-    lowest = ImageChops.darker(ImageChops.darker(red, green), blue)
-    return ImageStat.Stat(ImageChops.subtract(highest, lowest)).mean[0]

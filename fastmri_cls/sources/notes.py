@@ -15,6 +15,7 @@ class NoteKind(StrEnum):
     LOW_CONTRAST = "low_contrast"
     OUTLIERS_CLIPPED = "outliers_clipped"
     WINDOW_IGNORED = "window_ignored"
+    WINDOW_FUNCTION_IGNORED = "window_function_ignored"
     LOOKUP_TABLE_IGNORED = "lookup_table_ignored"
     RESCALE_IGNORED = "rescale_ignored"
     PADDING_IGNORED = "padding_ignored"
@@ -30,6 +31,7 @@ _TITLES = {
     NoteKind.LOW_CONTRAST: "flat image (all pixels within 16 of 256 levels)",
     NoteKind.OUTLIERS_CLIPPED: "a few extreme values, such as a hot pixel, clipped to keep the contrast",
     NoteKind.WINDOW_IGNORED: "unusable DICOM window ignored, full range of values shown",
+    NoteKind.WINDOW_FUNCTION_IGNORED: "unusable DICOM VOI LUT Function ignored, LINEAR assumed",
     NoteKind.LOOKUP_TABLE_IGNORED: "unusable DICOM lookup table ignored",
     NoteKind.RESCALE_IGNORED: "unusable DICOM rescale slope or intercept ignored",
     NoteKind.PADDING_IGNORED: "unusable DICOM padding value ignored",

@@ -124,7 +124,7 @@ def test_big_endian_16_bit_tiff_is_read_in_its_byte_order(tmp_path: Path) -> Non
     np.testing.assert_array_equal(decode(path), np.rint(255 * (deep / deep.max())))
 
 
-def test_16_bit_colour_png_keeps_its_upper_bytes(tmp_path: Path) -> None:
+def test_16_bit_colour_png_of_full_range_keeps_its_levels(tmp_path: Path) -> None:
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in COLOUR.astype(np.uint16) * 257)
 
     def chunk(kind: bytes, content: bytes) -> bytes:

@@ -12,51 +12,9 @@ from fastmri_cls.sources.pixels import RejectedImage
 
 pydicom = pytest.importorskip("pydicom")
 
-from pydicom.dataset import FileDataset, FileMetaDataset  # noqa: E402
-from pydicom.encaps import encapsulate  # noqa: E402
-from pydicom.uid import ExplicitVRLittleEndian, JPEGLSLossless, MRImageStorage, RLELossless, generate_uid  # noqa: E402
+from pydicom.uid import JPEGLSLossless, RLELossless  # noqa: E402
 
-VALUES = np.add.outer(np.arange(24) * 100, np.arange(32) * 10).astype(np.uint16)  # 0..2610
-
-
-def write(path: Path, pixels: np.ndarray, **tags: Any) -> Path:
-    """Write uint8 or uint16 pixels [rows, columns(, 3)] or [frames, rows, columns] as a DICOM file."""
-    syntax = tags.pop("syntax", ExplicitVRLittleEndian)
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = MRImageStorage
-    meta.MediaStorageSOPInstanceUID = generate_uid()
-    meta.TransferSyntaxUID = syntax
-    dataset = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.SOPClassUID, dataset.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    dataset.PatientName = "Must^Not^Leak"
-    samples = 3 if pixels.shape[-1] == 3 else 1
-    frames = pixels.ndim == 3 and samples == 1
-    dataset.Rows, dataset.Columns = pixels.shape[1:3] if frames else pixels.shape[:2]
-    if frames:
-        dataset.NumberOfFrames = len(pixels)
-    if samples == 3:
-        dataset.PlanarConfiguration = 0
-    dataset.SamplesPerPixel = samples
-    dataset.PhotometricInterpretation = "RGB" if samples == 3 else "MONOCHROME2"
-    bits = pixels.dtype.itemsize * 8
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = bits, bits, bits - 1, 0
-    for name, value in tags.items():
-        setattr(dataset, name, value)
-    if syntax == JPEGLSLossless:
-        dataset.PixelData = encapsulate([b"\xff\xd8\xff\xf7 made up"])
-        dataset["PixelData"].VR = "OB"
-    else:
-        dataset.PixelData = pixels.tobytes()
-        dataset["PixelData"].VR = "OW" if bits == 16 else "OB"
-    if syntax == RLELossless:
-        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        dataset.compress(RLELossless)
-    dataset.save_as(path, enforce_file_format=True)
-    return path
-
-
-def to_255(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    return np.rint(np.clip((values - low) / (high - low), 0, 1) * 255)
+from tests.sources.dicom_files import VALUES, to_255, write  # noqa: E402
 
 
 def test_without_a_window_the_smallest_value_is_black_and_the_largest_white(tmp_path: Path) -> None:
