@@ -30,8 +30,10 @@ from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.records.catalogue import Catalogue, collect
 from fastmri_cls.records.ingest import ingest
+from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.decode import decode
-from fastmri_cls.sources.folders import ClassNames, SourceFile, parse_sources, scan
+from fastmri_cls.sources.folders import SourceFile, parse_sources
+from fastmri_cls.sources.scan import scan
 
 SIZES = (1_000, 5_000)  # and all
 SYNTHETIC = (100_000, 1_000_000)
@@ -191,7 +193,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the contact sheet's draw")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
-    files = [file for source in parse_sources(options.sources) for file in scan(source, ClassNames())]
+    files = scan(parse_sources(options.sources), ClassNames()).files
     if options.contact_sheet:
         catalogue = collect(ingest(files, None, WORKERS))
         draw_contact_sheet(options.contact_sheet, catalogue, options.pairs, options.seed)

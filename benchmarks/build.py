@@ -31,7 +31,9 @@ from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.records.catalogue import Spool, collect
 from fastmri_cls.records.ingest import StorageForm, ingest
 from fastmri_cls.records.options import BuildOptions
-from fastmri_cls.sources.folders import ClassNames, Source, SourceFile, parse_sources, scan
+from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.folders import Source, SourceFile, parse_sources
+from fastmri_cls.sources.scan import scan
 
 SIZE = 224
 DRAWN_SIZE = 512
@@ -137,7 +139,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         named = arguments.source or [f"drawn={write_jpegs(Path(folder) / 'drawn', arguments.images)}"]
         sources = parse_sources(named)
-        files = [file for source in sources for file in scan(source, ClassNames())]
+        files = scan(sources, ClassNames()).files
         if arguments.growth:
             rows = measure_growth(sources, files, arguments.workers)
         else:

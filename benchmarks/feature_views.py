@@ -20,7 +20,9 @@ from typing import Any
 import matplotlib.pyplot as plt
 
 from fastmri_cls.foundation.environment import describe
-from fastmri_cls.sources.folders import ClassNames, Source, parse_sources, scan
+from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.folders import Source, parse_sources
+from fastmri_cls.sources.scan import scan
 
 BASELINE = "live"
 
@@ -45,7 +47,7 @@ def without_copies(source: Source, target: Source, data: Path, out: Path) -> Pat
     judged = {group for name, path, group in images if name == target.name and path in judging}
     copies = {path for name, path, group in images if name == source.name and group in judged}
     folder = out / f"{source.name}-alone"
-    for file in scan(source, ClassNames()):
+    for file in scan([source], ClassNames()).files:
         if file.filename not in copies:
             link = folder / file.label / file.filename.replace("/", "-")
             link.parent.mkdir(parents=True, exist_ok=True)

@@ -35,6 +35,7 @@ from fastmri_cls.training.run import MODEL_NAME, train
 def run_experiment(options: TrainOptions) -> dict[str, Any]:
     """Train, evaluate and report; return the content of metrics.json, nothing on a worker that is not the chief."""
     distribution = make_distribution(options.strategy, options.devices)  # before TensorFlow finds its devices
+    _check_tests(Dataset(options.data))  # not after hours of training
     protocol = options.protocol
     if protocol.phase1.max_epochs + protocol.phase2.max_epochs == 0:
         raise UserError("--phase1-epochs 0 --phase2-epochs 0: nothing would be trained; give one of them epochs")
@@ -124,7 +125,8 @@ def _check_fits(run: Path, config: dict[str, Any], dataset: Dataset) -> None:
     if list(dataset.classes) != config["classes"]:
         raise UserError(
             f"{dataset.path}: has the classes {', '.join(dataset.classes)}, "
-            f"{run} knows {', '.join(config['classes'])}; rebuild the dataset with --classes"
+            f"{run} knows {', '.join(config['classes'])}; rebuild the dataset with --classes FILE that lists the "
+            "model's classes in this order, and with --allow-missing-classes if it has no images of one"
         )
     for name, found in (("image_size", dataset.image_size), ("channels", dataset.channels)):
         if found != config[name]:
@@ -132,6 +134,10 @@ def _check_fits(run: Path, config: dict[str, Any], dataset: Dataset) -> None:
             raise UserError(
                 f"{dataset.path}: {name} is {found}, {run} takes {config[name]}; rebuild the dataset with {flag}"
             )
+    _check_tests(dataset)
+
+
+def _check_tests(dataset: Dataset) -> None:
     if not dataset.manifest.test_splits:
         raise UserError(
             f"{dataset.path}: has no test split; rebuild it with --split grouped or from sources with Testing folders"

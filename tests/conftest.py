@@ -25,7 +25,8 @@ def phantom_sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]
 def dataset(phantom_sources: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A grouped dataset of the phantom sources, 64 px grey raw. Read it, never change it."""
     from fastmri_cls.records.build import BuildOptions, build_dataset
-    from fastmri_cls.sources.folders import ClassNames, parse_sources
+    from fastmri_cls.sources.classes import ClassNames
+    from fastmri_cls.sources.folders import parse_sources
 
     out = tmp_path_factory.mktemp("datasets") / "grouped"
     sources = parse_sources([f"{name}={path}" for name, path in phantom_sources.items()])
@@ -56,7 +57,8 @@ def cli() -> Callable[..., subprocess.CompletedProcess[str]]:
 def phantom_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A grouped dataset of 640 phantoms, 128 px grey raw: enough to learn from. Read it, never change it."""
     from fastmri_cls.records.build import BuildOptions, build_dataset
-    from fastmri_cls.sources.folders import ClassNames, parse_sources
+    from fastmri_cls.sources.classes import ClassNames
+    from fastmri_cls.sources.folders import parse_sources
     from fastmri_cls.sources.phantom import write_phantom_sources
 
     folder = tmp_path_factory.mktemp("phantoms")

@@ -14,8 +14,10 @@ from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.records.catalogue import collect
 from fastmri_cls.records.ingest import ingest
+from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.decode import FileFacts, decode
-from fastmri_cls.sources.folders import ClassNames, parse_sources, printable, scan
+from fastmri_cls.sources.folders import parse_sources, printable
+from fastmri_cls.sources.scan import scan
 
 _BATCH = 64  # stored images decoded at once
 
@@ -46,13 +48,15 @@ def read_folders(arguments: list[str], classes: ClassNames, workers: int) -> Col
     Raises:
         UserError: a source cannot be read, or none of its files is an image.
     """
-    files = [file for source in parse_sources(arguments) for file in scan(source, classes)]
+    found = scan(parse_sources(arguments), classes)
+    files = found.files
     catalogue = collect(track(ingest(files, None, workers), "reading images", len(files)))
-    for line in catalogue.notes.lines():
-        log.warning(line)
     if not catalogue.files:
         file, reason = catalogue.rejected[0]
         raise UserError(f"none of {len(files)} files is an image (the first: {printable(str(file.path))}: {reason})")
+    found.tell()
+    for line in catalogue.notes.lines():
+        log.warning(line)
     return Collection(
         columns=Columns(catalogue.sources, catalogue.given_splits, catalogue.labels),
         paths=[file.filename for file in catalogue.files],

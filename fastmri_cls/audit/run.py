@@ -19,7 +19,7 @@ from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.checks import check_target
 from fastmri_cls.records.manifest import FILE_NAME as DATASET_FILE
-from fastmri_cls.sources.folders import ClassNames
+from fastmri_cls.sources.classes import ClassNames
 
 FILE_NAME = "audit.json"
 _PAIR_COLUMNS = (

@@ -24,7 +24,9 @@ from fastmri_cls.pipeline.batches import TrainingBatches
 from fastmri_cls.pipeline.examples import Element
 from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.options import BuildOptions, SplitOptions
-from fastmri_cls.sources.folders import ClassNames, Source, scan
+from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.folders import Source
+from fastmri_cls.sources.scan import scan
 
 _PASSES = 200  # of the set that a tier can go on for; no round is that long
 _SUFFIXES = (".jpg", ".jpeg", ".png")  # what all the peers can read
@@ -155,7 +157,7 @@ def prepare(source: Path, encoding: str) -> Iterator[Material]:
         named = Source("source", folder.absolute())
         manifest = build_dataset([named], ClassNames(), options, parent / "dataset", workers=1)
         rejected = {entry["path"] for entry in manifest.rejected}
-        for number, file in enumerate(scan(named, ClassNames())):
+        for number, file in enumerate(scan([named], ClassNames()).files):
             if f"{named.name}/{file.filename}" not in rejected and file.path.suffix.lower() in _SUFFIXES:
                 link = parent / "files" / file.label / f"{number}{file.path.suffix}"
                 link.parent.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,9 @@ from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.options import BuildOptions, SplitOptions
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import Protocol, resolve_protocol
-from fastmri_cls.sources.folders import ClassNames, Source, scan
+from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.folders import Source
+from fastmri_cls.sources.scan import scan
 from fastmri_cls.training.run import train
 
 _SIZE = 224
@@ -99,7 +101,7 @@ def without_early_stopping(protocol: Protocol) -> Protocol:
 def _lay_out(source: Path, folder: Path, images: int) -> None:
     """Link `images` training images and a quarter as many for validation: class folders for everyone, a CSV for us."""
     root = next((path for path in (source / "Training", source) if path.is_dir()), source)
-    files = scan(Source("source", root), ClassNames())
+    files = scan([Source("source", root)], ClassNames()).files
     labels = sorted({file.label for file in files})
     wanted = {"train": images // len(labels), "val": images // len(labels) // _VALIDATION_SHARE}
     rows = []

@@ -30,7 +30,7 @@ def audit(
     from fastmri_cls.audit.report import print_audit
     from fastmri_cls.audit.run import audit as run_audit
     from fastmri_cls.foundation.cpu import available_cores
-    from fastmri_cls.sources.folders import ClassNames, read_classes
+    from fastmri_cls.sources.classes import ClassNames, read_classes
 
     class_names = read_classes(classes) if classes else ClassNames()
     findings = run_audit(sources, class_names, out, workers or available_cores(), force=force)

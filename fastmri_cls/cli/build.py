@@ -89,7 +89,8 @@ def build_tfrecords(
     from fastmri_cls.records.build import build_dataset
     from fastmri_cls.records.options import BuildOptions, SplitOptions
     from fastmri_cls.report.tables import print_dataset
-    from fastmri_cls.sources.folders import ClassNames, parse_sources, read_classes
+    from fastmri_cls.sources.classes import ClassNames, read_classes
+    from fastmri_cls.sources.folders import parse_sources
 
     options = BuildOptions(
         image_size=image_size,

@@ -21,7 +21,8 @@ def demo(
     from fastmri_cls.records.build import build_dataset
     from fastmri_cls.records.options import BuildOptions
     from fastmri_cls.report.tables import print_dataset, print_metrics
-    from fastmri_cls.sources.folders import ClassNames, parse_sources
+    from fastmri_cls.sources.classes import ClassNames
+    from fastmri_cls.sources.folders import parse_sources
     from fastmri_cls.sources.phantom import write_phantom_sources
 
     started = time.monotonic()

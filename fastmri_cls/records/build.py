@@ -30,7 +30,9 @@ from fastmri_cls.records.splits import (
     read_split_table,
     straddling_groups,
 )
-from fastmri_cls.sources.folders import ClassNames, Source, printable, scan
+from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.folders import Source, printable
+from fastmri_cls.sources.scan import scan
 
 
 def build_dataset(
@@ -44,13 +46,15 @@ def build_dataset(
     check_target(out, (source.path for source in sources), "dataset", FILE_NAME, force=force)
     is_csv = options.splitting.method not in ("grouped", "published")
     table = read_split_table(Path(options.splitting.method)) if is_csv else None
-    files = [file for source in sources for file in scan(source, classes)]
+    found = scan(sources, classes)
+    files = found.files
     form = StorageForm(
         options.image_size, options.resize, 0 if options.channels == "auto" else int(options.channels), options.encoding
     )
     with new_directory(out, force=force) as directory:
         spool = Spool(directory)
         catalogue = collect(track(ingest(files, form, workers), "reading images", len(files)), spool)
+        found.tell()
         for line in catalogue.notes.lines():
             log.warning(line)
         check_ingested(catalogue, len(files), classes, options)
@@ -81,6 +85,7 @@ def build_dataset(
             ],
             duplicates=_describe_duplicates(catalogue, pairs, groups, assignment),
             notes=catalogue.notes.as_json(),
+            passed_over=[entry._asdict() for entry in found.passed_over],
         )
         write_images_csv(directory, _rows(catalogue, groups, assignment))
         write_text(directory / "README.md", dataset_card(manifest))

@@ -1,4 +1,4 @@
-"""What stops a build: a target that would be harmed, too many bad files, classes that are missing or end empty."""
+"""Checks before images are split: the output folder, the fraction of unreadable files, missing classes."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,11 +6,19 @@ from pathlib import Path
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.catalogue import Catalogue
 from fastmri_cls.records.options import BuildOptions
-from fastmri_cls.sources.folders import ClassNames, printable
+from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.folders import printable
 
 
 def check_target(out: Path, sources: Iterable[Path], kind: str, file_name: str, *, force: bool) -> None:
-    """Refuse an `out` that would swallow a source, lie in one, or replace what is no `kind`, known by `file_name`.
+    """Refuse an output folder that overlaps a source or replaces a folder of another kind.
+
+    Args:
+        out: the output folder.
+        sources: the source folders.
+        kind: what the output is called.
+        file_name: the file by which such a folder is recognised.
+        force: whether --force was given.
 
     Raises:
         UserError: see above.
@@ -25,7 +33,7 @@ def check_target(out: Path, sources: Iterable[Path], kind: str, file_name: str, 
 
 
 def check_ingested(catalogue: Catalogue, num_files: int, classes: ClassNames, options: BuildOptions) -> None:
-    """Stop at too many rejected files, a class without a usable file, one class alone, or a source that lacks one.
+    """Stop if too many files are unreadable, a class has no usable file, or a source lacks a class.
 
     Raises:
         UserError: see above.
@@ -44,8 +52,11 @@ def check_ingested(catalogue: Catalogue, num_files: int, classes: ClassNames, op
         if file.label not in everything:
             raise UserError(f"class {file.label}: none of its files can be used (the first: {file.path}: {reason})")
     for name in classes.names:
-        if name not in everything:
-            raise UserError(f"class {name}: no source has a folder of it; mend the --classes file or the folder names")
+        if name not in everything and not options.allow_missing_classes:
+            raise UserError(
+                f"class {name}: no source has a folder of it; mend the --classes file or the folder names, "
+                "or add --allow-missing-classes"
+            )
     if len(everything) < 2:
         raise UserError(
             f"only the class {', '.join(everything)} was found; a classifier needs at least two: "

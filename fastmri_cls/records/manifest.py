@@ -57,6 +57,7 @@ class Manifest:
     rejected: list[dict[str, str]] = field(default_factory=list)
     duplicates: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, dict[str, int | str]] = field(default_factory=dict)
+    passed_over: list[dict[str, int | str]] = field(default_factory=list)
     format_version: int = FORMAT_VERSION
 
     @property
@@ -188,6 +189,7 @@ def _from_json(content: Mapping[str, Any]) -> Manifest:
         rejected=[{"path": str(r["path"]), "reason": str(r["reason"])} for r in content["rejected"]],
         duplicates=dict(content["duplicates"]),
         notes=dict(content.get("notes", {})),
+        passed_over=[dict(entry) for entry in content.get("passed_over", [])],
     )
     if manifest.image_size < 1 or manifest.channels not in (1, 3) or manifest.encoding not in _ENCODINGS:
         raise ValueError(f"{manifest.encoding} {manifest.image_size} x {manifest.image_size} x {manifest.channels}")

@@ -113,7 +113,7 @@ def assign(catalogue: Catalogue, groups: np.ndarray, options: SplitOptions, tabl
         reason[split == ""] = "not in the split CSV"
         _apply_leakage(split, groups, reason, options.leakage)
     elif options.method == "published":
-        split = np.where(catalogue.given_splits == "", "train", catalogue.given_splits).astype("<U8")
+        split = _published(catalogue, reason)
         _apply_leakage(split, groups, reason, options.leakage)
     else:
         split = np.full(len(catalogue), "", dtype="<U8")
@@ -131,6 +131,19 @@ def assign(catalogue: Catalogue, groups: np.ndarray, options: SplitOptions, tabl
         split = cut_validation(*columns, options.val_fraction, options.seed)
     trained_on = ~np.isin(split, ("", "test"))
     return Assignment(split, reason, ~np.isin(groups, groups[trained_on]))
+
+
+def _published(catalogue: Catalogue, reason: np.ndarray) -> np.ndarray:
+    """Return the splits of the folders; a source without any is training data."""
+    split, sources = catalogue.given_splits.astype("<U8"), catalogue.sources
+    if not (split == "test").any():
+        raise UserError(
+            "--split published: no source has test images (class folders in a folder named Testing or test); "
+            "use --split grouped"
+        )
+    divided = np.isin(sources, np.unique(sources[split != ""]))
+    reason[divided & (split == "")] = "its folders name no split"
+    return np.where(divided, split, "train")
 
 
 def straddling_groups(split: np.ndarray, groups: np.ndarray) -> int:

@@ -13,9 +13,11 @@ from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.records.images_csv import FILE_NAME, ImageRow, read_images_csv
 from fastmri_cls.records.manifest import Manifest, Shard, Split
 from fastmri_cls.records.schema import parse_facts, parse_images
+from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.decode import decode
-from fastmri_cls.sources.folders import ClassNames, Source, printable, scan
+from fastmri_cls.sources.folders import Source, printable
 from fastmri_cls.sources.pixels import RejectedImage
+from fastmri_cls.sources.scan import image_paths
 from fastmri_cls.sources.stamps import stamp
 
 _BATCH = 256
@@ -118,10 +120,10 @@ def _source_problems(source: Source, rows: list[ImageRow], rejected: set[str]) -
     ]
     listed = {row.filename for row in rows} | rejected
     try:
-        found = scan(source, ClassNames())  # whatever the classes: which files there are is all that is asked
+        found = image_paths(source, ClassNames(), ())  # the classes do not matter here, only which files there are
     except UserError as error:
         return [str(error)]
-    new = [name for file in found if (name := printable(file.filename)) not in listed]
+    new = [name for path in found if (name := printable(path)) not in listed]
     return [
         f"source {source.name}: {len(names)} files {what} since the build (the first: {names[0]}); {_CURE}"
         for what, names in (("are gone", gone), ("have changed", changed), ("are new", new))

@@ -1,33 +1,15 @@
-"""Source folders -> the list of their files with class and given split. Nothing is opened here.
-
-Two layouts: ROOT/{Training,Testing}/<class>/... and ROOT/<class>/...; folders below a class folder belong to it.
-"""
+"""Sources and the tree of their folders, as it lies on disk. What the folders mean is decided in `layout`."""
 
 import os
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.foundation.progress import log
 
-_SPLITS = {
-    "train": ("train", "training"),
-    "val": ("val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
-_SPLIT_OF_FOLDER = {folder: split for split, folders in _SPLITS.items() for folder in folders}
 _IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}  # and every name that begins with a dot
-
-# The spellings of the public brain-tumour sets, after `_normalise`.
-_BRAIN_TUMOUR_ALIASES = {
-    "glioma": ("gliomas", "gliomatumor", "gliomatumour"),
-    "meningioma": ("meningiomas", "meningiomatumor", "meningiomatumour"),
-    "notumor": ("notumour", "notumors", "nontumor", "nontumour"),  # "normal" may be any set's class
-    "pituitary": ("pituitarytumor", "pituitarytumour", "pituitaryadenoma"),
-}
+MAX_DEPTH = 100  # folders inside each other; real sets stay below ten
 
 
 @dataclass(frozen=True)
@@ -40,65 +22,59 @@ class Source:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of a source: `filename` is its path relative to the source, `split` None where no folder names one."""
+    """One file of a source.
+
+    Attributes:
+        source: the source's name.
+        path: where the file lies.
+        filename: its path relative to the source, with `/`.
+        split: the split that its folder or a table names; None without one.
+        label: its class.
+        patient: the id a table or the source gives, empty without one. It is never printed or written.
+    """
 
     source: str
     path: Path
     filename: str
     split: str | None
     label: str
+    patient: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
-class ClassNames:
-    """Maps the spellings of class folders to class names.
+class Folder:
+    """A folder of a source and everything below it, names sorted.
 
-    Fields:
-        aliases: normalised spelling -> class name.
-        names: the class names in label order, or empty: any class is accepted and labels are alphabetical.
-        file: where they were read from, None for the brain-tumour classes.
+    Attributes:
+        path: relative to the source, with `/`; empty for the source itself.
+        loops: links to a folder above, which are not followed.
     """
 
-    aliases: dict[str, str] = field(
-        default_factory=lambda: {
-            alias: name for name, aliases in _BRAIN_TUMOUR_ALIASES.items() for alias in (name, *aliases)
-        }
-    )
-    names: tuple[str, ...] = ()
-    file: Path | None = None
+    path: str
+    folders: tuple["Folder", ...]
+    files: tuple[str, ...]
+    loops: tuple[str, ...] = ()
 
-    def canonical(self, folder: str) -> str:
-        """Return the class a folder's name means: case, spaces, dashes and underscores make no difference."""
-        return self.aliases.get(_normalise(folder), re.sub(r"[\s_-]+", "_", _composed(folder.strip())))
+    @property
+    def name(self) -> str:
+        """The last part of `path`."""
+        return self.path.rpartition("/")[2]
 
-    def order(self, found: Iterable[str]) -> list[str]:
-        """Return the class names in label order."""
-        return list(self.names) if self.names else sorted(set(found))
+    def join(self, name: str) -> str:
+        """Return the path of a file or folder in it, relative to the source."""
+        return f"{self.path}/{name}" if self.path else name
 
+    def below(self) -> Iterator[str]:
+        """Yield the paths of all files in it and below, relative to the source."""
+        yield from map(self.join, self.files)
+        for folder in self.folders:
+            yield from folder.below()
 
-def read_classes(path: Path) -> ClassNames:
-    """Read a file of classes, one a line in label order: `name` or `name: alias, another alias`; `#` begins a comment.
-
-    Raises:
-        UserError: the file cannot be read, is empty, or gives a spelling to two classes.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--classes {path}: cannot be read ({error})") from None
-    aliases: dict[str, str] = {}
-    names: list[str] = []
-    for line in (line.split("#")[0].strip() for line in lines):
-        if not line:
-            continue
-        name, _, others = line.partition(":")
-        names.append(name.strip())
-        for spelling in (name, *others.split(",")):
-            if spelling.strip() and aliases.setdefault(_normalise(spelling), names[-1]) != names[-1]:
-                raise UserError(f"--classes {path}: {spelling.strip()!r} stands for two classes; keep one of them")
-    if len(names) < 2:
-        raise UserError(f"--classes {path}: names {len(names)} classes; a classifier needs at least two")
-    return ClassNames(aliases, tuple(names), path.absolute())
+    def all_loops(self) -> Iterator[str]:
+        """Yield the paths of the links in it and below that lead back."""
+        yield from map(self.join, self.loops)
+        for folder in self.folders:
+            yield from folder.all_loops()
 
 
 def parse_sources(arguments: list[str]) -> list[Source]:
@@ -124,28 +100,46 @@ def parse_sources(arguments: list[str]) -> list[Source]:
     return sources
 
 
-def scan(source: Source, classes: ClassNames) -> list[SourceFile]:
-    """Return every file in a class folder of `source`, sorted by filename; files of the system are passed over.
+def read_folder(root: Path) -> Folder:
+    """Return the tree of `root`. Links to folders are followed, except those that lead back to a folder above.
 
     Raises:
-        UserError: there is no class folder, a folder cannot be read, or --classes does not know one.
+        UserError: a folder cannot be read, or folders nest too deep.
     """
-    files: list[SourceFile] = []
-    for place, split in _split_folders(source):
-        for folder in _folders(place):
-            label = classes.canonical(folder.name)
-            if classes.names and label not in classes.names:
-                raise UserError(
-                    f"{folder}: class {label!r} is not in the --classes file; add it there or move the folder"
-                )
-            for path in files_below(folder):
-                files.append(SourceFile(source.name, path, path.relative_to(source.path).as_posix(), split, label))
-    if not files:
-        raise UserError(
-            f"source {source.name}: no files in class folders of {source.path}; "
-            "expected Training/<class>/… and Testing/<class>/…, or <class>/…"
-        )
-    return sorted(files, key=lambda file: file.filename)
+    return _read(root, "", (root.resolve(),))
+
+
+def _read(place: Path, path: str, above: tuple[Path, ...]) -> Folder:
+    if len(above) > MAX_DEPTH:
+        raise UserError(f"{place}: lies more than {MAX_DEPTH} folders deep; give a folder further down as the source")
+    try:
+        names = sorted(os.listdir(place))  # noqa: PTH208 - names are compared, not paths
+    except OSError as error:
+        raise UserError(f"{place}: cannot be read ({error.strerror}); check its permissions") from None
+    folders, files, loops = [], [], []
+    for name in names:
+        if is_ignored(name):
+            continue
+        child = place / name
+        if not child.is_dir():
+            files.append(name)
+            continue
+        real = child.resolve()
+        if any(folder.is_relative_to(real) for folder in above):
+            loops.append(name)
+        else:
+            folders.append(_read(child, f"{path}/{name}" if path else name, (*above, real)))
+    return Folder(path, tuple(folders), tuple(files), tuple(loops))
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files of `folder` and of the folders in it, see `read_folder`."""
+    return (folder / path for path in read_folder(folder).below())
+
+
+def is_ignored(name: str) -> bool:
+    """Return whether a name is one of the system's own files, as .DS_Store and Thumbs.db."""
+    return name.startswith(".") or name.casefold() in _IGNORED
 
 
 def is_utf8(name: str) -> bool:
@@ -156,48 +150,3 @@ def is_utf8(name: str) -> bool:
 def printable(name: str) -> str:
     """Return a file name as text that can be written anywhere."""
     return name if is_utf8(name) else os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _split_folders(source: Source) -> list[tuple[Path, str | None]]:
-    """Return the folders that hold class folders, with the split their name means."""
-    top = _folders(source.path)
-    named: list[tuple[Path, str | None]] = [
-        (path, _SPLIT_OF_FOLDER[path.name.casefold()]) for path in top if path.name.casefold() in _SPLIT_OF_FOLDER
-    ]
-    if named and len(named) < len(top):
-        others = [path.name for path in top if path.name.casefold() not in _SPLIT_OF_FOLDER]
-        log.warning(f"source {source.name}: {', '.join(others)} passed over, beside {named[0][0].name}")
-    return named or [(source.path, None)]
-
-
-def _children(folder: Path) -> list[Path]:
-    try:
-        names = sorted(os.listdir(folder))  # noqa: PTH208 - names are compared, not paths
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be read ({error.strerror}); check its permissions") from None
-    return [folder / name for name in names if not name.startswith(".") and name.casefold() not in _IGNORED]
-
-
-def _folders(folder: Path) -> list[Path]:
-    """Return the folders in `folder`, linked ones too unless they lead back to where we are."""
-    here = folder.resolve()
-    return [path for path in _children(folder) if path.is_dir() and not here.is_relative_to(path.resolve())]
-
-
-def files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files of `folder` and the folders in it; links to folders are not followed, so loops cannot hang it."""
-    for path in _children(folder):
-        if path.is_dir():
-            if not path.is_symlink():
-                yield from files_below(path)
-        else:
-            yield path
-
-
-def _normalise(spelling: str) -> str:
-    return re.sub(r"[\s_-]+", "", _composed(spelling))
-
-
-def _composed(name: str) -> str:
-    """One form for letters with accents (macOS takes them apart in file names), in lower case."""
-    return unicodedata.normalize("NFC", name.casefold())

@@ -13,7 +13,7 @@ from PIL import Image
 from fastmri_cls.audit.report import sample_pairs
 from fastmri_cls.audit.run import audit
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.sources.folders import ClassNames
+from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.phantom import CLASSES, draw_phantom
 
 COLUMNS = [

@@ -13,7 +13,8 @@ from fastmri_cls.comparison.report import analyse, draw
 from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.options import BuildOptions, SplitOptions
 from fastmri_cls.runs.predictions import Predictions, read_predictions
-from fastmri_cls.sources.folders import ClassNames, parse_sources
+from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.folders import parse_sources
 from tests.html_pages import Page
 
 SYSTEMS = ("small-cnn, contrast 1.0", "small-cnn, contrast 1.5")

@@ -186,7 +186,8 @@ def own_sources(phantom_sources: dict[str, Path], tmp_path: Path) -> tuple[Path,
     """A dataset and a source of its own that a test may change."""
     from fastmri_cls.records.build import build_dataset
     from fastmri_cls.records.options import BuildOptions
-    from fastmri_cls.sources.folders import ClassNames, parse_sources
+    from fastmri_cls.sources.classes import ClassNames
+    from fastmri_cls.sources.folders import parse_sources
 
     source = shutil.copytree(phantom_sources["alpha"], tmp_path / "alpha")
     build_dataset(parse_sources([str(source)]), ClassNames(), BuildOptions(image_size=32), tmp_path / "out", workers=1)

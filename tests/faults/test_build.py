@@ -66,7 +66,8 @@ from pathlib import Path
 import fastmri_cls.records.writer
 from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.options import BuildOptions
-from fastmri_cls.sources.folders import ClassNames, parse_sources
+from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.folders import parse_sources
 for line in sys.stdin:
     child = os.fork()
     if child == 0:

@@ -7,7 +7,9 @@ from benchmarks.audit import plain_rule_pairs
 from fastmri_cls.duplicates.pairs import find_pairs
 from fastmri_cls.records.catalogue import collect
 from fastmri_cls.records.ingest import ingest
-from fastmri_cls.sources.folders import ClassNames, Source, scan
+from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.folders import Source
+from fastmri_cls.sources.scan import scan
 
 pytestmark = pytest.mark.real
 
@@ -15,7 +17,11 @@ pytestmark = pytest.mark.real
 @pytest.fixture(scope="module")
 def catalogue(real_data):
     """1500 random images of both sets."""
-    files = [file for name in ("nickparvar", "bhuvaji") for file in scan(Source(name, real_data / name), ClassNames())]
+    files = [
+        file
+        for name in ("nickparvar", "bhuvaji")
+        for file in scan([Source(name, real_data / name)], ClassNames()).files
+    ]
     chosen = np.sort(np.random.default_rng(0).permutation(len(files))[:1500])
     return collect(ingest([files[number] for number in chosen], None, workers=2))
 

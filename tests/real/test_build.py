@@ -10,7 +10,8 @@ from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.images_csv import read_images_csv
 from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.records.options import BuildOptions, SplitOptions
-from fastmri_cls.sources.folders import ClassNames, parse_sources
+from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.folders import parse_sources
 
 pytestmark = pytest.mark.real
 

@@ -13,7 +13,8 @@ from scipy.ndimage import gaussian_filter
 from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.records.options import BuildOptions, SplitOptions
-from fastmri_cls.sources.folders import ClassNames, parse_sources
+from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.folders import parse_sources
 
 Build = Callable[..., Manifest]
 MakeSource = Callable[[str, dict[str, int]], Path]

@@ -16,7 +16,7 @@ from PIL import Image
 from fastmri_cls.records.images_csv import read_images_csv
 from fastmri_cls.records.manifest import read_manifest
 from fastmri_cls.records.options import BuildOptions, SplitOptions
-from fastmri_cls.sources.folders import read_classes
+from fastmri_cls.sources.classes import read_classes
 from tests.records.conftest import Build, MakeSource, draw, options, records, save, shard_bytes
 
 

@@ -11,7 +11,9 @@ from PIL import Image
 
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.ingest import IngestedImage, StorageForm, encode_image, ingest, recode, with_channels
-from fastmri_cls.sources.folders import ClassNames, Source, SourceFile, scan
+from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.folders import Source, SourceFile
+from fastmri_cls.sources.scan import scan
 from tests.records.conftest import draw
 
 FORM = StorageForm(32, "bilinear", 0, "raw")
@@ -19,7 +21,7 @@ FORM = StorageForm(32, "bilinear", 0, "raw")
 
 @pytest.fixture(scope="module")
 def files(phantom_sources: dict[str, Path]) -> list[SourceFile]:
-    return [file for name, path in phantom_sources.items() for file in scan(Source(name, path), ClassNames())]
+    return scan([Source(name, path) for name, path in phantom_sources.items()], ClassNames()).files
 
 
 def test_two_workers_give_what_one_gives_in_the_order_of_the_files(files: list[SourceFile]) -> None:

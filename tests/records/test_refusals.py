@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.records.options import BuildOptions
-from fastmri_cls.sources.folders import read_classes
+from fastmri_cls.records.options import BuildOptions, SplitOptions
+from fastmri_cls.sources.classes import read_classes
 from tests.records.conftest import Build, MakeSource, draw, options, records, save
 
 
@@ -90,3 +90,51 @@ def test_a_classes_file_sets_the_label_order(two_classes: Path, build: Build, tm
     assert manifest.classes == ("second", "first")
     labels = {record["image/class/text"]: record["image/class/label"] for record in records(tmp_path / "out", "train")}
     assert labels == {b"second": 0, b"first": 1}
+
+
+def test_published_without_test_images_stops(source: MakeSource, build: Build) -> None:
+    one = source("one", {"Training/a": 20, "Training/b": 20})
+    save(one / "Testing/00.png", draw(900))  # in no class folder
+    with pytest.raises(UserError, match=r"--split published: no source has test images .*use --split grouped"):
+        build([one], options(method="published"))
+
+
+def test_training_without_a_test_split_is_refused_before_it_begins(
+    two_classes: Path, build: Build, tmp_path: Path
+) -> None:
+    from fastmri_cls.evaluate import run_experiment
+    from fastmri_cls.runs.options import TrainOptions
+    from fastmri_cls.runs.protocol import resolve_protocol
+
+    build([two_classes], options(test_fraction=0.0))
+    run = TrainOptions(tmp_path / "out", "small-cnn", tmp_path / "run", resolve_protocol("strict", {}))
+    with pytest.raises(UserError, match="has no test split"):
+        run_experiment(run)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_class_may_be_absent_from_everything_where_that_is_allowed(
+    two_classes: Path, build: Build, tmp_path: Path
+) -> None:
+    (tmp_path / "classes.txt").write_text("c\na\nb\n")
+    chosen = BuildOptions(image_size=32, allow_missing_classes=True)
+    manifest = build([two_classes], chosen, read_classes(tmp_path / "classes.txt"))
+    assert manifest.classes == ("c", "a", "b")
+    assert {record["image/class/label"] for record in records(tmp_path / "out", "train")} == {1, 2}
+
+
+def test_what_was_passed_over_stands_in_dataset_json(two_classes: Path, build: Build) -> None:
+    save(two_classes / "Training/00.png", draw(900))
+    (two_classes / "Training/a/00.xml").write_text("<box/>")
+    assert build([two_classes]).passed_over == [
+        {"source": "one", "reason": "in no class folder", "files": 1, "first": "Training/00.png"},
+        {"source": "one", "reason": "no images by their suffix", "files": 1, "first": "Training/a/00.xml"},
+    ]
+
+
+def test_images_outside_the_split_folders_are_left_out_of_published(source: MakeSource, build: Build) -> None:
+    one = source("one", {"a/train": 20, "a/test": 5, "b": 30})
+    manifest = build(
+        [one], BuildOptions(image_size=32, splitting=SplitOptions("published"), allow_missing_classes=True)
+    )
+    assert manifest.duplicates["dropped"] == {"its folders name no split": 30}

@@ -12,7 +12,8 @@ from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.manifest import read_manifest
 from fastmri_cls.records.options import BuildOptions, SplitOptions
 from fastmri_cls.runs.protocol import PROTOCOLS, resolve_protocol
-from fastmri_cls.sources.folders import ClassNames, parse_sources
+from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.folders import parse_sources
 from fastmri_cls.training.data import class_weights, load_training_data, training_selection
 from fastmri_cls.training.run import check_protocol
 

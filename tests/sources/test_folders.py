@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.sources.folders import ClassNames, Source, SourceFile, parse_sources, printable, read_classes, scan
+from fastmri_cls.sources.classes import ClassNames, read_classes
+from fastmri_cls.sources.folders import Source, SourceFile, parse_sources, printable
+from fastmri_cls.sources.scan import scan
 
 
 def make(root: Path, *names: str) -> Source:
@@ -18,7 +20,7 @@ def make(root: Path, *names: str) -> Source:
 
 
 def found(source: Source, classes: ClassNames | None = None) -> dict[str, tuple[str | None, str]]:
-    return {file.filename: (file.split, file.label) for file in scan(source, classes or ClassNames())}
+    return {file.filename: (file.split, file.label) for file in scan([source], classes or ClassNames()).files}
 
 
 def test_training_and_testing_folders_give_the_split(tmp_path: Path) -> None:
@@ -65,10 +67,6 @@ def test_files_of_the_system_are_passed_over(tmp_path: Path) -> None:
     assert set(found(source)) == {"glioma/a.png"}
 
 
-def test_a_file_that_is_no_image_is_listed_for_the_decoder_to_reject(tmp_path: Path) -> None:
-    assert "glioma/labels.csv" in found(make(tmp_path, "glioma/labels.csv"))
-
-
 def test_loops_of_links_end(tmp_path: Path) -> None:
     source = make(tmp_path, "Training/glioma/a.png", "Training/notumor/b.png")
     (tmp_path / "Training" / "glioma" / "up").symlink_to(tmp_path)
@@ -92,13 +90,13 @@ def test_files_come_sorted_whatever_the_order_on_disk(tmp_path: Path) -> None:
 
 def test_a_source_without_class_folders_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no files in class folders"):
-        scan(make(tmp_path, "a.png"), ClassNames())
+        scan([make(tmp_path, "a.png")], ClassNames())
 
 
 def test_a_name_that_is_no_text_can_still_be_printed(tmp_path: Path) -> None:
     (tmp_path / "glioma").mkdir()
     (tmp_path / "glioma" / "a\udcff.png").write_bytes(b"content")
-    [file] = scan(Source("s", tmp_path), ClassNames())
+    [file] = scan([Source("s", tmp_path)], ClassNames()).files
     assert printable(file.filename) == "glioma/a\\xff.png"
 
 
@@ -107,7 +105,7 @@ def test_same_file_names_in_two_sources_stay_apart(tmp_path: Path) -> None:
     for source in parse_sources(
         [f"one={make(tmp_path / 'x', 'a/1.png').path}", f"two={make(tmp_path / 'y', 'a/1.png').path}"]
     ):
-        files += scan(source, ClassNames())
+        files += scan([source], ClassNames()).files
     assert [(file.source, file.filename) for file in files] == [("one", "a/1.png"), ("two", "a/1.png")]
 
 
@@ -143,11 +141,11 @@ def test_a_classes_file_maps_spellings_and_gives_the_label_order(tmp_path: Path)
 def test_a_folder_the_classes_file_does_not_know_is_named(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("a\nb\n", encoding="utf-8")
     with pytest.raises(UserError, match="'c' is not in the --classes file"):
-        scan(make(tmp_path / "source", "a/1.png", "c/1.png"), read_classes(tmp_path / "classes.txt"))
+        scan([make(tmp_path / "source", "a/1.png", "c/1.png")], read_classes(tmp_path / "classes.txt"))
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("a: x\nb: X\n", "stands for two classes"), ("a\n", "at least two"), ("", "at least two")]
+    ("text", "message"), [("a: x\nb: x\n", "stands for two classes"), ("a\n", "at least two"), ("", "at least two")]
 )
 def test_a_wrong_classes_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "classes.txt"

@@ -28,7 +28,8 @@ from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.options import BuildOptions, SplitOptions
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import resolve_protocol
-from fastmri_cls.sources.folders import ClassNames, parse_sources
+from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.folders import parse_sources
 from fastmri_cls.training.data import load_training_data, training_selection, validation_selection
 from fastmri_cls.training.feature_store import Joined, Source
 from fastmri_cls.training.feature_views import ViewOptions, make_feature_data
