@@ -50,7 +50,9 @@ def build_tfrecords(
     out: Annotated[Path, typer.Option(help="The dataset folder to make.")],
     image_size: Annotated[int, typer.Option(min=16, max=2048, help="Pixels, square.")] = 224,
     resize: Annotated[Resize, typer.Option(help="bilinear is antialiased.")] = Resize.bilinear,
-    channels: Annotated[Channels, typer.Option(help="auto: 1 where all images are grey, else 3.")] = Channels.auto,
+    channels: Annotated[
+        Channels, typer.Option(help="3 keeps every colour; auto: 1 if images are grey.")
+    ] = Channels.auto,
     encoding: Annotated[Encoding, typer.Option(help="raw reads fastest; jpeg is smallest and lossy.")] = Encoding.raw,
     split: Annotated[
         str,

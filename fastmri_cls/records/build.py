@@ -15,6 +15,7 @@ from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.records.card import dataset_card
 from fastmri_cls.records.catalogue import Catalogue, Spool, collect
+from fastmri_cls.records.channels import settle_channels
 from fastmri_cls.records.checks import check_ingested, check_target
 from fastmri_cls.records.images_csv import ImageRow, write_images_csv
 from fastmri_cls.records.ingest import StorageForm, ingest, recode
@@ -55,6 +56,7 @@ def build_dataset(
         spool = Spool(directory)
         catalogue = collect(track(ingest(files, form, workers), "reading images", len(files)), spool)
         found.tell()
+        channels = settle_channels(catalogue, spool, form, workers)
         for line in catalogue.notes.lines():
             log.warning(line)
         check_ingested(catalogue, len(files), classes, options)
@@ -67,7 +69,6 @@ def build_dataset(
         check_splits(catalogue, assignment, options)
 
         names = classes.order(set(catalogue.labels))
-        channels = max(catalogue.channels) if options.channels == "auto" else int(options.channels)
         splits = _write_splits(directory, catalogue, spool, groups, assignment, names, channels, options)
         spool.close()
         manifest = Manifest(

@@ -21,17 +21,22 @@ class Spool:
 
     def __init__(self, directory: Path) -> None:
         self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed in `close`
-        self._offsets = [0]
+        self._places: list[tuple[int, int]] = []  # offset, length
 
     def append(self, encoded: bytes) -> None:
         """Keep `encoded` as the next image."""
+        self._places.append((self._file.tell(), len(encoded)))
         self._file.write(encoded)
-        self._offsets.append(self._offsets[-1] + len(encoded))
+
+    def replace(self, index: int, encoded: bytes) -> None:
+        """Keep `encoded` in place of image `index`."""
+        self._places[index] = (self._file.tell(), len(encoded))
+        self._file.write(encoded)
 
     def __getitem__(self, index: int) -> bytes:
-        start, end = self._offsets[index], self._offsets[index + 1]
+        offset, length = self._places[index]
         self._file.flush()
-        return os.pread(self._file.fileno(), end - start, start)
+        return os.pread(self._file.fileno(), length, offset)
 
     def close(self) -> None:
         """Give the disk space back."""
@@ -47,11 +52,17 @@ class Catalogue:
     fingerprints: list[Fingerprint] = field(default_factory=list)
     channels: list[int] = field(default_factory=list)
     stamps: list[FileStamp | None] = field(default_factory=list)
+    colour_merged: list[bool] = field(default_factory=list)
     rejected: list[tuple[SourceFile, str]] = field(default_factory=list)
     notes: NoteCounts = field(default_factory=NoteCounts)
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def replace(self, index: int, image: IngestedImage) -> None:
+        """Put what another reading of file `index` gave in the place of the first."""
+        self.fingerprints[index], self.channels[index] = image.fingerprint, image.channels
+        self.stamps[index], self.colour_merged[index] = image.stamp, image.colour_merged
 
     @property
     def labels(self) -> np.ndarray:
@@ -81,6 +92,7 @@ def collect(ingested: Iterable[tuple[SourceFile, IngestedImage | str]], spool: S
         catalogue.fingerprints.append(image.fingerprint)
         catalogue.channels.append(image.channels)
         catalogue.stamps.append(image.stamp)
+        catalogue.colour_merged.append(image.colour_merged)
         catalogue.notes.add(printable(f"{file.source}/{file.filename}"), image.notes)
         if spool is not None:
             spool.append(image.encoded)

@@ -43,7 +43,10 @@ class StorageForm:
 
 @dataclass(frozen=True)
 class IngestedImage:
-    """A decoded file: its stored pixels and their channels, the fingerprint, the file's facts and stamp, the notes."""
+    """A decoded file: its stored pixels and their channels, the fingerprint, the file's facts and stamp, the notes.
+
+    `colour_merged`: the file's channels differ and were merged into one.
+    """
 
     encoded: bytes
     channels: int
@@ -51,6 +54,7 @@ class IngestedImage:
     facts: FileFacts
     stamp: FileStamp | None
     notes: tuple[Note, ...]
+    colour_merged: bool
 
 
 def ingest(
@@ -132,11 +136,12 @@ def _ingest_file(file: SourceFile, form: StorageForm | None) -> IngestedImage | 
         return str(rejection)
     print_ = fingerprint(image.pixels)
     if form is None:
-        return IngestedImage(b"", 1 if image.pixels.ndim == 2 else 3, print_, image.facts, None, image.notes)
+        channels = 1 if image.pixels.ndim == 2 else 3
+        return IngestedImage(b"", channels, print_, image.facts, None, image.notes, image.colour_merged)
     stored = resize(with_channels(image.pixels, form.channels), form.size, form.resize)
     encoded = encode_image(stored, form.encoding)
     channels = 1 if stored.ndim == 2 else 3
-    return IngestedImage(encoded, channels, print_, image.facts, stamp(file.path), image.notes)
+    return IngestedImage(encoded, channels, print_, image.facts, stamp(file.path), image.notes, image.colour_merged)
 
 
 def _follow_parent() -> None:

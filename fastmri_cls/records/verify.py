@@ -46,7 +46,8 @@ def find_problems(directory: Path, manifest: Manifest) -> list[str]:
     for source in manifest.sources:
         of_source = [row for row in rows if row.source == source["name"]]
         rejected = {r["path"].removeprefix(f"{source['name']}/") for r in manifest.rejected}
-        problems += _source_problems(Source(source["name"], Path(source["path"])), of_source, rejected)
+        keep_colour = manifest.channels == 3
+        problems += _source_problems(Source(source["name"], Path(source["path"])), of_source, rejected, keep_colour)
     return problems
 
 
@@ -107,7 +108,7 @@ def _split_problems(directory: Path, name: str, split: Split, manifest: Manifest
     return problems
 
 
-def _source_problems(source: Source, rows: list[ImageRow], rejected: set[str]) -> list[str]:
+def _source_problems(source: Source, rows: list[ImageRow], rejected: set[str], keep_colour: bool) -> list[str]:
     """Compare a source's files with those the dataset was built from; one line for each kind of difference."""
     if not source.path.is_dir():
         log.warning(f"source {source.name}: {source.path} is not here, so whether the dataset is stale stays unknown")
@@ -116,7 +117,7 @@ def _source_problems(source: Source, rows: list[ImageRow], rejected: set[str]) -
     changed = [
         row.filename
         for row in track(rows, f"comparing {source.name}", len(rows))
-        if (source.path / row.filename).is_file() and not _is_unchanged(source.path / row.filename, row)
+        if (source.path / row.filename).is_file() and not _is_unchanged(source.path / row.filename, row, keep_colour)
     ]
     listed = {row.filename for row in rows} | rejected
     try:
@@ -131,11 +132,11 @@ def _source_problems(source: Source, rows: list[ImageRow], rejected: set[str]) -
     ]
 
 
-def _is_unchanged(path: Path, row: ImageRow) -> bool:
+def _is_unchanged(path: Path, row: ImageRow, keep_colour: bool) -> bool:
     """Return whether a file is still the image of `row`; one with another time, as of a copy, is decoded to tell."""
     if stamp(path) == row.file:
         return True
     try:
-        return fingerprint(decode(path)).sha256 == row.sha256
+        return fingerprint(decode(path, keep_colour=keep_colour)).sha256 == row.sha256
     except RejectedImage:
         return False

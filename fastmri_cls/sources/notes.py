@@ -72,6 +72,14 @@ class NoteCounts:
             count.files += 1
             count.amount += note.amount
 
+    def files(self, kind: NoteKind) -> int:
+        """Return how many files have a note of `kind`."""
+        return self._counts[kind].files if kind in self._counts else 0
+
+    def remove(self, kind: NoteKind) -> None:
+        """Forget the notes of `kind`: what they say is no longer so."""
+        self._counts.pop(kind, None)
+
     def lines(self) -> list[str]:
         """Return one sentence per kind, in a fixed order."""
         return [
