@@ -1,8 +1,8 @@
 """What `fastmri-cls audit` costs, and how right it is.
 
 python benchmarks/audit.py nickparvar=DIR bhuvaji=DIR --json
-    seconds of an audit of 1 000, 5 000 and all images, of the search for copies alone, of a scan of all pairs of
-    hashes beside it (the baseline), and of the index on 100 000 and 1 000 000 synthetic keys
+    seconds of an audit of 1 000, 5 000 and all images, of the search for duplicates alone, and of a scan of all pairs
+    of hashes beside it (the baseline); benchmarks/scale.py goes to a million synthetic images
 python benchmarks/audit.py nickparvar=DIR bhuvaji=DIR --agreement --json
     recall and precision of the pairs against the rule it approximates, computed without any of its shortcuts
 python benchmarks/audit.py nickparvar=DIR bhuvaji=DIR --contact-sheet FILE.jpg
@@ -11,10 +11,11 @@ python benchmarks/audit.py nickparvar=DIR bhuvaji=DIR --contact-sheet FILE.jpg
 
 import argparse
 import json
-import resource
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,8 @@ import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
 from fastmri_cls.duplicates.groups import connected_groups
-from fastmri_cls.duplicates.hashing import ORIENTATIONS, Fingerprint
-from fastmri_cls.duplicates.index import TABLES, close_keys
-from fastmri_cls.duplicates.pairs import MAX_BITS, MIN_CORRELATION, Pair, correlation, find_pairs
+from fastmri_cls.duplicates.hashing import ORIENTATIONS
+from fastmri_cls.duplicates.pairs import MAX_BITS, MIN_CORRELATION, Duplicates, Pair, find_duplicates
 from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.records.catalogue import Catalogue, collect
@@ -36,7 +36,6 @@ from fastmri_cls.sources.folders import SourceFile, parse_sources
 from fastmri_cls.sources.scan import scan
 
 SIZES = (1_000, 5_000)  # and all
-SYNTHETIC = (100_000, 1_000_000)
 BASELINE = "all-pairs"
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC,
            "lanczos": Image.Resampling.LANCZOS}  # fmt: skip
@@ -44,7 +43,7 @@ WORKERS = available_cores()
 
 
 def measure_speed(files: Sequence[SourceFile]) -> list[dict[str, Any]]:
-    """Time audits of growing random subsets, then the index on synthetic keys, smallest first: memory only grows."""
+    """Time audits of growing random subsets, then the scan of all pairs."""
     order = np.random.default_rng(0).permutation(len(files))
     rows = []
     for count in (*(size for size in SIZES if size < len(files)), len(files)):
@@ -52,45 +51,30 @@ def measure_speed(files: Sequence[SourceFile]) -> list[dict[str, Any]]:
         started = time.perf_counter()
         catalogue = collect(ingest(chosen, None, WORKERS))
         read = time.perf_counter() - started
-        pairs = find_pairs(catalogue.fingerprints)
+        pairs = find_duplicates(catalogue.fingerprints).pairs
         rows += [
             {"name": f"read-{count}", "images": count, "seconds": read},
             {"name": f"search-{count}", "images": count, "seconds": time.perf_counter() - started - read},
             {"name": f"audit-{count}", "images": count, "seconds": time.perf_counter() - started, "pairs": len(pairs)},
         ]
-    keys = stacked_keys(catalogue.fingerprints)
-    rows.append({"name": BASELINE, "images": len(keys), "seconds": _seconds(lambda: sum(1 for _ in scan_all(keys)))})
-    rows.append({"name": f"index-{len(keys)}", "images": len(keys), "seconds": _seconds(lambda: index_pairs(keys))})
-    for count in SYNTHETIC:
-        synthetic = synthetic_keys(keys, count)
-        rows.append(
-            {"name": f"index-{count}", "images": count, "seconds": _seconds(lambda k=synthetic: index_pairs(k))}
-        )
-        rows[-1]["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    baseline = next(row["seconds"] for row in rows if row["name"] == BASELINE)
+    keys = catalogue.fingerprints.hashes
+    started = time.perf_counter()
+    for _ in scan_all(keys):
+        pass
+    baseline = time.perf_counter() - started
+    rows.append({"name": BASELINE, "images": len(keys), "seconds": baseline})
     return [row | {"ratio": row["seconds"] / baseline} for row in rows]
 
 
-def stacked_keys(fingerprints: Sequence[Fingerprint]) -> np.ndarray:
-    """Return uint64 [n, 4, 2]: pHash and dHash in each orientation."""
-    return np.stack([np.stack([one.phash, one.dhash], axis=1) for one in fingerprints])
-
-
-def synthetic_keys(keys: np.ndarray, count: int) -> np.ndarray:
-    """Return `count` keys as unevenly spread as real ones: those of real images, each bit changed with chance 1/8."""
-    rng = np.random.default_rng(0)
-    flips = [rng.integers(0, 1 << 64, (count, 4, 2), dtype=np.uint64) for _ in range(3)]
-    return keys[rng.integers(0, len(keys), count)] ^ (flips[0] & flips[1] & flips[2])
-
-
-def index_pairs(keys: np.ndarray) -> int:
-    """Return how many candidate pairs the index finds."""
-    return sum(
-        len(a)
-        for number in range(len(ORIENTATIONS))
-        for table in TABLES
-        for a, _ in close_keys(keys[:, number], keys[:, 0], table)
-    )
+def all_pairs(duplicates: Duplicates) -> set[tuple[int, int]]:
+    """Return every pair a < b of duplicates: a listed pair stands for the images that are equal to its two."""
+    equal: dict[int, list[int]] = defaultdict(list)
+    for image, first in enumerate(duplicates.representatives.tolist()):
+        equal[first].append(image)
+    pairs = {pair for images in equal.values() for pair in combinations(images, 2)}
+    for near in (pair for pair in duplicates.pairs if pair.kind == "near"):
+        pairs |= {(min(a, b), max(a, b)) for a, b in product(equal[near.a], equal[near.b])}
+    return pairs
 
 
 def scan_all(keys: np.ndarray, block: int = 256) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -105,8 +89,9 @@ def scan_all(keys: np.ndarray, block: int = 256) -> Iterator[tuple[int, np.ndarr
 
 def measure_agreement(files: Sequence[SourceFile], catalogue: Catalogue) -> list[dict[str, Any]]:
     """Compare the pairs found with those of the plain rule, for each filter a plain resize may use."""
-    found = {(pair.a, pair.b) for pair in find_pairs(catalogue.fingerprints)}
-    groups = connected_groups(len(catalogue), find_pairs(catalogue.fingerprints))
+    duplicates = find_duplicates(catalogue.fingerprints)
+    found = all_pairs(duplicates)
+    groups = connected_groups(len(catalogue), duplicates.pairs)
     rows = []
     for name, expected in plain_rule_pairs([file.path for file in catalogue.files]).items():
         plain = connected_groups(len(catalogue), [Pair(a, b, "near", "id", 1.0) for a, b in expected])
@@ -138,9 +123,16 @@ def plain_rule_pairs(paths: Sequence[Path]) -> dict[str, set[tuple[int, int]]]:
                 first, second = a[start : start + 512], b[start : start + 512]
                 turned = np.stack([images[image][1][place][turn].ravel() for image in first])
                 stored = np.stack([images[image][1][place].ravel() for image in second])
-                alike = correlation(turned, stored) >= MIN_CORRELATION
+                alike = _correlations(turned, stored) >= MIN_CORRELATION
                 found[name].update(zip(first[alike].tolist(), second[alike].tolist(), strict=True))
     return found
+
+
+def _correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return Pearson's correlation of each row of `a` with that of `b`; 0 if one is constant."""
+    x, y = (rows - rows.mean(axis=1, keepdims=True, dtype=np.float32) for rows in (a, b))
+    norm = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
+    return (x * y).sum(axis=1) / np.where(norm > 0, norm, 1)
 
 
 def _plain_hashes(path: Path) -> tuple[list[list[int]], list[np.ndarray]]:
@@ -154,7 +146,7 @@ def draw_contact_sheet(
     path: Path, catalogue: Catalogue, count: int, seed: int, size: int = 112, columns: int = 5
 ) -> None:
     """Write a picture of `count` random near pairs, numbered; the pairs' files go to a text file beside it."""
-    pairs = [pair for pair in find_pairs(catalogue.fingerprints) if pair.kind == "near"]
+    pairs = [pair for pair in find_duplicates(catalogue.fingerprints).pairs if pair.kind == "near"]
     chosen = np.random.default_rng(seed).choice(len(pairs), min(count, len(pairs)), replace=False)
     width, height = 3 * size + 10, size + 14
     sheet = Image.new("L", (columns * width, -(-len(chosen) // columns) * height), 255)
@@ -175,12 +167,6 @@ def draw_contact_sheet(
         lines.append(f"{place}\t{pair.orientation}\t{pair.similarity:.4f}\t" + "\t".join(names))
     sheet.save(path, quality=70)
     path.with_suffix(".txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _seconds(work: Any) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """What an audit looks at: the images of source folders, or those stored in a dataset folder."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +9,8 @@ import numpy as np
 
 from fastmri_cls.audit.leakage import Columns
 from fastmri_cls.dataset import Dataset
-from fastmri_cls.duplicates.hashing import Fingerprint, fingerprint
+from fastmri_cls.duplicates.fingerprints import Fingerprints
+from fastmri_cls.duplicates.hashing import fingerprint
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.foundation.quiet import import_tensorflow
@@ -35,14 +37,14 @@ class Collection:
 
     columns: Columns
     paths: list[str]
-    fingerprints: list[Fingerprint]
+    fingerprints: Fingerprints
     facts: list[FileFacts] | None
     known_groups: np.ndarray | None
     rejected: list[tuple[str, str]]
     pixels: Callable[[Sequence[int]], list[np.ndarray]]
 
 
-def read_folders(arguments: list[str], classes: ClassNames, workers: int) -> Collection:
+def read_folders(arguments: list[str], classes: ClassNames, workers: int, temporary: Path) -> Collection:
     """Decode and fingerprint every image of the source folders `[NAME=]PATH`.
 
     Raises:
@@ -50,7 +52,7 @@ def read_folders(arguments: list[str], classes: ClassNames, workers: int) -> Col
     """
     found = scan(parse_sources(arguments), classes)
     files = found.files
-    catalogue = collect(track(ingest(files, None, workers), "reading images", len(files)))
+    catalogue = collect(track(ingest(files, None, workers), "reading images", len(files)), directory=temporary)
     if not catalogue.files:
         file, reason = catalogue.rejected[0]
         raise UserError(f"none of {len(files)} files is an image (the first: {printable(str(file.path))}: {reason})")
@@ -68,7 +70,7 @@ def read_folders(arguments: list[str], classes: ClassNames, workers: int) -> Col
     )
 
 
-def read_dataset(directory: Path) -> Collection:
+def read_dataset(directory: Path, temporary: Path) -> Collection:
     """Fingerprint every image of a dataset folder: near copies by the stored pixels, exact ones by the files' sha256.
 
     Raises:
@@ -78,11 +80,12 @@ def read_dataset(directory: Path) -> Collection:
     import_tensorflow()
     splits = list(dataset.splits)
     batches = sum(-(-split.num_examples // _BATCH) for split in dataset.splits.values())
-    fingerprints = [
-        replace(fingerprint(_plane(image)), sha256=sha256)
-        for images, facts in track(dataset.records(splits, _BATCH), "reading shards", batches)
-        for image, sha256 in zip(images, facts.sha256.tolist(), strict=True)
-    ]
+    fingerprints = Fingerprints(directory=temporary)
+    for images, facts in track(dataset.records(splits, _BATCH), "reading shards", batches):
+        for image, sha256 in zip(images, facts.sha256.tolist(), strict=True):
+            if not re.fullmatch("[0-9a-f]{64}", sha256):
+                raise UserError(f"{directory}: the sha256 of record {len(fingerprints)} is damaged; run verify")
+            fingerprints.append(replace(fingerprint(_plane(image)), sha256=sha256))
     facts = dataset.facts(splits)
     return Collection(
         columns=Columns(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastmri_cls.duplicates.groups import label_conflicts
-from fastmri_cls.duplicates.pairs import Pair
+from fastmri_cls.duplicates.pairs import Duplicates, Pair
 
 KINDS = ("exact", "upright", "mirrored")
 # What a test image can find in training: its best copy, else a chain of copies that leads there, else nothing.
@@ -77,18 +77,18 @@ def count_groups(groups: np.ndarray, columns: Columns) -> dict[str, int]:
     }
 
 
-def count_leaks(pairs: Sequence[Pair], groups: np.ndarray, columns: Columns) -> dict[str, dict[str, Any]]:
+def count_leaks(duplicates: Duplicates, groups: np.ndarray, columns: Columns) -> dict[str, dict[str, Any]]:
     """Return, for each source with test images, how many have a copy in its own training images and in any source's.
 
     Every test image counts once: with its `exact` copy, else an `upright` one, else a `mirrored` one; else it is
     `linked` to a training image by a chain of copies, or `clean`. `clean_per_class` is that of any source's training.
     """
     leaks = {}
-    anywhere = _best_copies(columns.training, pairs, groups)
+    anywhere = _best_duplicates(columns.training, duplicates, groups)
     for source in np.unique(columns.sources[~columns.training]).tolist():
         of_source = columns.sources == source
         test = of_source & ~columns.training
-        own = _best_copies(columns.training & of_source, pairs, groups)
+        own = _best_duplicates(columns.training & of_source, duplicates, groups)
         clean = test & (anywhere == _CLEAN)
         leaks[source] = {
             "images": int(test.sum()),
@@ -100,13 +100,19 @@ def count_leaks(pairs: Sequence[Pair], groups: np.ndarray, columns: Columns) -> 
     return leaks
 
 
-def _best_copies(training: np.ndarray, pairs: Sequence[Pair], groups: np.ndarray) -> np.ndarray:
-    """Return int64 [n]: the place in `KINDS` of each image's best copy among `training`, else _LINKED or _CLEAN."""
+def _best_duplicates(training: np.ndarray, duplicates: Duplicates, groups: np.ndarray) -> np.ndarray:
+    """Return int64 [n]: the place in `KINDS` of each image's best duplicate among `training`, else _LINKED or _CLEAN.
+
+    A pair stands for all images that are equal to one of its two.
+    """
+    first = duplicates.representatives
+    trained = np.isin(first, first[training])
     best = np.where(np.isin(groups, groups[training]), _LINKED, _CLEAN)
-    a, b, kinds = _ends(pairs)
-    for here, there in ((a, b), (b, a)):
-        np.minimum.at(best, here[training[there]], kinds[training[there]])
-    return best
+    best[trained] = 0  # exact
+    a, b, kinds = _ends(duplicates.pairs)
+    for here, there in ((first[a], first[b]), (first[b], first[a])):
+        np.minimum.at(best, here[trained[there]], kinds[trained[there]])
+    return np.minimum(best, best[first])
 
 
 def _ends(pairs: Sequence[Pair]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from fastmri_cls.audit.leakage import KINDS, Columns
 from fastmri_cls.duplicates.hashing import ORIENTATIONS
-from fastmri_cls.duplicates.pairs import Pair
+from fastmri_cls.duplicates.pairs import Pair, bound_notes
 from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.report.html import TEMPLATES
 
@@ -39,8 +39,9 @@ def findings_tables(findings: dict[str, Any]) -> list[FindingsTable]:
     baselines = list(next(iter(accuracies.values()), {}))
     tables = [
         FindingsTable(
-            "Pairs of copies",
-            "exact: equal pixels; upright: re-encoded or resized; mirrored: alike after a flip or a half turn",
+            "Pairs of duplicates",
+            "exact: pixels equal to those of an earlier image; upright: re-encoded or resized; "
+            "mirrored: alike after a flip or a half turn",
             ("", "pairs", "within a split", "across splits", "across sources", "conflicting labels"),
             [(kind, *(f"{counts[place]:,}" for place in places)) for kind, counts in findings["pairs"].items()],
         ),
@@ -98,6 +99,8 @@ def print_audit(findings: dict[str, Any], directory: Path) -> None:
     """Print the tables of an audit.json, then what was rejected."""
     out = Console(highlight=False)
     out.print(groups_sentence(findings))
+    for note in bound_notes(findings["search"]["crowded"], findings["search"]["cut"]):
+        out.print(note)
     for found in findings_tables(findings):
         table = Table(
             found.header[0], title=f"{found.title} [dim]({found.remark})[/dim]", title_justify="left", box=None,
@@ -136,6 +139,7 @@ def write_audit_report(
     pictures = dict(zip(shown, pixels(shown), strict=True))
     html = TEMPLATES.get_template("audit.html").render(
         sentence=groups_sentence(findings),
+        notes=bound_notes(findings["search"]["crowded"], findings["search"]["cut"]),
         tables=findings_tables(findings),
         sections=[
             (title, [_card(pair, pictures, columns, names) for pair in chosen]) for title, chosen in sections if chosen

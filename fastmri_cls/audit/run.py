@@ -13,7 +13,8 @@ from fastmri_cls.audit.collection import Collection, read_dataset, read_folders
 from fastmri_cls.audit.leakage import Columns, count_groups, count_leaks, count_pairs
 from fastmri_cls.audit.report import write_audit_report
 from fastmri_cls.duplicates.groups import connected_groups
-from fastmri_cls.duplicates.pairs import Pair, find_pairs
+from fastmri_cls.duplicates.index import MAX_NEIGHBOURS
+from fastmri_cls.duplicates.pairs import Pair, find_duplicates
 from fastmri_cls.evaluation.shortcuts import baseline_accuracies
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.errors import UserError
@@ -37,14 +38,16 @@ def audit(sources: list[str], classes: ClassNames, out: Path, workers: int, *, f
     dataset = _find_dataset(sources)
     check_target(out, map(_path, sources), "audit", FILE_NAME, force=force)
     with new_directory(out, force=force) as directory:
-        images = read_dataset(dataset) if dataset else read_folders(sources, classes, workers)
-        pairs = find_pairs(images.fingerprints)
+        images = read_dataset(dataset, directory) if dataset else read_folders(sources, classes, workers, directory)
+        duplicates = find_duplicates(images.fingerprints)
+        pairs = duplicates.pairs
         groups = connected_groups(len(images.paths), pairs, images.known_groups)
         findings = {
             "images": _count_images(images.columns),
             "groups": count_groups(groups, images.columns),
             "pairs": count_pairs(pairs, images.columns),
-            "test_sets": count_leaks(pairs, groups, images.columns),
+            "search": {"crowded": duplicates.crowded, "cut": duplicates.cut, "max_neighbours": MAX_NEIGHBOURS},
+            "test_sets": count_leaks(duplicates, groups, images.columns),
             "baselines": _baselines(images),
             "rejected": [{"path": path, "reason": reason} for path, reason in images.rejected],
         }
@@ -88,7 +91,7 @@ def _baselines(images: Collection) -> dict[str, dict[str, float]]:
     }
     if len(tests) > 1:
         tests["pooled"] = np.flatnonzero(test)
-    thumbnails = np.stack([print_.thumbnail for print_ in images.fingerprints])
+    thumbnails = images.fingerprints.thumbnails()
     return baseline_accuracies(
         images.columns.labels, np.flatnonzero(images.columns.training), tests, thumbnails, images.facts
     )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastmri_cls.duplicates.groups import connected_groups, label_conflicts
-from fastmri_cls.duplicates.pairs import Pair, find_pairs
+from fastmri_cls.duplicates.pairs import Duplicates, bound_notes, find_duplicates
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.foundation.quiet import import_tensorflow
@@ -54,7 +54,7 @@ def build_dataset(
     )
     with new_directory(out, force=force) as directory:
         spool = Spool(directory)
-        catalogue = collect(track(ingest(files, form, workers), "reading images", len(files)), spool)
+        catalogue = collect(track(ingest(files, form, workers), "reading images", len(files)), spool, directory)
         found.tell()
         channels = settle_channels(catalogue, spool, form, workers)
         for line in catalogue.notes.lines():
@@ -62,9 +62,11 @@ def build_dataset(
         check_ingested(catalogue, len(files), classes, options)
         if table:
             check_matches(table, catalogue)
-        pairs = find_pairs(catalogue.fingerprints)
+        duplicates = find_duplicates(catalogue.fingerprints)
+        for line in bound_notes(duplicates.crowded, duplicates.cut):
+            log.warning(line)
         patients = look_up(table.groups, catalogue) if table else None
-        groups = connected_groups(len(catalogue), pairs, patients)
+        groups = connected_groups(len(catalogue), duplicates.pairs, patients)
         assignment = assign(catalogue, groups, options.splitting, table)
         check_splits(catalogue, assignment, options)
 
@@ -84,7 +86,7 @@ def build_dataset(
                 {"path": printable(f"{file.source}/{file.filename}"), "reason": reason}
                 for file, reason in catalogue.rejected
             ],
-            duplicates=_describe_duplicates(catalogue, pairs, groups, assignment),
+            duplicates=_describe_duplicates(catalogue, duplicates, groups, assignment),
             notes=catalogue.notes.as_json(),
             passed_over=[entry._asdict() for entry in found.passed_over],
         )
@@ -123,7 +125,7 @@ def _write_splits(
             class_name=file.label,
             source=file.source,
             filename=file.filename,
-            sha256=catalogue.fingerprints[index].sha256,
+            sha256=catalogue.fingerprints.sha256(index),
             group=int(groups[index]),
             clean=bool(assignment.clean[index]),
         )
@@ -166,11 +168,13 @@ def _describe(source: Source, catalogue: Catalogue) -> dict[str, Any]:
 
 
 def _describe_duplicates(
-    catalogue: Catalogue, pairs: list[Pair], groups: np.ndarray, assignment: Assignment
+    catalogue: Catalogue, duplicates: Duplicates, groups: np.ndarray, assignment: Assignment
 ) -> dict[str, Any]:
     return {
-        "exact": sum(pair.kind == "exact" for pair in pairs),
-        "near": sum(pair.kind == "near" for pair in pairs),
+        "exact": sum(pair.kind == "exact" for pair in duplicates.pairs),
+        "near": sum(pair.kind == "near" for pair in duplicates.pairs),
+        "crowded": duplicates.crowded,
+        "cut": duplicates.cut,
         "groups": len(np.unique(groups)),
         "straddling": straddling_groups(assignment.split, groups),
         "dropped": dict(Counter(assignment.reason[assignment.reason != ""].tolist())),
@@ -188,7 +192,7 @@ def _rows(catalogue: Catalogue, groups: np.ndarray, assignment: Assignment) -> l
             split=str(assignment.split[index]),
             clean=bool(assignment.clean[index]),
             left_out=str(assignment.reason[index]),
-            sha256=catalogue.fingerprints[index].sha256,
+            sha256=catalogue.fingerprints.sha256(index),
             file=stamp,
             facts=catalogue.facts[index],
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastmri_cls.duplicates.hashing import Fingerprint
+from fastmri_cls.duplicates.fingerprints import Fingerprints
 from fastmri_cls.records.ingest import IngestedImage
 from fastmri_cls.sources.decode import FileFacts
 from fastmri_cls.sources.folders import SourceFile, printable
@@ -49,7 +49,7 @@ class Catalogue:
 
     files: list[SourceFile] = field(default_factory=list)
     facts: list[FileFacts] = field(default_factory=list)
-    fingerprints: list[Fingerprint] = field(default_factory=list)
+    fingerprints: Fingerprints = field(default_factory=Fingerprints)
     channels: list[int] = field(default_factory=list)
     stamps: list[FileStamp | None] = field(default_factory=list)
     colour_merged: list[bool] = field(default_factory=list)
@@ -80,9 +80,19 @@ class Catalogue:
         return np.array([file.split or "" for file in self.files])
 
 
-def collect(ingested: Iterable[tuple[SourceFile, IngestedImage | str]], spool: Spool | None = None) -> Catalogue:
-    """Run through `ingested` once; encoded images go to `spool`, all else stays in memory (5 kB an image)."""
-    catalogue = Catalogue()
+def collect(
+    ingested: Iterable[tuple[SourceFile, IngestedImage | str]],
+    spool: Spool | None = None,
+    directory: Path | None = None,
+) -> Catalogue:
+    """Run through `ingested` once.
+
+    Args:
+        ingested: files and what became of them.
+        spool: takes the encoded images, if they are needed.
+        directory: where the thumbnails go; see `Fingerprints`. The rest stays in memory, about 1 kB an image.
+    """
+    catalogue = Catalogue(fingerprints=Fingerprints(directory=directory))
     for file, image in ingested:
         if isinstance(image, str):
             catalogue.rejected.append((file, image))

@@ -134,14 +134,14 @@ def _ingest_file(file: SourceFile, form: StorageForm | None) -> IngestedImage | 
         image = decode_file(file.path, keep_colour=form is not None and form.channels == 3)
     except RejectedImage as rejection:
         return str(rejection)
-    print_ = fingerprint(image.pixels)
+    identity = fingerprint(image.pixels)
     if form is None:
         channels = 1 if image.pixels.ndim == 2 else 3
-        return IngestedImage(b"", channels, print_, image.facts, None, image.notes, image.colour_merged)
+        return IngestedImage(b"", channels, identity, image.facts, None, image.notes, image.colour_merged)
     stored = resize(with_channels(image.pixels, form.channels), form.size, form.resize)
     encoded = encode_image(stored, form.encoding)
     channels = 1 if stored.ndim == 2 else 3
-    return IngestedImage(encoded, channels, print_, image.facts, stamp(file.path), image.notes, image.colour_merged)
+    return IngestedImage(encoded, channels, identity, image.facts, stamp(file.path), image.notes, image.colour_merged)
 
 
 def _follow_parent() -> None:

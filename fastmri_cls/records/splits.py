@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastmri_cls.duplicates.collapse import first_equal
 from fastmri_cls.duplicates.groups import label_conflicts
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
@@ -167,8 +168,8 @@ def _apply_leakage(split: np.ndarray, groups: np.ndarray, reason: np.ndarray, le
 
 def _set_aside(catalogue: Catalogue, groups: np.ndarray, reason: np.ndarray, keep_copies: bool) -> None:
     if not keep_copies:
-        _, first = np.unique([print_.sha256 for print_ in catalogue.fingerprints], return_index=True)
-        reason[np.setdiff1d(np.arange(len(catalogue)), first)] = "exact copy of another"
+        repeats = first_equal(catalogue.fingerprints.digests) != np.arange(len(catalogue))
+        reason[repeats] = "exact copy of another"
     reason[np.isin(groups, label_conflicts(groups, catalogue.labels))] = "its group has conflicting labels"
 
 

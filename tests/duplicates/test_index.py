@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastmri_cls.duplicates import index as candidates
-from fastmri_cls.duplicates.index import RADIUS, TABLES, close_keys
+from fastmri_cls.duplicates import index
+from fastmri_cls.duplicates.index import MAX_NEIGHBOURS, RADIUS, TABLES, BucketTable
 
 words = st.integers(0, 2**64 - 1)
 
@@ -28,7 +28,7 @@ def families_of_keys(draw: st.DrawFn) -> np.ndarray:
 
 
 def by_index(queries: np.ndarray, keys: np.ndarray) -> list[tuple[int, int]]:
-    blocks = [block for table in TABLES for block in close_keys(queries, keys, table)]
+    blocks = [block for parts in TABLES for block in BucketTable(keys, parts).close_pairs(queries)]
     return sorted((int(i), int(j)) for a, b in blocks for i, j in zip(a, b, strict=True))
 
 
@@ -55,10 +55,32 @@ def test_queries_may_differ_from_the_keys(keys, random):
 def test_small_blocks_change_nothing(monkeypatch):
     keys = np.repeat(np.arange(40, dtype=np.uint64)[:, None] % 7, 2, axis=1)
     expected = by_index(keys, keys)
-    monkeypatch.setattr(candidates, "_BLOCK", 3)
+    monkeypatch.setattr(index, "_BLOCK", 3)
     assert by_index(keys, keys) == expected == by_comparing_all(keys, keys)
 
 
 def test_no_keys_have_no_pairs():
     nothing = np.empty((0, 2), dtype=np.uint64)
     assert by_index(nothing, nothing) == []
+
+
+def test_a_crowded_bucket_costs_a_bounded_number_of_comparisons_each_and_is_told():
+    crowd = np.repeat(np.array([[5, 9]], np.uint64), 3 * MAX_NEIGHBOURS, axis=0)
+    keys = np.concatenate([crowd, np.array([[2**63, 2**40], [77, 2**63]], np.uint64)])
+    table = BucketTable(keys, TABLES[0])
+    pairs = [pair for a, b in table.close_pairs(keys) for pair in zip(a.tolist(), b.tolist(), strict=True)]
+    neighbours = np.bincount([a for a, _ in pairs], minlength=len(keys))
+    last = len(crowd) - MAX_NEIGHBOURS  # those behind it have fewer than that many behind them
+    assert (neighbours[:last] == MAX_NEIGHBOURS).all()
+    assert neighbours[last : len(crowd)].tolist() == list(range(MAX_NEIGHBOURS - 1, -1, -1))
+    assert np.flatnonzero(table.cut).tolist() == list(range(last - 1))
+    assert [found.tolist() for found in table.crowds()] == [list(range(len(crowd)))]
+
+
+def test_a_bucket_at_the_bound_is_no_crowd():
+    keys = np.repeat(np.array([[5, 9]], np.uint64), MAX_NEIGHBOURS, axis=0)
+    table = BucketTable(keys, TABLES[0])
+    found = sum(len(a) for a, _ in table.close_pairs(keys))
+    assert found == MAX_NEIGHBOURS * (MAX_NEIGHBOURS - 1) / 2
+    assert list(table.crowds()) == []
+    assert not table.cut.any()

@@ -3,12 +3,19 @@
 import numpy as np
 import pytest
 
+from fastmri_cls.duplicates.fingerprints import Fingerprints
+from fastmri_cls.duplicates.groups import connected_groups
 from fastmri_cls.duplicates.hashing import ORIENTATIONS, Fingerprint, fingerprint
-from fastmri_cls.duplicates.pairs import correlation, detail_correlation, find_pairs
+from fastmri_cls.duplicates.pairs import Duplicates, Pair, find_duplicates
+from fastmri_cls.duplicates.similarity import similarities
 
 
-def pairs_of(images):
-    return find_pairs([fingerprint(image) for image in images])
+def duplicates_of(images) -> Duplicates:
+    return find_duplicates(Fingerprints(fingerprint(image) for image in images))
+
+
+def pairs_of(images) -> list[Pair]:
+    return duplicates_of(images).pairs
 
 
 def test_equal_pixels_are_an_exact_pair(slices):
@@ -16,12 +23,19 @@ def test_equal_pixels_are_an_exact_pair(slices):
     assert pair == (0, 2, "exact", "id", 1.0)
 
 
-def test_three_exact_copies_are_three_pairs(slices):
-    assert [(p.a, p.b, p.kind) for p in pairs_of([slices[0]] * 3)] == [
-        (0, 1, "exact"),
-        (0, 2, "exact"),
-        (1, 2, "exact"),
-    ]
+def test_each_exact_duplicate_is_paired_with_the_first_of_its_equals_only(slices):
+    found = duplicates_of([slices[0], slices[1], slices[0], slices[1], slices[0]])
+    assert [p[:3] for p in found.pairs] == [(0, 2, "exact"), (0, 4, "exact"), (1, 3, "exact")]
+    assert found.representatives.tolist() == [0, 1, 0, 1, 0]
+
+
+def test_near_duplicates_are_paired_between_the_first_of_their_equals(slices):
+    mirrored = slices[0][ORIENTATIONS["hflip"]]
+    found = duplicates_of([mirrored, slices[0], mirrored, slices[0], slices[0]])
+    assert [p[:4] for p in found.pairs] == [
+        (0, 1, "near", "hflip"), (0, 2, "exact", "id"), (1, 3, "exact", "id"), (1, 4, "exact", "id"),
+    ]  # fmt: skip
+    assert connected_groups(5, found.pairs).tolist() == [0] * 5
 
 
 @pytest.mark.parametrize(("size", "quality"), [(240, 60), (224, 95), (512, 90), (150, 75)])
@@ -77,10 +91,11 @@ def test_hashes_and_pixels_have_to_agree(phash_bits, dhash_bits, similarity, fou
     rng = np.random.default_rng(2)
     thumbnail = rng.normal(128, 25, (64, 64))
     noise = rng.normal(0, 25, (64, 64)) * np.sqrt(1 / similarity**2 - 1)
-    near = Fingerprint("b", np.array([2**phash_bits - 1] * 4, np.uint64), np.array([2**dhash_bits - 1] * 4, np.uint64),
-                       np.clip(thumbnail + noise, 0, 255).astype(np.uint8))  # fmt: skip
+    phashes, dhashes = (np.array([2**bits - 1] * 4, np.uint64) for bits in (phash_bits, dhash_bits))
+    near = Fingerprint("b" * 64, phashes, dhashes, np.clip(thumbnail + noise, 0, 255).astype(np.uint8))
     nothing = np.zeros(4, np.uint64)
-    pairs = find_pairs([Fingerprint("a", nothing, nothing, thumbnail.astype(np.uint8)), near])
+    first = Fingerprint("a" * 64, nothing, nothing, thumbnail.astype(np.uint8))
+    pairs = find_duplicates(Fingerprints([first, near])).pairs
     assert [pair[:3] for pair in pairs] == ([(0, 1, "near")] if found else [])
     assert all(pair.similarity == pytest.approx(similarity, abs=0.003) for pair in pairs)
 
@@ -95,24 +110,6 @@ def test_there_are_no_pairs_among_fewer_than_two(slices, count):
     assert pairs_of(slices[:count]) == []
 
 
-def test_correlation_is_numpys():
-    rng = np.random.default_rng(0)
-    a, b = rng.integers(0, 256, (2, 5, 64), dtype=np.uint8)
-    expected = [np.corrcoef(x, y)[0, 1] for x, y in zip(a, b, strict=True)]
-    np.testing.assert_allclose(correlation(a, b), expected, atol=1e-5)
-
-
-def test_details_are_compared_block_by_block_where_there_are_any():
-    rng = np.random.default_rng(1)
-    a = np.zeros((1, 64, 64), np.uint8)
-    a[0, :8, :16] = rng.integers(0, 256, (8, 16))
-    b = a.copy()
-    b[0, :8, 8:16] = rng.integers(0, 256, (8, 8))
-    b[0, 32:40, 32:40] = rng.integers(0, 3, (8, 8))  # noise in what is background in a
-    other = np.corrcoef(a[0, :8, 8:16].ravel(), b[0, :8, 8:16].ravel())[0, 1]
-    np.testing.assert_allclose(detail_correlation(a, b), [(1 + other) / 2], atol=1e-5)
-
-
 def test_similar_heads_with_other_details_are_no_copies(slices):
     """A bright skull makes whole pictures correlate; what is inside decides."""
     rng = np.random.default_rng(5)
@@ -123,7 +120,7 @@ def test_similar_heads_with_other_details_are_no_copies(slices):
         return np.clip(image + texture * inside, 0, 255).astype(np.uint8)
 
     for image in slices[:6]:
-        one, other = with_own_texture(image), with_own_texture(image)
-        thumbnails = [fingerprint(image).thumbnail.reshape(1, -1) for image in (one, other)]
-        assert correlation(*thumbnails)[0] > 0.99
-        assert pairs_of([one, other]) == []
+        pair = [with_own_texture(image), with_own_texture(image)]
+        whole, _ = similarities(*(fingerprint(image).thumbnail[None] for image in pair))
+        assert whole[0] > 0.99
+        assert pairs_of(pair) == []
