@@ -33,11 +33,12 @@ def named(sources: dict[str, Path]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def audited(phantom_sources, cli, tmp_path_factory) -> tuple[Path, str]:
-    """An audit of the phantom sources by the command line with two workers, and its standard output."""
+    """An audit of the phantom sources by the command line with two workers, and the text it printed."""
     out = tmp_path_factory.mktemp("audits") / "phantoms"
     result = cli("audit", *named(phantom_sources), "--out", out, "--workers", 2, "--json")
     assert result.returncode == 0, result.stderr
-    return out, result.stdout
+    (out / "stdout.json").write_text(result.stdout, encoding="utf-8")
+    return out, result.stderr
 
 
 def test_the_csv_has_every_pair_with_its_orientation(audited):
@@ -55,24 +56,24 @@ def test_the_csv_has_every_pair_with_its_orientation(audited):
 
 
 def test_the_table_the_json_line_and_audit_json_agree(audited):
-    out, stdout = audited
+    out, text = audited
     findings = json.loads((out / "audit.json").read_text(encoding="utf-8"))
-    assert json.loads(stdout) == {"out": str(out), **findings}
+    assert json.loads((out / "stdout.json").read_text(encoding="utf-8")) == {"out": str(out), **findings}
     assert findings["pairs"]["all"]["pairs"] == findings["pairs"]["mirrored"]["across_sources"] == 4
     images = sum(sum(splits.values()) for splits in findings["images"].values())
     assert findings["groups"]["independent"] == images - 4
     assert findings["test_sets"]["beta"]["any"]["mirrored"] == 4
     assert findings["test_sets"]["beta"]["own"]["clean"] == findings["test_sets"]["beta"]["images"]
-    assert re.search(r"mirrored +4 +0 +4 +4 +0", stdout)
-    assert "copy-" not in stdout
+    assert re.search(r"mirrored +4 +0 +4 +4 +0", text)
+    assert "copy-" not in text
 
 
 def test_bad_files_are_counted_with_their_reasons_and_cost_nothing_else(audited):
-    out, stdout = audited
+    out, text = audited
     rejected = json.loads((out / "audit.json").read_text(encoding="utf-8"))["rejected"]
     assert {Path(file["path"]).name for file in rejected} == {"cut off.jpg", "empty.jpg", "notes.png"}
     assert all(file["reason"] for file in rejected)
-    assert "rejected: 3 files" in stdout
+    assert "rejected: 3 files" in text
 
 
 def test_baselines_without_learning_stand_for_each_test_set_and_all(audited):
