@@ -33,9 +33,20 @@ class Fingerprints:
 
     def append(self, fingerprint: Fingerprint) -> None:
         """Add the next image."""
-        self._digests += bytes.fromhex(fingerprint.sha256)
-        self._hashes += np.stack([fingerprint.phash, fingerprint.dhash], axis=1).astype(np.uint64).tobytes()
-        self._constant.append(int(np.ptp(fingerprint.thumbnail) == 0))
+        self._write(len(self), fingerprint)
+
+    def __setitem__(self, index: int, fingerprint: Fingerprint) -> None:
+        """Replace the fingerprint of an image."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        self._write(index, fingerprint)
+
+    def _write(self, index: int, fingerprint: Fingerprint) -> None:
+        hashes = np.stack([fingerprint.phash, fingerprint.dhash], axis=1).astype(np.uint64).tobytes()
+        self._digests[index * _DIGEST : (index + 1) * _DIGEST] = bytes.fromhex(fingerprint.sha256)
+        self._hashes[index * len(hashes) : (index + 1) * len(hashes)] = hashes
+        self._constant[index : index + 1] = bytes([np.ptp(fingerprint.thumbnail) == 0])
+        self._file.seek(index * fingerprint.thumbnail.size)
         self._file.write(fingerprint.thumbnail.tobytes())
 
     def __len__(self) -> int:
