@@ -45,7 +45,7 @@ class Fingerprints:
         hashes = np.stack([fingerprint.phash, fingerprint.dhash], axis=1).astype(np.uint64).tobytes()
         self._digests[index * _DIGEST : (index + 1) * _DIGEST] = bytes.fromhex(fingerprint.sha256)
         self._hashes[index * len(hashes) : (index + 1) * len(hashes)] = hashes
-        self._constant[index : index + 1] = bytes([np.ptp(fingerprint.thumbnail) == 0])
+        self._constant[index : index + 1] = bytes([int(np.ptp(fingerprint.thumbnail) == 0)])
         self._file.seek(index * fingerprint.thumbnail.size)
         self._file.write(fingerprint.thumbnail.tobytes())
 
