@@ -17,7 +17,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.live import Live
@@ -28,6 +27,7 @@ from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.errors import Stopped, UserError
 from fastmri_cls.foundation.progress import console, log
+from fastmri_cls.foundation.signals import stop_requests
 from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.runs.run import exclusive, is_taken
 
@@ -86,10 +86,10 @@ def run_study(options: StudyOptions) -> Comparison:
     Raises:
         UserError: the options do not fit together or differ from those OUT was begun with; or, after the report, some
             cells failed.
-        Stopped: SIGTERM came; the same command goes on.
+        Stopped: SIGTERM or Ctrl-C came; the same command goes on.
     """
     cells = plan(options)
-    with exclusive(options.out), _stopping_on_sigterm(options.out):
+    with exclusive(options.out), _stopping_on_signals(options.out):
         _remember(options)
         _train(cells)
         finished = [cell.run for cell in cells if cell.is_finished]
@@ -270,12 +270,9 @@ def _say(line: str) -> None:
 
 
 @contextmanager
-def _stopping_on_sigterm(out: Path) -> Iterator[None]:
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        raise Stopped(f"study stopped; the same command goes on with {os.fspath(out)}")
+def _stopping_on_signals(out: Path) -> Iterator[None]:
+    def stop(number: signal.Signals) -> None:
+        raise Stopped(f"study stopped; the same command goes on with {os.fspath(out)}", number)
 
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
+    with stop_requests(stop):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -194,10 +194,11 @@ def test_after_kill_9_the_finished_cell_is_untouched_and_the_other_done_again(da
     assert len(found.systems[0].runs) == 2
 
 
-def test_sigterm_ends_the_running_cell_too(dataset, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_study_ends_the_running_cell_too(dataset, tmp_path, number):
     out = tmp_path / "out"
     child = start(dataset, out)
-    child.send_signal(signal.SIGTERM)
+    child.send_signal(number)
     said, _ = child.communicate(timeout=60)
     assert "the same command goes on" in said
     with pytest.raises(ProcessLookupError):

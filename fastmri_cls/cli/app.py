@@ -100,7 +100,7 @@ def main() -> None:
         sys.exit(1)
     except Stopped as stop:
         print(f"fastmri-cls: {stop}", file=sys.stderr)
-        sys.exit(143)
+        sys.exit(stop.exit_code)
     except SystemExit as end:
         if end.code == _INTERRUPTED:
             print("fastmri-cls: interrupted", file=sys.stderr)

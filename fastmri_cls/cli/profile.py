@@ -36,11 +36,12 @@ def profile(
     from fastmri_cls.foundation.atomic import new_directory
     from fastmri_cls.foundation.extras import missing_extra
     from fastmri_cls.profiling.advice import advice
-    from fastmri_cls.profiling.steps import profile_steps, resolve
+    from fastmri_cls.profiling.steps import profile_steps
     from fastmri_cls.profiling.table import print_profile
     from fastmri_cls.profiling.trace import slowest_operations
     from fastmri_cls.runs.options import TrainOptions
     from fastmri_cls.runs.protocol import resolve_protocol
+    from fastmri_cls.training.resolve import resolve
 
     protocol = resolve_protocol("strict", {"batch_size": batch_size, "augment": augment})
     with new_directory(out) as folder:

@@ -157,10 +157,6 @@ def train(
         int,
         typer.Option(min=0, help="Run the frozen trunk once over so many augmented views; 0 trains on images."),
     ] = 0,
-    refresh_views: Annotated[
-        float,
-        typer.Option(min=0.0, max=1.0, metavar="SHARE", help="Draw so many of the feature views anew each epoch."),
-    ] = 0.0,
     cache: Annotated[
         Cache,
         typer.Option(
@@ -226,7 +222,6 @@ def train(
             weights=weights,
             fold=fold,
             feature_views=feature_views,
-            refresh_views=refresh_views,
             cache=cache.value,
             precision=precision.value,
             xla=xla.value,

@@ -1,9 +1,19 @@
 """What ends a command early; cli/app.py turns each into a single line on stderr and an exit code."""
 
+import signal
+
 
 class UserError(Exception):
     """A fault in input, files or flags. The message names the thing, the fact and the cure, on one line."""
 
 
 class Stopped(Exception):  # noqa: N818 - asked for, not an error
-    """SIGTERM came and everything is saved; the message says how to go on. Exit code 143, a shell's for SIGTERM."""
+    """A signal came and everything is saved; the message says how to resume.
+
+    Attributes:
+        exit_code: 128 plus the signal's number, as in a shell: 143 for SIGTERM, 130 for Ctrl-C.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGTERM) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number

@@ -7,7 +7,7 @@ the same steps op by op (extra `profile`).
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -19,9 +19,7 @@ from fastmri_cls.models.head import ClassifierOptions, build_classifier, freeze_
 from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.pipeline.batches import prefetch_to_accelerator
 from fastmri_cls.pipeline.examples import Element, Examples
-from fastmri_cls.pipeline.tiers import choose_tier
 from fastmri_cls.runs.options import TrainOptions
-from fastmri_cls.training.autotune import resolve_arithmetic
 from fastmri_cls.training.data import load_training_data
 from fastmri_cls.training.engine import Engine, StepOptions
 from fastmri_cls.training.optimizers import make_optimizer
@@ -46,17 +44,6 @@ class StepTimes:
     def images_per_second(self) -> float:
         """At the median step."""
         return float(self.batch_size / np.median(self.seconds.sum(axis=1)))
-
-
-def resolve(options: TrainOptions, dataset: Dataset) -> TrainOptions:
-    """Return `options` with what `auto` means for this dataset on this machine."""
-    arithmetic = resolve_arithmetic(options, dataset)
-    return replace(
-        options,
-        cache=choose_tier(options.cache, dataset.manifest.pixels_bytes),
-        precision=arithmetic.precision,
-        xla="on" if arithmetic.xla else "off",
-    )
 
 
 def profile_steps(options: TrainOptions, dataset: Dataset, phase: int, steps: int) -> StepTimes:

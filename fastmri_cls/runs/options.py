@@ -13,7 +13,6 @@ class TrainOptions:
     Fields:
         weights: default, none, a published set's name, or a path. cache, precision, xla: may be `auto`.
         feature_views: 0 trains on images; K runs the frozen trunk once over K augmented views of each.
-        refresh_views: share of the views that is drawn anew before each epoch but the first.
         fold: of a dataset cut into folds, the one to validate on; the others are trained on.
         strategy: auto, single, mirrored or multiworker. devices: how many, see `make_distribution`.
         resume: go on with a RUN begun before, if there is one.
@@ -25,7 +24,6 @@ class TrainOptions:
     protocol: Protocol
     weights: str = "default"
     feature_views: int = 0
-    refresh_views: float = 0.0
     cache: str = "auto"
     precision: str = "auto"
     xla: str = "auto"

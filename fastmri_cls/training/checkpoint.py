@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import keras
@@ -21,6 +20,7 @@ import numpy as np
 from fastmri_cls.foundation.atomic import new_file
 from fastmri_cls.foundation.errors import Stopped, UserError
 from fastmri_cls.foundation.progress import log
+from fastmri_cls.foundation.signals import stop_requests
 
 _KEPT = 2
 _ARRAYS = ("model", "optimizer", "best")
@@ -103,28 +103,29 @@ def recall(checkpoint: Checkpoint, callbacks: list[keras.callbacks.Callback]) ->
 
 
 class Checkpoints:
-    """The checkpoints of one RUN: `save` writes when it is time to, and at once on SIGTERM."""
+    """The checkpoints of one RUN: `save` writes when it is time to, and at once after SIGTERM or Ctrl-C."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._last = time.monotonic()
-        self._terminated = False
+        self._signal = 0  # the one that asked to stop, 0 for none
 
     def save(self, make: Callable[[], Checkpoint], *, force: bool = False) -> None:
-        """Write `make()` if the last checkpoint is a minute old, or now.
+        """Write `make()` if `force` or if the last checkpoint is a minute old.
 
         Raises:
-            Stopped: SIGTERM has come; the checkpoint is written.
+            Stopped: SIGTERM or Ctrl-C came; the checkpoint is written.
         """
-        stopping = self._is_terminated()  # asked once: SIGTERM may come at any moment
-        if force or stopping or time.monotonic() - self._last > _SECONDS_BETWEEN:
+        number = self._stop_signal()  # asked once: a signal may come at any moment
+        if force or number or time.monotonic() - self._last > _SECONDS_BETWEEN:
             self._write(make())
             self._last = time.monotonic()
-        if stopping:
-            raise Stopped("stopped by SIGTERM; go on with train --resume and the same options")
+        if number:
+            name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+            raise Stopped(f"stopped by {name}; go on with train --resume and the same options", number)
 
-    def _is_terminated(self) -> bool:
-        return self._terminated
+    def _stop_signal(self) -> int:
+        return self._signal
 
     def _write(self, checkpoint: Checkpoint) -> None:
         known = self._files()
@@ -154,17 +155,14 @@ class Checkpoints:
         return None
 
     @contextmanager
-    def stopping_on_sigterm(self) -> Iterator[None]:
-        """Let SIGTERM (a preempted machine) end the training at its next `save`."""
+    def stopping_on_signals(self) -> Iterator[None]:
+        """Let SIGTERM (a preempted machine) or Ctrl-C end the training at its next `save`."""
 
-        def terminate(number: int, frame: FrameType | None) -> None:
-            self._terminated = True
+        def remember(number: signal.Signals) -> None:
+            self._signal = number
 
-        before = signal.signal(signal.SIGTERM, terminate)
-        try:
+        with stop_requests(remember):
             yield
-        finally:
-            signal.signal(signal.SIGTERM, before)
 
     def _files(self) -> list[Path]:
         return sorted(self._directory.glob("[0-9]*.npz"))

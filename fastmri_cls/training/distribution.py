@@ -61,9 +61,13 @@ class Distribution:
         """What of each batch this worker reads."""
         return WorkerShard(self.worker, self.workers)
 
-    def any(self, flag: bool) -> bool:
-        """Return whether `flag` is set on any worker; all must call it."""
-        return bool(self._total(np.array([flag], np.int32)).any())
+    def largest(self, number: int) -> int:
+        """Return the largest `number` (0 or more) of all workers; all must call it."""
+        if self.workers == 1:
+            return number
+        numbers = np.zeros(self.workers, np.int32)
+        numbers[self.worker] = number
+        return int(self._total(numbers).max())
 
     def from_chief(self, text: str) -> str:
         """Return the chief's `text` on all workers; all must call it."""
@@ -101,7 +105,7 @@ class Distribution:
 
 
 class SharedCheckpoints(Checkpoints):
-    """The checkpoints of a distributed training: the chief writes them, and SIGTERM to one worker ends all.
+    """The checkpoints of a distributed training: the chief writes them, and a signal to one worker ends all.
 
     All workers must call its methods, `save` too, at the same steps.
     """
@@ -122,8 +126,8 @@ class SharedCheckpoints(Checkpoints):
             raise UserError(f"{self._directory}: is not the chief's; --resume needs a folder that all workers share")
         return found
 
-    def _is_terminated(self) -> bool:
-        return self._distribution.any(self._terminated)
+    def _stop_signal(self) -> int:
+        return self._distribution.largest(self._signal)
 
     def _write(self, checkpoint: Checkpoint) -> None:
         if self._distribution.is_chief:

@@ -30,6 +30,7 @@ from fastmri_cls.pipeline.batches import EvaluationBatches
 from fastmri_cls.pipeline.examples import Examples, Selection
 
 NAMES = ("cut", "pooled", "labels")
+FACTS_NAME = "facts.json"
 
 _BATCH = 32
 _SPARE = 1 << 30  # bytes of disk left to others
@@ -53,6 +54,9 @@ class Joined:
             mine = owners == number
             rows[mine] = self._parts[number][indices[mine] - self._starts[number]]
         return rows
+
+
+Features = dict[str, Joined]  # `cut`, `pooled` and `labels` of the same examples
 
 
 @dataclass(frozen=True)
@@ -88,48 +92,54 @@ class FeatureStore:
         self._num_classes = classifier.options.num_classes
         self._run = tf.function(self._features)
 
-    def check_space(self, rows: int) -> None:
-        """Say how much `rows` examples take.
-
-        Raises:
-            UserError: that is more than is free.
-        """
-        needed = rows * (int(np.prod(self._parts.trunk.output_shape[1:])) * 2 + self._parts.rest.output_shape[1] * 4)
-        self.root.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self.root).free
-        log.info(f"feature views: cut behind {self._parts.cut}, {needed / 2**30:.1f} GiB in {self.root}")
-        if needed > free - _SPARE:
-            raise UserError(
-                f"--feature-views: the features take {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free in "
-                f"{self.root}; choose fewer views, or another folder by FASTMRI_CLS_CACHE"
-            )
-
-    def open(self, selection: Selection, view: int | None, root: Path | None = None) -> dict[str, Joined]:
-        """Return `cut`, `pooled` and `labels` of a view (None: no augmentation) of all its splits, computed if need be.
+    def provide(self, wanted: Sequence[tuple[Selection, int | None]]) -> list[Features]:
+        """Return the features of each selection and view, computed where the cache lacks them.
 
         Args:
-            root: where they are kept, if not in the cache.
-        """
-        single = [Selection((split,), selection.source) for split in selection.splits]
-        present = [one for one in single if one.count(self._source.dataset.manifest)]
-        folders = [self._folder(one, view, root or self.root) for one in present]
-        return {
-            name: Joined([np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for folder in folders])
-            for name in NAMES
-        }
+            wanted: selections, each with the number of a view, or None for the images without augmentation.
 
-    def _folder(self, selection: Selection, view: int | None, root: Path) -> Path:
+        Raises:
+            UserError: what is missing takes more than the free disk space, or overflows float16.
+        """
+        entries = [self._entries(selection, view) for selection, view in wanted]
+        missing = list(dict.fromkeys(entry for of_one in entries for entry in of_one if not _is_sound(entry.folder)))
+        self._check_space(sum(entry.selection.count(self._source.dataset.manifest) for entry in missing))
+        for entry in missing:
+            self._compute(entry)
+        return [{name: _load([entry.folder for entry in of_one], name) for name in NAMES} for of_one in entries]
+
+    def _entries(self, selection: Selection, view: int | None) -> list["_Entry"]:
+        single = [Selection((split,), selection.source) for split in selection.splits]
+        return [self._entry(one, view) for one in single if one.count(self._source.dataset.manifest)]
+
+    def _entry(self, selection: Selection, view: int | None) -> "_Entry":
         (split,) = selection.splits
         key = json.dumps(self._key | {"split": split, "source": selection.source, "view": view}, sort_keys=True)
         which = "clean" if view is None else f"view{view}"
-        folder = root / f"{self._name}-{split}-{which}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-        if not _is_sound(folder):
-            examples = self._source.dataset.examples(selection)
-            with new_directory(folder, force=True) as directory:
-                self._write(directory, examples, _Draws(split, view), f"features of {split}, {which}")
-                sums = {path.name: file_sha256(path) for path in directory.glob("*.npy")}
-                write_text(directory / "facts.json", json.dumps({"key": key, "sha256": sums}))
-        return folder
+        name = f"{self._name}-{split}-{which}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+        return _Entry(selection, view, key, self.root / name)
+
+    def _check_space(self, rows: int) -> None:
+        """Log how much disk space `rows` examples take, and refuse to begin where there is less."""
+        needed = rows * (int(np.prod(self._parts.trunk.output_shape[1:])) * 2 + self._parts.rest.output_shape[1] * 4)
+        self.root.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.root).free
+        log.info(f"feature views: cut behind {self._parts.cut}, {needed / 2**30:.1f} GiB to compute in {self.root}")
+        if needed > free - _SPARE and needed:
+            raise UserError(
+                f"--feature-views: the missing features take {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free "
+                f"in {self.root}; choose fewer views, run fastmri-cls cache clear, or set FASTMRI_CLS_CACHE to another "
+                "folder"
+            )
+
+    def _compute(self, entry: "_Entry") -> None:
+        (split,) = entry.selection.splits
+        which = "clean" if entry.view is None else f"view {entry.view}"
+        examples = self._source.dataset.examples(entry.selection)
+        with new_directory(entry.folder, force=True) as directory:
+            self._write(directory, examples, _Draws(split, entry.view), f"features of {split}, {which}")
+            sums = {path.name: file_sha256(path) for path in directory.glob("*.npy")}
+            write_text(directory / FACTS_NAME, json.dumps({"key": entry.key, "sha256": sums}))
 
     def _write(self, directory: Path, examples: Examples, draws: "_Draws", description: str) -> None:
         shapes = {"cut": self._parts.trunk.output_shape[1:], "pooled": self._parts.rest.output_shape[1:], "labels": ()}
@@ -174,6 +184,20 @@ class FeatureStore:
 
 
 @dataclass(frozen=True)
+class _Entry:
+    """One folder of the cache: a view (None: no augmentation) of a split, and what it depends on, as JSON."""
+
+    selection: Selection
+    view: int | None
+    key: str
+    folder: Path
+
+
+def _load(folders: Sequence[Path], name: str) -> Joined:
+    return Joined([np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for folder in folders])
+
+
+@dataclass(frozen=True)
 class _Draws:
     """What a view of a split draws from: its number and the split's name, whatever was drawn before."""
 
@@ -212,11 +236,14 @@ def _is_random_state(variable: Any) -> bool:
 
 
 def _is_sound(folder: Path) -> bool:
+    """Whether the folder holds what was written into it; then its time of last use becomes now."""
     try:
-        sums = json.loads((folder / "facts.json").read_text(encoding="utf-8"))["sha256"]
+        sums = json.loads((folder / FACTS_NAME).read_text(encoding="utf-8"))["sha256"]
         sound = all(file_sha256(folder / name) == digest for name, digest in sums.items())
     except (OSError, ValueError, KeyError):
         return False
-    if not sound:
+    if sound:
+        os.utime(folder / FACTS_NAME)
+    else:
         log.info(f"{folder}: damaged, computed again")
     return sound

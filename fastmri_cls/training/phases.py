@@ -1,8 +1,6 @@
 """The two phases of a protocol: what each trains, on which batches, and how an interrupted one goes on."""
 
-import shutil
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import keras
 
@@ -20,7 +18,7 @@ from fastmri_cls.training.data import TrainingData, training_selection, validati
 from fastmri_cls.training.distribution import Distribution, SharedCheckpoints
 from fastmri_cls.training.engine import Engine, StepOptions
 from fastmri_cls.training.feature_store import Source
-from fastmri_cls.training.feature_views import ViewOptions, make_feature_data
+from fastmri_cls.training.feature_views import make_feature_data
 from fastmri_cls.training.optimizers import make_optimizer
 from fastmri_cls.training.tensorboard import ConfusionByEpoch, write_augmented_batches, write_options
 
@@ -55,7 +53,7 @@ def run_phases(
     if start.model:
         log.info(f"going on from phase {start.progress.phase}, epoch {start.progress.epoch + 1}")
         assign(classifier.model.variables, start.model)
-    with checkpoints.stopping_on_sigterm():
+    with checkpoints.stopping_on_signals():
         for number, phase in ((1, protocol.phase1), (2, protocol.phase2)):
             if phase.max_epochs == 0 or number < start.progress.phase:
                 continue
@@ -82,7 +80,6 @@ def run_phases(
             done = Progress(phase=number + 1, epochs_before=start.progress.epochs_before + epochs)
             start = Checkpoint(done, model=values(classifier.model.variables))
             checkpoints.save(lambda: start, force=True)  # noqa: B023 - called at once
-    shutil.rmtree(_refreshed_views(options), ignore_errors=True)
 
 
 def check_feature_views(options: TrainOptions, *, from_scratch: bool) -> None:
@@ -93,8 +90,6 @@ def check_feature_views(options: TrainOptions, *, from_scratch: bool) -> None:
     """
     if options.feature_views and from_scratch:
         raise UserError("--feature-views: needs pretrained weights, since nothing is frozen without; give --weights")
-    if options.refresh_views and not options.feature_views:
-        raise UserError("--refresh-views: is about feature views; give their number by --feature-views")
     if options.feature_views and options.protocol.augment in MIXING:
         raise UserError(
             f"--augment {options.protocol.augment}: mixes labels, which --feature-views cannot; choose another policy"
@@ -115,11 +110,6 @@ def _stages(classifier: Classifier, data: TrainingData, options: TrainOptions, d
         training_selection(dataset.manifest, protocol, options.fold),
         validation_selection(dataset.manifest, protocol, options.fold),
     )
-    views = ViewOptions(options.feature_views, options.refresh_views, _refreshed_views(options))
-    features = make_feature_data(classifier, parts, data, source, augment, views, facts)
+    features = make_feature_data(classifier, parts, data, source, augment, options.feature_views, facts)
     none = make_augmentation("none")
     return {1: Stage(parts.head, features.phase1, none), 2: Stage(parts.top, features.phase2, none)}
-
-
-def _refreshed_views(options: TrainOptions) -> Path:
-    return options.out / "views"

@@ -18,16 +18,15 @@ from fastmri_cls.models.backbones import unfreeze_each
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, float32_copy
 from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.models.weights import load_weights
-from fastmri_cls.pipeline.tiers import choose_tier
 from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.runs import files
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import Protocol
 from fastmri_cls.runs.run import exclusive, is_taken, read_config
-from fastmri_cls.training.autotune import resolve_arithmetic
 from fastmri_cls.training.data import load_training_data
 from fastmri_cls.training.distribution import Distribution, check_fits
 from fastmri_cls.training.phases import check_feature_views, run_phases
+from fastmri_cls.training.resolve import resolve
 
 MODEL_NAME = "model.keras"
 _RESOLVED = ("cache", "precision", "xla")  # what may be `auto`
@@ -41,7 +40,7 @@ def train(options: TrainOptions, distribution: Distribution | None = None) -> No
 
     Raises:
         UserError: the dataset is unsound or unfit for the protocol, the model or its weights cannot be had, OUT exists.
-        Stopped: SIGTERM came; `resume` goes on.
+        Stopped: SIGTERM or Ctrl-C came; `resume` goes on.
     """
     distribution = distribution or Distribution()
     with distribution.ending_together():
@@ -58,7 +57,7 @@ def _train(options: TrainOptions, distribution: Distribution) -> None:
             options = _as_begun(options, dataset)
         elif is_taken(options.out):
             raise UserError(f"{options.out}: exists already; add --resume to go on with it or choose another --out")
-        options = _resolve(options, dataset, distribution)
+        options = resolve(options, dataset, replicas=distribution.replicas)
     chosen = {name: getattr(options, name) for name in _RESOLVED}
     chosen = json.loads(distribution.from_chief(json.dumps(chosen)))  # each worker's `auto` might choose differently
     options = replace(options, strategy=distribution.name, **chosen)
@@ -152,7 +151,13 @@ def _as_begun(options: TrainOptions, dataset: Dataset) -> TrainOptions:
     for name in set(asked) - {*_ANEW, *_RESOLVED}:
         if json.loads(json.dumps(asked[name])) != config.get(name):
             raise UserError(f"{options.out}: was begun with another {name}; give the same options, or another --out")
+    if config.get("refresh_views"):
+        raise UserError(
+            f"{options.out}: was begun with --refresh-views, which this version does not have; choose another --out"
+        )
     for name in _RESOLVED:
+        if name == "cache" and options.feature_views:
+            continue  # features have a tier of their own
         if asked[name] not in ("auto", config[name]):
             raise UserError(f"{options.out}: was begun with --{name} {config[name]}; give the same, or another --out")
     return replace(options, **{name: config[name] for name in _RESOLVED})
@@ -165,16 +170,6 @@ def _check_weights_as_begun(options: TrainOptions, loaded: dict[str, Any] | None
             f"{options.out}: was begun with other weights than {options.weights} now are (another sha256); "
             "give the same file, or another --out"
         )
-
-
-def _resolve(options: TrainOptions, dataset: Dataset, distribution: Distribution) -> TrainOptions:
-    arithmetic = resolve_arithmetic(options, dataset)
-    return replace(
-        options,
-        cache=choose_tier(options.cache, dataset.manifest.pixels_bytes, replicas=distribution.replicas),
-        precision=arithmetic.precision,
-        xla="on" if arithmetic.xla else "off",
-    )
 
 
 def _check_resize(manifest: Manifest, protocol: Protocol) -> None:

@@ -1,4 +1,4 @@
-"""kill -9 and SIGTERM in both phases: `--resume` ends in the very weights and history of the run left alone."""
+"""kill -9, SIGTERM and Ctrl-C: `--resume` ends in the very weights and history of the run left alone."""
 
 import csv
 import os
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.signals import stop_requests
 from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress
 
 # The command, with a checkpoint after every call of the graph instead of every minute, and calls of two steps.
@@ -90,16 +91,37 @@ def test_a_killed_run_resumes_to_the_same_bits(left_alone, dataset, tmp_path):
         np.testing.assert_array_equal(array, expected[name], err_msg=name)
 
 
-def test_sigterm_saves_says_how_to_go_on_and_loses_nothing(left_alone, dataset, tmp_path):
+@pytest.mark.parametrize(("number", "name", "code"), [(signal.SIGTERM, "SIGTERM", 143), (signal.SIGINT, "Ctrl-C", 130)])
+def test_a_stopped_run_is_saved_says_how_to_go_on_and_loses_nothing(left_alone, dataset, tmp_path, number, name, code):
     run = tmp_path / "stopped"
     process = start(dataset, run)
     wait_for_rows(run, 2, process)
-    process.send_signal(signal.SIGTERM)
-    assert "--resume" in finish(process, code=143)
+    process.send_signal(number)
+    said = finish(process, code=code).splitlines()[-1]
+    assert said == f"fastmri-cls: stopped by {name}; go on with train --resume and the same options"
     assert not (run / "model.keras").exists()
     assert len(list((run / "checkpoints").iterdir())) <= 2
     finish(start(dataset, run))
     assert rows(run) == rows(left_alone)
+
+
+def test_a_second_ctrl_c_does_not_wait_for_the_checkpoint():
+    asked = []
+    with pytest.raises(KeyboardInterrupt), stop_requests(asked.append):
+        signal.raise_signal(signal.SIGINT)
+        assert asked == [signal.SIGINT]
+        signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_ctrl_c_where_nothing_can_be_saved_says_interrupted():
+    code = (
+        "import os, signal\nfrom fastmri_cls.cli import app\n"
+        "@app.app.command('wait')\ndef wait():\n    os.kill(os.getpid(), signal.SIGINT)\napp.main()"
+    )
+    result = subprocess.run([sys.executable, "-c", code, "wait"], capture_output=True, text=True, check=False)
+    assert result.returncode == 130
+    assert result.stderr == "fastmri-cls: interrupted\n"
 
 
 def test_other_options_and_a_second_training_are_refused(left_alone, dataset):

@@ -1,6 +1,7 @@
 """Feature views: what they hold, when they are found again, and that training on them ends in an ordinary model."""
 
 import json
+import shutil
 import zlib
 from pathlib import Path
 
@@ -22,17 +23,17 @@ from fastmri_cls.models.head import ClassifierOptions, build_classifier, freeze_
 from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.models.registry import find_backbone
 from fastmri_cls.models.weights import load_weights
-from fastmri_cls.pipeline.examples import Position
-from fastmri_cls.pipeline.tiers import shuffled_indices
+from fastmri_cls.pipeline import tiers
 from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.options import BuildOptions, SplitOptions
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import resolve_protocol
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.folders import parse_sources
+from fastmri_cls.training import feature_store
 from fastmri_cls.training.data import load_training_data, training_selection, validation_selection
 from fastmri_cls.training.feature_store import Joined, Source
-from fastmri_cls.training.feature_views import ViewOptions, make_feature_data
+from fastmri_cls.training.feature_views import make_feature_data
 from fastmri_cls.training.run import train
 from tests.tiny_backbone import HYBRID, tiny
 
@@ -58,9 +59,14 @@ def legacy_weights(tmp_path_factory) -> Path:
 
 
 def make(
-    dataset: Path, name: str = "densenet121-imagenet", precision: str = "float32", seed: int = 0, *,
-    fold: int | None = None, share: float = 0.0, folder: Path = Path("nowhere"),
-):  # fmt: skip
+    dataset: Path,
+    name: str = "densenet121-imagenet",
+    precision: str = "float32",
+    seed: int = 0,
+    *,
+    fold: int | None = None,
+    views: int = VIEWS,
+):
     keras.utils.set_random_seed(0)
     classifier = build_classifier(find_backbone(name), ClassifierOptions(4, 64, 1, precision=precision))
     freeze_for_phase(classifier, 1, 0.2, from_scratch=False)
@@ -70,7 +76,7 @@ def make(
     manifest = opened.manifest
     data = load_training_data(opened, protocol, "none", seed, fold)
     selected = training_selection(manifest, protocol, fold), validation_selection(manifest, protocol, fold)
-    source, views = Source(opened, *selected), ViewOptions(VIEWS, share, folder)
+    source = Source(opened, *selected)
     augment = make_augmentation("paper")
     features = make_feature_data(classifier, parts, data, source, augment, views, {"dataset": manifest.fingerprint})
     return classifier, parts, data, features
@@ -154,6 +160,23 @@ def test_drop_connect_is_drawn_by_the_view_and_off_in_validation(dataset, cache)
     assert {path.parent.name: path.read_bytes() for path in cache.glob("*train*/cut.npy")} == first
 
 
+def test_features_that_are_in_the_cache_need_no_disk_space(dataset, cache, monkeypatch):
+    make(dataset, "small-cnn")
+
+    def full_disk(_path):
+        return shutil._ntuple_diskusage(total=1 << 40, used=1 << 40, free=0)
+
+    monkeypatch.setattr(feature_store.shutil, "disk_usage", full_disk)
+    make(dataset, "small-cnn", seed=1)
+    with pytest.raises(UserError, match=r"--feature-views: the missing features take .* GiB, 0.0 GiB are free in"):
+        make(dataset, "small-cnn", views=VIEWS + 1)
+    damaged = next(cache.glob("*train-view1*/labels.npy"))
+    damaged.chmod(0o644)
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    with pytest.raises(UserError, match="fastmri-cls cache clear"):
+        make(dataset, "small-cnn")
+
+
 def features_of(element_batches: tf.data.Dataset) -> np.ndarray:
     return np.concatenate([element["image"] for element in element_batches.as_numpy_iterator()])
 
@@ -175,25 +198,6 @@ def test_another_fold_finds_what_was_computed_for_the_splits_it_shares(phantom_s
     ]
     rows = features_of(features.phase1.training.examples.in_order(32))
     np.testing.assert_array_equal(rows, [views[i % VIEWS][i] for i in range(len(rows))])
-
-
-def test_refreshed_views_slide_and_those_out_of_use_are_dropped(dataset, cache, tmp_path):
-    """A third of three views is new in each epoch: epoch e trains on the views e, e + 1 and e + 2."""
-    *_, data, features = make(dataset, "small-cnn", share=0.3, folder=tmp_path / "views")
-    examples, count = features.phase1.training.examples, data.training.examples.count
-    assert not (tmp_path / "views").exists()
-    for epoch in range(3):
-        rows = features_of(examples.shuffled(Position(epoch, 0), count, 1, seed=0))
-        order = next(shuffled_indices(count, Position(epoch, 0), count, 1, 0).as_numpy_iterator())
-        wanted = range(epoch, epoch + VIEWS)
-        views = {}
-        for number in wanted:
-            (folder,) = [*cache.glob(f"*-view{number}-*"), *tmp_path.glob(f"views/*/*-view{number}-*")]
-            views[number] = np.load(folder / "pooled.npy")
-        met = [next(n for n in wanted if n % VIEWS == (i + epoch) % VIEWS) for i in order]
-        np.testing.assert_array_equal(rows, [views[n][i] for n, i in zip(met, order, strict=True)])
-        assert {path.name for path in tmp_path.glob("views/*")} == {str(n) for n in wanted if n >= VIEWS}
-    assert len(list(cache.glob("*-train-view*"))) == VIEWS
 
 
 def test_computing_views_leaves_the_random_state_as_finding_them_does(dataset, cache, tiny):
@@ -224,10 +228,9 @@ def test_a_hybrid_trains_on_the_features_of_both_and_ends_in_an_ordinary_model(d
     protocol = resolve_protocol("strict", {"phase1_epochs": 1, "phase2_epochs": 1, "unfreeze": 0.4})
     options = TrainOptions(
         dataset, HYBRID, tmp_path / "run", protocol, precision="float32", xla="off",
-        weights="+".join(str(tmp_path / f"{name}.weights.h5") for name in starts), feature_views=2, refresh_views=0.5,
+        weights="+".join(str(tmp_path / f"{name}.weights.h5") for name in starts), feature_views=2,
     )  # fmt: skip
     train(options)
-    assert not (tmp_path / "run" / "views").exists()
     model = keras.models.load_model(tmp_path / "run" / "model.keras")
     assert model.input_shape == (None, 64, 64, 1)
     bases = [branch.base for branch in branches_of(model)]
@@ -278,6 +281,30 @@ def test_train_with_feature_views_ends_in_an_ordinary_model(cli, dataset, legacy
     ]
     assert not all(same)
     assert all(same[: sum(len(layer.weights) for layer in base.layers[:-85])])
+
+
+@pytest.mark.parametrize("asked", ["auto", "ram", "device"])
+def test_training_on_features_decodes_no_image_into_a_cache(dataset, cache, tmp_path, tiny, monkeypatch, asked):
+    opened = []
+    original = tiers.open_examples
+
+    def record(*arguments):
+        opened.append(arguments[3])
+        return original(*arguments)
+
+    monkeypatch.setattr(tiers, "open_examples", record)
+    keras.utils.set_random_seed(1)
+    find_backbone("small-cnn").build((64, 64, 1)).save_weights(tmp_path / "small.weights.h5")
+    protocol = resolve_protocol("strict", {"phase1_epochs": 1, "phase2_epochs": 0})
+    options = TrainOptions(
+        dataset, "small-cnn", tmp_path / "run", protocol, precision="float32", xla="off", cache=asked, resume=True,
+        weights=str(tmp_path / "small.weights.h5"), feature_views=1,
+    )  # fmt: skip
+    train(options)
+    assert opened
+    assert set(opened) == {"none"}
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["cache"] == "none"
+    train(options)  # the same command again is no other run
 
 
 def test_what_cannot_be_done_on_features_is_refused(cli, dataset, legacy_weights, tmp_path):
