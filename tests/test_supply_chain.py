@@ -96,3 +96,15 @@ def test_nothing_listens_on_more_than_loopback():
             text = path.read_text(encoding="utf-8")
             assert "0.0.0.0" not in text, path
             assert "--bind_all" not in text, path
+
+
+def test_keras_cv_is_imported_only_by_the_augmentation_layer_and_its_benchmark():
+    """keras-cv is no longer developed; nothing else may come to depend on it."""
+    importing = set()
+    for path in (ROOT / "fastmri_cls").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(module.split(".")[0] == "keras_cv" for module in modules):
+                importing.add(path.relative_to(ROOT / "fastmri_cls").as_posix())
+    assert importing <= {"augment/layer.py", "benchmark/peers.py"}

@@ -9,9 +9,9 @@ import typer
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Where sources, dataset and run are laid.")] = Path("fastmri-cls-demo"),
+    out: Annotated[Path, typer.Option(help="The folder to make: sources, dataset and run.")] = Path("fastmri-cls-demo"),
 ) -> None:
-    """Run the whole chain on drawn brain slices: build, train, evaluate, report; minutes on two cores.
+    """Try everything on synthetic brain slices: build, train, evaluate and report. Takes minutes on two cores.
 
     Example: `fastmri-cls demo`
     """
@@ -27,7 +27,7 @@ def demo(
 
     started = time.monotonic()
     _make_room(out)
-    print("1. drawing two sources of phantom slices, some files of which are broken")
+    print("1. making two sources of synthetic slices, with a few broken files")
     with new_directory(out / "sources") as folder:
         names = list(write_phantom_sources(folder, training=120, testing=40))
     print("2. build-tfrecords alpha=… beta=… --image-size 128")
@@ -36,7 +36,7 @@ def demo(
     build_dataset(sources, ClassNames(), BuildOptions(image_size=128), out / "dataset", workers)
     print_dataset(Dataset(out / "dataset"))
 
-    # Imported after the build: its worker processes do without TensorFlow.
+    # Imported after the build, whose worker processes need no TensorFlow.
     from fastmri_cls.evaluate import run_experiment
     from fastmri_cls.runs.options import TrainOptions
     from fastmri_cls.runs.protocol import resolve_protocol
@@ -45,15 +45,17 @@ def demo(
     protocol = resolve_protocol("strict", {"phase1_epochs": 12, "phase2_epochs": 3, "batch_size": 16})
     metrics = run_experiment(TrainOptions(out / "dataset", "small-cnn", out / "run", protocol))
     print_metrics(metrics)
-    print(f"report: {out / 'run' / 'report.html'}  ({time.monotonic() - started:.0f} s in all)")
+    print(f"report: {out / 'run' / 'report.html'}  ({time.monotonic() - started:.0f} s in total)")
+    example = next((out / "sources").rglob("Testing"))
+    print(f"next: fastmri-cls predict {out / 'run'} {example} --out {out / 'predictions.csv'}")
 
 
 def _make_room(out: Path) -> None:
-    """Remove an earlier demo, and nothing else."""
+    """Remove an earlier demo; refuse any other folder."""
     from fastmri_cls.foundation.errors import UserError
 
     if not out.exists() or not any(out.iterdir()):
         return
     if not (out / "sources" / "alpha").is_dir():
-        raise UserError(f"{out}: exists and holds no earlier demo; choose another --out")
+        raise UserError(f"{out}: exists and is not an earlier demo; choose another --out")
     shutil.rmtree(out)

@@ -1,6 +1,6 @@
-"""`fastmri-cls download`: the two public sets, by Kaggle's own client (kagglehub comes with keras-cv).
+"""`fastmri-cls download`: the two public MRI sets, by Kaggle's own client.
 
-Its tests answer kagglehub from a server on loopback; a transfer from Kaggle itself has never been run by them.
+Its tests answer kagglehub from a server on loopback. They never download from Kaggle itself.
 """
 
 import json
@@ -17,7 +17,7 @@ from fastmri_cls.cli.output import AsJson, print_document
 
 
 class SetName(StrEnum):
-    """The public sets."""
+    """The public MRI sets."""
 
     nickparvar = "nickparvar"
     bhuvaji = "bhuvaji"
@@ -25,7 +25,14 @@ class SetName(StrEnum):
 
 @dataclass(frozen=True)
 class KaggleSet:
-    """A data set on Kaggle: `classes` are its folders in Training and Testing, with the published study's counts."""
+    """A dataset on Kaggle.
+
+    Attributes:
+        handle: owner/name.
+        classes: names of the class folders in Training and Testing.
+        training: images in Training when the published study used the set.
+        testing: images in Testing likewise.
+    """
 
     handle: str
     classes: tuple[str, ...]
@@ -34,7 +41,7 @@ class KaggleSet:
 
     @property
     def page(self) -> str:
-        """Where a browser gets it."""
+        """Its web page."""
         return f"https://www.kaggle.com/datasets/{self.handle}"
 
 
@@ -50,11 +57,13 @@ SETS = {
 
 
 def download(
-    name: Annotated[SetName, typer.Argument(help="Which set.")],
-    out: Annotated[Path | None, typer.Option(help="Copy it here too; else it stays in kagglehub's cache.")] = None,
+    name: Annotated[SetName, typer.Argument(help="The set to download.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Copy the set to this folder; by default it stays in the cache.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Download one of the two public MRI sets from Kaggle, and print the command that builds a dataset of it.
+    """Download a public MRI set from Kaggle, and print the command that builds a dataset from it.
 
     Example: `fastmri-cls download bhuvaji --out archive2`
     """
@@ -70,7 +79,7 @@ def download(
     refuse_offline(chosen.page, cure)
     folder = _find_training(_fetch(chosen, cure))
     if folder is None:
-        raise UserError(f"{chosen.page}: what came has no Training and Testing folders; {cure}")
+        raise UserError(f"{chosen.page}: the download has no Training and Testing folders; {cure}")
     if out is not None:
         with new_directory(out) as new:
             for part in ("Training", "Testing"):
@@ -79,8 +88,8 @@ def download(
     training, testing = (sum(path.is_file() for path in (folder / p).rglob("*")) for p in ("Training", "Testing"))
     if (training, testing) != (chosen.training, chosen.testing):
         print(
-            f"note: {training} and {testing} images in Training and Testing, the published study had "
-            f"{chosen.training} and {chosen.testing}; Kaggle's copy has changed since"
+            f"note: {training} and {testing} images in Training and Testing; the published study had "
+            f"{chosen.training} and {chosen.testing}, so the set on Kaggle has changed since"
         )
     following = f"fastmri-cls build-tfrecords {name}={folder} --out data/{name}"
     print(f"{folder}: {training + testing} images\nnext: {following}")
@@ -89,10 +98,10 @@ def download(
 
 
 def _fetch(chosen: KaggleSet, cure: str) -> Path:
-    """Return the folder in kagglehub's cache, downloaded where it is not yet there."""
+    """Return the folder in kagglehub's cache; download the set if it is not there."""
     from fastmri_cls.foundation.errors import UserError
 
-    os.environ.setdefault("KAGGLEHUB_VERBOSITY", "error")  # its bar stays, its sentences go
+    os.environ.setdefault("KAGGLEHUB_VERBOSITY", "error")  # keeps its progress bar, drops its messages
     try:
         import zipfile
 
@@ -115,6 +124,6 @@ def _fetch(chosen: KaggleSet, cure: str) -> Path:
 
 
 def _find_training(folder: Path) -> Path | None:
-    """Return `folder` or the one folder in it that has Training and Testing."""
+    """Return `folder`, or the folder in it that has Training and Testing."""
     candidates = [folder, *(path for path in sorted(folder.iterdir()) if path.is_dir())]
     return next((c for c in candidates if (c / "Training").is_dir() and (c / "Testing").is_dir()), None)

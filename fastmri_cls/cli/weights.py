@@ -1,4 +1,4 @@
-"""`fastmri-cls weights`: the published sets of pretrained weights, the files at hand, and whether they are sound."""
+"""`fastmri-cls weights`: list, fetch and verify pretrained weights."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ app = typer.Typer(
 
 @app.command("list")
 def list_weights(as_json: AsJson = False) -> None:
-    """Show every backbone's published sets: where they come from, their size and checksum, whether they are here.
+    """List the published weights of every backbone: origin, size, checksum, and whether they are in the cache.
 
     Example: `fastmri-cls weights list`
     """
@@ -34,15 +34,15 @@ def list_weights(as_json: AsJson = False) -> None:
         print(f"  from      {row['origin']}")
         print(f"  file      {row['file']}" + (f", {row['bytes'] / 1e6:.1f} MB" if row["bytes"] else ""))
         print(f"  checksum  {row['checksum'] or 'none published'}")
-        print(f"  here      {row['path'] if row['cached'] else 'no: ' + row['how']}")
+        print(f"  cached    {row['path'] if row['cached'] else 'no: ' + row['how']}")
 
 
 @app.command()
 def fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Models, as `weights list` names them.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Models as named by `weights list`.")],
     as_json: AsJson = False,
 ) -> None:
-    """Download the published weights of models into the cache, where training finds them; resumes, checks checksums.
+    """Download the published weights of models to the cache, where `train` finds them. Resumes, and checks checksums.
 
     Example: `fastmri-cls weights fetch densenet121-imagenet convnext-tiny`
     """
@@ -57,7 +57,7 @@ def fetch(
             files.append({"model": name, "path": str(path), "bytes": path.stat().st_size})
             print(f"{name}: {path}")
     if not files:
-        print("nothing to fetch: nobody publishes weights for a model that is trained from scratch")
+        print("nothing to fetch: there are no published weights for a model that is trained from scratch")
     if as_json:
         print_document(json.dumps({"files": files}))
 
@@ -65,12 +65,12 @@ def fetch(
 @app.command()
 def verify(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Weights files; else all in the cache.")
+        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Weights files; by default all in the cache.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="What they are for; a published file is known by its name.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model they are for; not needed for published files.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check weights files: the published checksum, nothing dangerous in them, and that they load into their model.
+    """Check weights files: published checksum, nothing dangerous inside, and that they load into their model.
 
     Example: `fastmri-cls weights verify Downloads/RadImageNet-DenseNet121_notop.h5`
     """
@@ -81,7 +81,7 @@ def verify(
 
     here = [published.path for published in all_sets() if published.path.exists()]
     if not (paths or here):
-        print(f"{cache_directory()}: holds no weights; fetch some with weights fetch NAME")
+        print(f"{cache_directory()}: has no weights; fetch some with weights fetch NAME")
     files: list[dict[str, str | None]] = []
     for path in paths or here:
         name, weights = find_set(path, model)

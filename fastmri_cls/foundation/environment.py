@@ -1,4 +1,4 @@
-"""What a result depends on besides its options: versions, commit, machine. Written into config.json and benchmarks."""
+"""The environment of a result: versions, commit, machine. Written into config.json and the JSON of benchmarks."""
 
 import platform
 import subprocess
@@ -26,20 +26,28 @@ Environment = TypedDict(
 
 
 def describe() -> Environment:
-    """Return versions, commit and machine as plain JSON values; never imports the packages it names."""
+    """Return versions, commit and machine as plain JSON values, without importing the packages."""
     return {
         "fastmri-cls": metadata.version("fastmri-cls"),
         "commit": _commit(),
         "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in _PACKAGES},
+        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": available_cores(),
     }
 
 
+def _version(package: str) -> str | None:
+    """Return the version of a package, None if it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 def _commit() -> str | None:
-    """The commit of the checkout this package runs from, None where it was installed from a wheel."""
+    """Return the commit of the checkout that this package runs from, None if it was installed from a wheel."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)

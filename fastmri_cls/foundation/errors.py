@@ -1,10 +1,10 @@
-"""What ends a command early; cli/app.py turns each into a single line on stderr and an exit code."""
+"""Exceptions that end a command early; cli/app.py turns each into one line on stderr and an exit code."""
 
 import signal
 
 
 class UserError(Exception):
-    """A fault in input, files or flags. The message names the thing, the fact and the cure, on one line."""
+    """A fault in input, files or options. The message names the thing, the fact and the cure in one line."""
 
 
 class Stopped(Exception):  # noqa: N818 - asked for, not an error

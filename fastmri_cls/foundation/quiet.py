@@ -1,4 +1,4 @@
-"""TensorFlow without what its C++ prints past `TF_CPP_MIN_LOG_LEVEL`: greetings at its start, what converters tell."""
+"""TensorFlow without the messages that its C++ code prints regardless of `TF_CPP_MIN_LOG_LEVEL`."""
 
 import os
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow and find its devices, and show nothing it says meanwhile if the log level asks for quiet."""
+    """Import TensorFlow and find its devices, without its messages unless `TF_CPP_MIN_LOG_LEVEL` is below 2."""
     with without_native_output():
         import tensorflow as tf
 
@@ -15,11 +15,11 @@ def import_tensorflow() -> None:
 
 @contextmanager
 def without_native_output() -> Iterator[None]:
-    """Show nothing that C++ writes meanwhile if the log level asks for quiet; exceptions are not touched."""
+    """Hide what C++ code writes to stderr in this block, unless `TF_CPP_MIN_LOG_LEVEL` is below 2."""
     if int(os.environ.get("TF_CPP_MIN_LOG_LEVEL") or 0) < 2:
         yield
         return
-    # The process's descriptor 2: what C++ writes never passes through sys.stderr.
+    # C++ writes to descriptor 2 of the process, never through sys.stderr.
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:

@@ -1,7 +1,9 @@
-"""One file over HTTP: whole and checked or absent, resumed where the server allows it, silent where offline is asked.
+"""Download one file over HTTP: it appears whole and checked, or not at all.
 
-A transfer lies beside its target as `.NAME.part`, locked by the process that writes it; the next one goes on from there
+An unfinished download is `.NAME.part` beside its target, locked by the process that writes it. The next run resumes it
 (HTTP Range, RFC 9110 section 14). Proxies come from the environment (http_proxy, https_proxy, no_proxy).
+
+Own code rather than pooch, which does not resume, does not lock, and reads a body without end until the disk is full.
 """
 
 import hashlib
@@ -20,20 +22,30 @@ from fastmri_cls.foundation.progress import track
 
 OFFLINE = "FASTMRI_CLS_OFFLINE"
 _BLOCK = 1 << 20
-_TIMEOUT = 30.0  # seconds without a byte
+_TIMEOUT = 30.0  # seconds without receiving a byte
 
 
 def refuse_offline(wanted: str, cure: str) -> None:
-    """Raise UserError where the environment forbids the network; `cure` says how to have `wanted` without it."""
+    """Raise UserError if FASTMRI_CLS_OFFLINE forbids the network.
+
+    Args:
+        wanted: the address or file.
+        cure: how to get it without a network; the end of the error.
+    """
     if os.environ.get(OFFLINE, "0").lower() not in ("", "0", "false", "no"):
         raise UserError(f"{wanted}: {OFFLINE} is set, so nothing is downloaded; {cure}")
 
 
 def download(url: str, path: Path, digest: str, size: int | None, cure: str, timeout: float = _TIMEOUT) -> None:
-    """Download `url` to `path`, which appears only when it has `size` bytes and its md5 or sha256 is `digest`.
+    """Download `url` to `path`, which appears only if size and checksum are right.
 
     Args:
-        cure: how to have the file without a network, the end of every error.
+        url: http or https.
+        path: the file to make.
+        digest: md5 or sha256 of the file, in hex.
+        size: bytes of the file, None if unknown.
+        cure: how to get the file without a network; the end of every error.
+        timeout: seconds to wait for the next byte.
 
     Raises:
         UserError: offline, no connection, an HTTP error, a stalled or cut transfer, another size or checksum.
@@ -45,7 +57,7 @@ def download(url: str, path: Path, digest: str, size: int | None, cure: str, tim
         if not try_lock(file):
             raise UserError(f"{path}: another process is downloading it; wait for it and run again")
         try:
-            if file.tell() == 0 or file_digest(part, digest) != digest:  # else: killed just before the renaming
+            if file.tell() == 0 or file_digest(part, digest) != digest:  # else it was killed before the rename
                 _transfer(url, file, size, cure, timeout)
             file.flush()
             os.fsync(file.fileno())
@@ -67,15 +79,15 @@ def file_digest(path: Path, like: str) -> str:
 
 
 def _transfer(url: str, file: BinaryIO, size: int | None, cure: str, timeout: float) -> None:
-    """Append the rest of `url` to `file`, all of it where the server does not resume."""
+    """Append the rest of `url` to `file`, or all of it if the server does not resume."""
     start = file.tell()
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
-        # An opener of its own, since urlopen keeps the proxies of its first call.
+        # A new opener, because urlopen keeps the proxies of its first call.
         with urllib.request.build_opener().open(request, timeout=timeout) as response:
             total = _total(response, start)
             resumes = response.status == http.HTTPStatus.PARTIAL_CONTENT
-            if start and resumes and total is None:  # another range than asked for
+            if start and resumes and total is None:  # not the range that was asked for
                 _empty(file)
                 return _transfer(url, file, size, cure, timeout)
             if not resumes:
@@ -99,18 +111,18 @@ def _transfer(url: str, file: BinaryIO, size: int | None, cure: str, timeout: fl
         cause = getattr(error, "reason", error)
         stalled = isinstance(cause, TimeoutError)
         reason = f"no answer for {timeout:g} s" if stalled else " ".join(str(cause).split()) or type(cause).__name__
-        kept = f" ({file.tell()} bytes are kept, the next run goes on from there)" if file.tell() else ""
+        kept = f" ({file.tell()} bytes are kept, the next run resumes)" if file.tell() else ""
         raise UserError(f"{url}: cannot be downloaded, {reason}{kept}; run again, or {cure}") from None
     if expected is not None and file.tell() != expected:
         raise UserError(
-            f"{url}: ended after {file.tell()} of {expected} bytes (they are kept, the next run goes on from there); "
+            f"{url}: ended after {file.tell()} of {expected} bytes (they are kept, the next run resumes); "
             f"run again, or {cure}"
         )
     return None
 
 
 class _Interrupted(Exception):  # noqa: N818 - becomes a UserError where the URL is known
-    """The connection failed while reading; a failure of the disk while writing stays an OSError of its own."""
+    """The connection failed while reading. A failure to write to the disk stays an OSError."""
 
 
 def _blocks(response: http.client.HTTPResponse) -> Iterator[bytes]:
@@ -127,7 +139,7 @@ def _blocks(response: http.client.HTTPResponse) -> Iterator[bytes]:
 
 
 def _total(response: http.client.HTTPResponse, start: int) -> int | None:
-    """Return the whole file's bytes as the server claims them, None where it does not say or answers another range."""
+    """Return the size of the whole file by the response's headers, None if they do not say or have another range."""
     if response.status != http.HTTPStatus.PARTIAL_CONTENT:
         length = response.headers.get("Content-Length", "")
         return int(length) if length.isdecimal() else None

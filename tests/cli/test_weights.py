@@ -54,7 +54,13 @@ def test_list_names_every_set_where_it_comes_from_and_whether_it_is_here(publish
     assert not rows["small-cnn"]["cached"]
     run("fetch", "small-cnn")
     code, output = run("list")
-    assert f"here      {cache / 'small.h5'}" in output
+    assert f"cached    {cache / 'small.h5'}" in output
+
+
+def test_list_shows_what_can_be_downloaded_before_what_must_be_fetched_by_hand(published):
+    by_hand = [row["url"] is None for row in last_line(run("list", "--json")[1])["weights"]]
+    assert by_hand == sorted(by_hand)
+    assert any(by_hand)
 
 
 def test_fetch_downloads_and_verify_loads_it(published):
@@ -73,9 +79,9 @@ def test_fetch_downloads_and_verify_loads_it(published):
 def test_fetch_says_what_went_wrong_and_that_radimagenet_comes_by_hand(published):
     server, _ = published
     server.behaves["/small.h5"] = fails(500)
-    with pytest.raises(UserError, match=r"answers 500.*lay it into"):
+    with pytest.raises(UserError, match=r"answers 500.*put it in"):
         run("fetch", "small-cnn")
-    with pytest.raises(UserError, match=r"RadImageNet-DenseNet121_notop\.h5 has to be fetched by hand"):
+    with pytest.raises(UserError, match=r"RadImageNet-DenseNet121_notop\.h5 must be fetched by hand"):
         run("fetch", "densenet121-radimagenet")
     with pytest.raises(UserError, match="nonsense: unknown"):
         run("fetch", "nonsense")

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+from fastmri_cls.foundation import environment
+
 
 def test_the_environment_names_versions_and_cores_without_importing_tensorflow() -> None:
     code = "import json, sys; from fastmri_cls.foundation.environment import describe; print(json.dumps(describe()))"
@@ -12,3 +14,8 @@ def test_the_environment_names_versions_and_cores_without_importing_tensorflow()
     found = json.loads(result.stdout)
     assert found["packages"]["tensorflow"].startswith("2.")
     assert found["cores"] >= 1
+
+
+def test_a_package_that_is_not_installed_has_no_version(monkeypatch) -> None:
+    monkeypatch.setattr(environment, "_PACKAGES", ("numpy", "no-such-package"))
+    assert list(environment.describe()["packages"]) == ["numpy"]

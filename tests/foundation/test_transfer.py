@@ -61,7 +61,7 @@ def test_a_whole_file_of_the_right_checksum_appears_and_nothing_beside_it(server
 
 def test_a_cut_transfer_goes_on_where_it_ended(server, tmp_path):
     server.behaves["/file"] = gives(CONTENT, sends=1_000_000)
-    assert "the next run goes on" in refused(server, tmp_path)
+    assert "the next run resumes" in refused(server, tmp_path)
     assert kept(tmp_path) == 1_000_000
     server.behaves["/file"] = gives(CONTENT, resumes=True)
     assert fetch(server, tmp_path) == CONTENT

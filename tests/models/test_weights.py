@@ -127,7 +127,7 @@ def test_a_missing_file_and_a_missing_set_are_named(tmp_path):
 
 def test_radimagenet_asks_for_the_file_its_authors_publish(tmp_path, monkeypatch):
     monkeypatch.setenv("FASTMRI_CLS_CACHE", str(tmp_path))
-    with pytest.raises(UserError, match=r"RadImageNet-DenseNet121_notop\.h5 has to be fetched by hand.*--weights PATH"):
+    with pytest.raises(UserError, match=r"RadImageNet-DenseNet121_notop\.h5 must be fetched by hand.*--weights PATH"):
         load_weights(classifier("densenet121-radimagenet"), "default")
 
 
