@@ -1,0 +1,104 @@
+"""README and docs: every command line parses, every link leads somewhere, every command is listed."""
+
+import ast
+import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import typer
+
+from fastmri_cls.cli.app import app
+from fastmri_cls.cli.study import _check_train_flags
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+INLINE = re.compile(r"(?<!`)`((?:fastmri-cls [a-z-]+ |python benchmarks/)[^`]*)`")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [text for found, text in BLOCK.findall(page.read_text(encoding="utf-8")) if found == language]
+
+
+def command_lines(page: Path) -> list[str]:
+    """Shell lines of fenced blocks, and commands in the running text that have no placeholder."""
+    lines = [line for block in blocks(page, "bash") for line in block.replace("\\\n", "").splitlines()]
+    prose = BLOCK.sub("", page.read_text(encoding="utf-8")).replace("\\|", "|")
+    inline = [text for text in INLINE.findall(prose) if not re.search(r"\b[A-Z]{3,}\b(?!\.)|\|[a-z]|…", text)]
+    return [line for line in [*lines, *inline] if line.strip()]
+
+
+LINES = [(page.relative_to(ROOT).as_posix(), line) for page in PAGES for line in command_lines(page)]
+
+
+def parse(arguments: list[str]) -> None:
+    """Parse `fastmri-cls ARGUMENTS...` as the command line does, without running it."""
+    group = typer.main.get_command(app)
+    with group.make_context("fastmri-cls", list(arguments)) as context:
+        while hasattr(group, "commands"):
+            name, command, rest = group.resolve_command(context, [*context._protected_args, *context.args])
+            assert command is not None
+            if "--help" in rest:
+                return
+            context = command.make_context(name, rest, parent=context)
+            if name == "study":
+                _check_train_flags(tuple(context.args), Path("study"))
+            group = command
+
+
+@pytest.mark.parametrize(("page", "line"), LINES)
+def test_a_command_line_of_the_documentation_parses(
+    page: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = shlex.split(line, comments=True)
+    monkeypatch.chdir(tmp_path)
+    for option, value in pairwise(words):
+        if option == "--source":  # benchmarks look whether it exists
+            Path(value).mkdir(parents=True, exist_ok=True)
+    if "|" in words:
+        words = words[: words.index("|")]
+    if "fastmri-cls" in words:
+        parse(words[words.index("fastmri-cls") + 1 :] or ["--help"])
+    elif words[0] == "scripts/launch-workers":
+        parse(["train", *words[words.index("--") + 1 :]])
+    elif words[0] == "python":
+        assert (ROOT / words[1]).is_file()
+    elif words[0].startswith("scripts/"):
+        assert (ROOT / words[0]).is_file()
+    else:
+        assert words[0] in ("pip", ".venv/bin/pytest", "pre-commit")
+
+
+def test_there_are_command_lines_and_a_wrong_one_is_found() -> None:
+    assert len(LINES) > 40
+    with pytest.raises(typer._click.exceptions.UsageError):
+        parse(["verify", "data", "--nonsense"])
+    with pytest.raises(typer._click.exceptions.UsageError):
+        parse(["study", "--data", "d", "--models", "m", "--out", "o", "--epochs", "3"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere_and_python_compiles(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in LINK.findall(text):
+        if not target.startswith("http"):
+            path, _, anchor = target.partition("#")
+            linked = page.parent / path if path else page
+            assert linked.exists(), target
+            headings = re.findall(r"^#+ (.*)$", linked.read_text(encoding="utf-8"), re.MULTILINE) if anchor else []
+            assert not anchor or anchor in {heading.lower().replace(" ", "-") for heading in headings}, target
+    for block in blocks(page, "python"):
+        ast.parse(block)
+
+
+def test_the_reference_lists_every_command() -> None:
+    text = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    for name in typer.main.get_command(app).commands:
+        assert re.search(rf"^\| `{name}\b", text, re.MULTILINE), name
+
+
+def test_the_readme_has_at_most_130_lines() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130
