@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
+from fastmri_cls.foundation.extras import missing_extra
 from fastmri_cls.sources.dicom_display import numbers, padding_mask, to_grey
 from fastmri_cls.sources.notes import Note, NoteKind
 from fastmri_cls.sources.pixels import RejectedImage, stretch_to_8_bits
@@ -48,7 +49,7 @@ def read_dicom(file: BinaryIO) -> tuple[np.ndarray, str, tuple[Note, ...]]:
         import pydicom
         from pydicom.errors import BytesLengthException, InvalidDicomError
     except ImportError:
-        raise RejectedImage("DICOM needs pydicom: pip install 'fastmri-cls[dicom]'") from None
+        raise RejectedImage(f"DICOM {missing_extra('dicom')}") from None
     notes: list[Note] = []
     try:
         if file.read(4) == b"DICM":  # the mark without the preamble before it

@@ -32,13 +32,12 @@ def named(sources: dict[str, Path]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def audited(phantom_sources, cli, tmp_path_factory) -> tuple[Path, str]:
-    """An audit of the phantom sources by the command line with two workers, and the text it printed."""
+def audited(phantom_sources, cli, tmp_path_factory) -> tuple[Path, str, str]:
+    """An audit of the phantom sources by the command line with two workers: folder, JSON document, text."""
     out = tmp_path_factory.mktemp("audits") / "phantoms"
     result = cli("audit", *named(phantom_sources), "--out", out, "--workers", 2, "--json")
     assert result.returncode == 0, result.stderr
-    (out / "stdout.json").write_text(result.stdout, encoding="utf-8")
-    return out, result.stderr
+    return out, result.stdout, result.stderr
 
 
 def test_the_csv_has_every_pair_with_its_orientation(audited):
@@ -55,10 +54,10 @@ def test_the_csv_has_every_pair_with_its_orientation(audited):
     assert len({row["group"] for row in rows}) == 4
 
 
-def test_the_table_the_json_line_and_audit_json_agree(audited):
-    out, text = audited
+def test_the_table_the_document_and_audit_json_agree(audited):
+    out, document, text = audited
     findings = json.loads((out / "audit.json").read_text(encoding="utf-8"))
-    assert json.loads((out / "stdout.json").read_text(encoding="utf-8")) == {"out": str(out), **findings}
+    assert json.loads(document) == {"out": str(out), **findings}
     assert findings["pairs"]["all"]["pairs"] == findings["pairs"]["mirrored"]["across_sources"] == 4
     images = sum(sum(splits.values()) for splits in findings["images"].values())
     assert findings["groups"]["independent"] == images - 4
@@ -69,7 +68,7 @@ def test_the_table_the_json_line_and_audit_json_agree(audited):
 
 
 def test_bad_files_are_counted_with_their_reasons_and_cost_nothing_else(audited):
-    out, text = audited
+    out, _, text = audited
     rejected = json.loads((out / "audit.json").read_text(encoding="utf-8"))["rejected"]
     assert {Path(file["path"]).name for file in rejected} == {"cut off.jpg", "empty.jpg", "notes.png"}
     assert all(file["reason"] for file in rejected)

@@ -10,7 +10,7 @@ from fastmri_cls.benchmark.measure import Result, Row
 from fastmri_cls.cli.app import app
 
 
-def test_the_last_line_is_the_json(monkeypatch, tmp_path):
+def test_the_document_is_the_result(monkeypatch, tmp_path):
     rows = (
         Row("generator", "theirs", 100.0, 90.0, 110.0, 1.0, "peer"),
         Row("ram", "ours", 7000.0, 6000.0, 8000.0, 70.0, "ours"),
@@ -20,7 +20,7 @@ def test_the_last_line_is_the_json(monkeypatch, tmp_path):
     arguments = ["benchmark", "input", "--source", str(tmp_path), "--chart", str(tmp_path / "c.png"), "--json"]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
-    assert "70.0" in done.stdout
+    assert "70.0" in done.stderr
     assert json.loads(done.stdout)["rows"][1]["ratio"] == 70
     assert (tmp_path / "c.png").stat().st_size > 1000
 

@@ -10,7 +10,7 @@ import pytest
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_a_build_prints_its_counts_and_a_json_line(cli: Cli, phantom_sources: dict[str, Path], tmp_path: Path) -> None:
+def test_a_build_prints_its_counts_and_a_document(cli: Cli, phantom_sources: dict[str, Path], tmp_path: Path) -> None:
     named = [f"{name}={path}" for name, path in phantom_sources.items()]
     command = ("build-tfrecords", *named, "--out", tmp_path / "out", "--image-size", 48, "--split", "published")
     result = cli(*command, "--folds", 2, "--workers", 2, "--json")

@@ -28,11 +28,11 @@ def compared(cli, tmp_path_factory):
 def test_it_prints_table_one_and_the_reports_path(compared):
     out, result, _ = compared
     assert result.returncode == 0, result.stderr
-    assert "convnext-tiny" in result.stdout
-    assert f"report: {out / 'report.html'}" in result.stdout
+    assert "convnext-tiny" in result.stderr
+    assert f"report: {out / 'report.html'}" in result.stderr
 
 
-def test_the_last_line_is_json_with_the_numbers_themselves(compared):
+def test_the_document_has_the_numbers_themselves(compared):
     out, result, predictions = compared
     found = json.loads(result.stdout)
     assert found == json.loads((out / "comparison.json").read_text())

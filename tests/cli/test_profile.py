@@ -20,12 +20,12 @@ from fastmri_cls.runs.protocol import resolve_protocol
 
 @pytest.fixture(scope="module")
 def profiled(cli, dataset, tmp_path_factory) -> tuple[Path, dict, str]:
-    """A LOGDIR, what `profile --json` said last, and all it printed."""
+    """A LOGDIR, the document of `profile --json`, and the text."""
     out = tmp_path_factory.mktemp("profiles") / "small"
     options = ("--steps", 4, "--batch-size", 16, "--precision", "float32", "--json")
     result = cli("profile", "--data", dataset, "--model", "small-cnn", "--out", out, *options)
     assert result.returncode == 0, result.stderr
-    return out, json.loads(result.stdout), result.stdout
+    return out, json.loads(result.stdout), result.stderr
 
 
 def test_the_shares_of_a_step_add_up(profiled):

@@ -65,7 +65,7 @@ def auc(p: Predictions) -> float:
 def test_the_study_ends_well_and_prints_its_table(finished):
     out, result = finished
     assert result.returncode == 0, result.stderr
-    assert f"report: {out / 'report.html'}" in result.stdout
+    assert f"report: {out / 'report.html'}" in result.stderr
     assert set(json.loads(result.stdout)["systems"]) == set(SYSTEMS)
 
 
