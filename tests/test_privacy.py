@@ -20,7 +20,7 @@ pydicom = pytest.importorskip("pydicom")
 
 from pydicom.datadict import DicomDictionary  # noqa: E402
 
-from tests.fuzz.targets import dicom  # noqa: E402
+from tests.fuzz.image_targets import dicom  # noqa: E402
 
 # By value representation: what is planted in every tag of that kind. `PLANTED`, the day and the root are looked for.
 PLANTED = {

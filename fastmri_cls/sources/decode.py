@@ -8,7 +8,7 @@ import stat
 import struct
 import warnings
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -98,9 +98,13 @@ def decode_file(path: Path, *, keep_colour: bool = False) -> Decoded:
         raise RejectedImage(f"cannot be read ({error.strerror or error})") from None
     except (*BROKEN, struct.error, zlib.error) as error:
         raise RejectedImage(f"broken ({error or type(error).__name__})") from None
-    if int(pixels.max()) - int(pixels.min()) < _FLAT:
-        notes = (*notes, Note(NoteKind.LOW_CONTRAST))
-    return Decoded(pixels, facts, notes, merged)
+    return with_contrast_note(Decoded(pixels, facts, notes, merged))
+
+
+def with_contrast_note(image: Decoded) -> Decoded:
+    """Return `image`, with a note if it is flat."""
+    is_flat = int(image.pixels.max()) - int(image.pixels.min()) < _FLAT
+    return replace(image, notes=(*image.notes, Note(NoteKind.LOW_CONTRAST))) if is_flat else image
 
 
 def _read(file: BinaryIO, suffix: str) -> Raster:

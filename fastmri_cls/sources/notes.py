@@ -11,6 +11,8 @@ class NoteKind(StrEnum):
     """What happened to a file; the value is the key in dataset.json."""
 
     PAGES_LEFT_OUT = "pages_left_out"
+    SLICES_LEFT_OUT = "slices_left_out"
+    AXES_ASSUMED = "axes_assumed"
     COLOUR_DROPPED = "colour_dropped"
     LOW_CONTRAST = "low_contrast"
     OUTLIERS_CLIPPED = "outliers_clipped"
@@ -27,6 +29,8 @@ class NoteKind(StrEnum):
 
 _TITLES = {
     NoteKind.PAGES_LEFT_OUT: "one of several pages or frames is used, {amount} left out",
+    NoteKind.SLICES_LEFT_OUT: "slices of NIfTI volumes not selected, {amount} left out",
+    NoteKind.AXES_ASSUMED: "NIfTI volume without an orientation, axes taken as right, front, up",
     NoteKind.COLOUR_DROPPED: "small coloured parts, stored as grey (--channels 3 keeps the colour)",
     NoteKind.LOW_CONTRAST: "flat image (all pixels within 16 of 256 levels)",
     NoteKind.OUTLIERS_CLIPPED: "a few extreme values, such as a hot pixel, clipped to keep the contrast",

@@ -28,20 +28,33 @@ def stretch_to_8_bits(values: np.ndarray, hidden: np.ndarray | None = None) -> t
     Raises:
         RejectedImage: no value is finite and visible.
     """
-    may_have_outliers = values.dtype.itemsize > 1
-    values = values.astype(np.float64)
     visible = np.isfinite(values) if hidden is None else np.isfinite(values) & ~hidden
     shown = values if visible.all() else values[visible]
-    if not shown.size:
+    low, high, notes = display_range(shown)
+    return scale_to_8_bits(values, visible, low, high), notes
+
+
+def display_range(values: np.ndarray) -> tuple[float, float, tuple[Note, ...]]:
+    """Return the values to show as 0 and as 255, and a note if outliers lie beyond them.
+
+    Raises:
+        RejectedImage: `values`, finite ones, are empty.
+    """
+    if not values.size:
         raise RejectedImage("no pixel has a finite value")
-    low, high = float(shown.min()), float(shown.max())
-    inner = _without_outliers(shown.ravel()) if may_have_outliers else (low, high)
-    clipped = high - low > _WIDENING * (inner[1] - inner[0]) > 0
-    if clipped:
-        low, high = inner
-        values = np.clip(values, low, high)
-    scaled = (np.where(visible, values, low) - low) * (255.0 / (high - low) if high > low else 0.0)
-    return np.rint(scaled).astype(np.uint8), (Note(NoteKind.OUTLIERS_CLIPPED),) if clipped else ()
+    low, high = float(values.min()), float(values.max())
+    if values.dtype.itemsize == 1:  # 8 bits hold no outlier that costs more than it shows
+        return low, high, ()
+    inner_low, inner_high = _without_outliers(values.ravel())
+    if high - low > _WIDENING * (inner_high - inner_low) > 0:
+        return inner_low, inner_high, (Note(NoteKind.OUTLIERS_CLIPPED),)
+    return low, high, ()
+
+
+def scale_to_8_bits(values: np.ndarray, visible: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Map `low`..`high` to 0..255, clipped; what is not `visible` (bool, like `values`) becomes 0."""
+    clipped = np.clip(np.where(visible, values, low).astype(np.float64), low, high)
+    return np.rint((clipped - low) * (255.0 / (high - low) if high > low else 0.0)).astype(np.uint8)
 
 
 def _without_outliers(values: np.ndarray) -> tuple[float, float]:

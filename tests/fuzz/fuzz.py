@@ -17,6 +17,8 @@ _INSTRUMENTED = {
     "manifest": ["fastmri_cls", "json"],
     "record": ["fastmri_cls"],
     "dicom": ["fastmri_cls", "pydicom"],
+    "image": ["fastmri_cls", "PIL", "tifffile"],
+    "nifti": ["fastmri_cls", "nibabel"],
 }
 _SECONDS = 10  # of processor time for one input: libFuzzer's own limit would count the time a process is stopped
 
@@ -34,6 +36,12 @@ def main() -> None:
         target = TARGETS[options.target]
         if options.target == "dicom":
             import pydicom.pixels  # noqa: F401 - the decoder imports it late, outside of the instrumentation
+        if options.target == "image":
+            import PIL.Image
+
+            PIL.Image.init()  # its plugins are imported late
+        if options.target == "nifti":
+            import nibabel  # noqa: F401
         if options.target == "record":
             import fastmri_cls.pipeline.examples
             import fastmri_cls.records.verify  # noqa: F401

@@ -1,4 +1,4 @@
-"""The three readers of bytes from outside, as targets: seeds made by code, and a check that raises only on a finding.
+"""The readers of bytes from outside as targets: seeds made by code, and a check that raises only on a finding.
 
 A finding is any exception but the clear ones (UserError, RejectedImage), a wrong result, or far more memory than the
 input can need. `scripts/fuzz TARGET` mutates the seeds guided by coverage; test_findings.py replays what was found.
@@ -7,11 +7,7 @@ input can need. `scripts/fuzz TARGET` mutates the seeds guided by coverage; test
 import hashlib
 import io
 import json
-import resource
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,32 +26,10 @@ from fastmri_cls.records.manifest import (
     check_files,
     read_manifest,
 )
-from fastmri_cls.sources.decode import decode_file
-from fastmri_cls.sources.pixels import RejectedImage
+from tests.fuzz.checking import Target, fuzz_folder, one_line, within_memory
+from tests.fuzz.image_targets import IMAGE_TARGETS
 
-_MUCH_MEMORY = 1 << 20  # KiB, 1 GiB more than the process had before
 _SIZE = 8
-
-
-@dataclass(frozen=True)
-class Target:
-    """A reader, and bytes to begin with."""
-
-    seeds: Callable[[], list[bytes]]
-    check: Callable[[bytes], None]
-
-
-@contextmanager
-def _within_memory() -> Iterator[None]:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    yield
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert grown < _MUCH_MEMORY, f"took {grown >> 10} MiB"
-
-
-@cache
-def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="fuzz-"))
 
 
 # --- manifest: dataset.json -------------------------------------------------------------------------------------------
@@ -75,8 +49,8 @@ def small_manifest(encoding: str = "raw", record: bytes = b"") -> Manifest:
 
 def manifest_seeds() -> list[bytes]:
     """Return a whole manifest and some that are nearly one."""
-    small_manifest().write(_folder())
-    whole = (_folder() / FILE_NAME).read_bytes()
+    small_manifest().write(fuzz_folder())
+    whole = (fuzz_folder() / FILE_NAME).read_bytes()
     content = json.loads(whole)
     variants: list[dict[str, Any]] = [
         {**content, "format_version": 3}, {**content, "splits": {}}, {**content, "image_size": 1e400},
@@ -87,10 +61,10 @@ def manifest_seeds() -> list[bytes]:
 
 def check_manifest(data: bytes) -> None:
     """dataset.json of `data` is refused clearly, or is a manifest that everything else can work with."""
-    folder = _folder()
+    folder = fuzz_folder()
     path = folder / FILE_NAME
     path.write_bytes(data)
-    with _within_memory():
+    with within_memory():
         _read_or_refuse(folder)
         # Once more with the fingerprint that fits, which no mutation would hit: a checksum keeps no attacker out.
         try:
@@ -111,7 +85,7 @@ def check_manifest(data: bytes) -> None:
         try:
             use()
         except UserError as error:
-            _one_line(error)
+            one_line(error)
     manifest.write(folder)
     assert read_manifest(folder) == manifest
 
@@ -120,13 +94,8 @@ def _read_or_refuse(folder: Path) -> Manifest | None:
     try:
         return read_manifest(folder)
     except UserError as error:
-        _one_line(error)
+        one_line(error)
         return None
-
-
-def _one_line(error: Exception) -> None:
-    assert len(str(error)) < 100_000
-    assert str(error)
 
 
 # --- record: a tf.train.Example in a shard ----------------------------------------------------------------------------
@@ -154,12 +123,12 @@ def check_record(data: bytes) -> None:
     from fastmri_cls.records.images_csv import write_images_csv
 
     number, record = (data[0] if data else 0), data[1:]
-    folder = _folder()
+    folder = fuzz_folder()
     manifest = replace(small_manifest(_ENCODINGS[number % len(_ENCODINGS)], record), sources=[])
     if not (folder / "images.csv").exists():
         write_images_csv(folder, [])
     (folder / "one.tfrecord").write_bytes(framed(record))
-    with _within_memory():
+    with within_memory():
         problems = verify.find_problems(folder, manifest)
         assert not any("\n" in problem for problem in problems)
         if any("does not parse" in problem for problem in problems):
@@ -179,7 +148,7 @@ def _training_reader(encoding: str) -> Any:
     """The dataset training reads, which opens the shard again each time it is iterated."""
     from fastmri_cls.pipeline.examples import Selection, StreamedExamples
 
-    return StreamedExamples(_folder(), small_manifest(encoding), Selection(("train",))).in_order(1)
+    return StreamedExamples(fuzz_folder(), small_manifest(encoding), Selection(("train",))).in_order(1)
 
 
 def _encoded(pixels: np.ndarray, encoding: str) -> bytes:
@@ -215,86 +184,8 @@ def _masked_crc(data: bytes) -> bytes:
     return (((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little")
 
 
-# --- dicom: a file to pixels ------------------------------------------------------------------------------------------
-
-
-def dicom_seeds() -> list[bytes]:
-    """Return files of each kind that the decoder tells apart: depth, photometric, frames, window, compression."""
-    grey = np.add.outer(np.arange(8) * 100, np.arange(8) * 10).astype(np.uint16)
-    small = grey.astype(np.uint8)
-    colour = np.stack([small, small.T, small], axis=-1)
-    return [
-        dicom(grey), dicom(small), dicom(colour), dicom(grey, PhotometricInterpretation="MONOCHROME1"),
-        dicom(grey, WindowCenter=300, WindowWidth=200), dicom(np.stack([grey, grey, grey])),
-        dicom(grey, RescaleSlope=2, RescaleIntercept=-100), dicom(small, compress="1.2.840.10008.1.2.5"),
-        dicom(grey, compress="1.2.840.10008.1.2.5"), dicom(small, deflated=True), dicom(small, palette=True),
-        dicom(grey, lut=True),
-    ]  # fmt: skip
-
-
-def dicom(
-    pixels: np.ndarray, *, compress: str = "", deflated: bool = False, palette: bool = False, lut: bool = False,
-    **tags: Any,
-) -> bytes:  # fmt: skip
-    """Return a DICOM file of uint8 or uint16 pixels [rows, columns(, 3)] or [frames, rows, columns]."""
-    from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-    from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, MRImageStorage
-
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = MRImageStorage, "1.2.3"
-    meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian if deflated else ExplicitVRLittleEndian
-    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.SOPClassUID, dataset.SOPInstanceUID = MRImageStorage, "1.2.3"
-    colour = pixels.shape[-1] == 3
-    frames = pixels.ndim == 3 and not colour
-    dataset.Rows, dataset.Columns = pixels.shape[1:3] if frames else pixels.shape[:2]
-    if frames:
-        dataset.NumberOfFrames = len(pixels)
-    if colour:
-        dataset.PlanarConfiguration = 0
-    dataset.SamplesPerPixel = 3 if colour else 1
-    dataset.PhotometricInterpretation = "RGB" if colour else "PALETTE COLOR" if palette else "MONOCHROME2"
-    bits = pixels.dtype.itemsize * 8
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = bits, bits, bits - 1, 0
-    for name, value in tags.items():
-        setattr(dataset, name, value)
-    if palette:
-        for name in ("Red", "Green", "Blue"):
-            setattr(dataset, f"{name}PaletteColorLookupTableDescriptor", [256, 0, 8])
-            setattr(dataset, f"{name}PaletteColorLookupTableData", bytes(range(256)))
-    if lut:
-        item = Dataset()
-        item.LUTDescriptor, item.LUTData = [16, 0, 16], list(range(16))
-        item["LUTDescriptor"].VR = item["LUTData"].VR = "US"
-        dataset.VOILUTSequence = [item]
-    dataset.PixelData = pixels.tobytes()
-    dataset["PixelData"].VR = "OW" if bits == 16 else "OB"
-    if compress:
-        dataset.compress(compress)
-    buffer = io.BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
-    return buffer.getvalue()
-
-
-def check_dicom(data: bytes) -> None:
-    """The file is refused as no image, or gives uint8 pixels, grey or of three channels."""
-    path = _folder() / "file.dcm"
-    path.write_bytes(data)
-    with _within_memory():
-        try:
-            image = decode_file(path)
-            pixels, facts = image.pixels, image.facts
-        except RejectedImage as error:
-            _one_line(error)
-            return
-    assert pixels.dtype == np.uint8
-    assert pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3), pixels.shape
-    assert min(pixels.shape) > 0
-    assert facts.width == pixels.shape[1]
-
-
 TARGETS = {
     "manifest": Target(manifest_seeds, check_manifest),
     "record": Target(record_seeds, check_record),
-    "dicom": Target(dicom_seeds, check_dicom),
+    **IMAGE_TARGETS,
 }

@@ -12,7 +12,8 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.manifest import FILE_NAME, read_manifest
 from fastmri_cls.sources.decode import decode
 from fastmri_cls.sources.pixels import RejectedImage
-from tests.fuzz.targets import TARGETS, dicom, framed, manifest_seeds, record_seeds, small_manifest
+from tests.fuzz.image_targets import dicom
+from tests.fuzz.targets import TARGETS, framed, manifest_seeds, record_seeds, small_manifest
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -145,7 +145,7 @@ def test_what_cannot_be_decoded_is_refused_in_our_words(tmp_path: Path, tags: di
 
 
 def test_a_palette_of_8_bits_is_not_left_at_the_first_256_values(tmp_path: Path) -> None:
-    from tests.fuzz.targets import dicom
+    from tests.fuzz.image_targets import dicom
 
     (tmp_path / "a.dcm").write_bytes(dicom(np.arange(0, 512, 8, dtype=np.uint16).reshape(8, 8), palette=True))
     pixels = decode(tmp_path / "a.dcm")
