@@ -16,14 +16,15 @@ from fastmri_cls.evaluation.choices import FILE_NAME as CHOICES_NAME
 from fastmri_cls.evaluation.choices import Choices, choose, read_choices, write_choices
 from fastmri_cls.evaluation.inference import load_model, predict_splits
 from fastmri_cls.evaluation.metrics import all_metrics
-from fastmri_cls.foundation.atomic import new_file, write_text
+from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.inference.ood import FILE_NAME as REFERENCE_NAME
 from fastmri_cls.inference.ood import write_reference
 from fastmri_cls.report import figures
 from fastmri_cls.report.augmented import augmented_grid
-from fastmri_cls.report.html import write_run_report
+from fastmri_cls.report.drawing import GREYS, render_all
 from fastmri_cls.report.model_card import model_card
+from fastmri_cls.report.run_report import write_run_report
 from fastmri_cls.runs import checksums, files
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.predictions import Predictions, write_predictions
@@ -85,14 +86,11 @@ def evaluate_and_report(run: Path, data: Path, out: Path) -> dict[str, Any]:
     if validation:
         write_predictions(out / "predictions-val.csv", validation)
     write_text(out / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
-    drawn = _draw(config, tests, choices, history, dataset)
-    figure_files = {}
-    for title, figure in drawn.items():
-        figure_files[title] = out / "figures" / f"{title.lower().replace(' ', '-')}.png"
-        with new_file(figure_files[title]) as temporary:
-            figure.savefig(temporary)
+    names = {"class": tests.classes, "source": tests.source_names}
+    pictures = render_all(_draw(config, tests, choices, history, dataset), names)
+    pictures.save(out / "figures")
     described = _describe(dataset, tests)
-    write_run_report(out / "report.html", config, metrics, figure_files, described)
+    write_run_report(out / "report.html", config, metrics, pictures, described)
     written = [CHOICES_NAME, REFERENCE_NAME] if split else []
     if out.resolve() == run.resolve():
         written += ["predictions.csv", "metrics.json"]
@@ -156,7 +154,7 @@ def _draw(
     protocol = config["protocol"]
     return {
         "Confusion matrix": figures.confusion_matrices(sets),
-        "Class accuracy": figures.class_accuracy(sets),
+        "Class accuracy": figures.class_accuracy(sets, GREYS),
         "ROC": figures.roc_curves(sets),
         "Precision recall": figures.precision_recall_curves(sets),
         "Reliability": figures.reliability_diagram(sets, {name: [temperature] for name in sets}),

@@ -22,7 +22,7 @@ from typing import Any
 from rich.live import Live
 from rich.table import Table
 
-from fastmri_cls.comparison.report import STUDY_FILE, Comparison, Failure, compare_runs
+from fastmri_cls.comparison.report import STUDY_FILE, Comparison, FailedRun, compare_runs
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.errors import Stopped, UserError
@@ -93,10 +93,10 @@ def run_study(options: StudyOptions) -> Comparison:
         _remember(options)
         _train(cells)
         finished = [cell.run for cell in cells if cell.is_finished]
-        failures = [Failure(cell.name, cell.reason) for cell in cells if not cell.is_finished]
+        failures = [FailedRun(cell.name, cell.reason) for cell in cells if not cell.is_finished]
         if not finished:
             raise UserError(f"{options.out}: every cell failed, the first with: {failures[0].reason}")
-        found = compare_runs(finished, options.out, "Study", failures)
+        found = compare_runs(finished, options.out, "Study", failures, force=True)
     if failures:
         listed = "; ".join(f"{failure.name}: {failure.reason}" for failure in failures)
         raise UserError(

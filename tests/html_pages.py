@@ -5,12 +5,13 @@ from pathlib import Path
 
 
 class Page(HTMLParser):
-    """A page's tables as lists of rows of cell texts, by the heading above, and all addresses it refers to."""
+    """A page's tables as lists of rows of cell texts, by their captions, and all addresses it refers to."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.addresses: list[str] = []
         self.tags: set[str] = set()
+        self.ids: set[str | None] = set()
         self.tables: dict[str, list[list[str]]] = {}
         self._heading, self._inside = "", ""
         self.feed(path.read_text(encoding="utf-8"))
@@ -23,13 +24,14 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
         self.addresses += [value for name, value in attrs if name in ("src", "href", "srcset", "action", "poster")]
-        if tag in ("h2", "h3"):
+        self.ids |= {value for name, value in attrs if name == "id"}
+        if tag == "caption":
             self._heading = ""
         if tag == "tr":
             self.tables.setdefault(self._heading, []).append([])
         if tag in ("td", "th"):
             self.tables[self._heading][-1].append("")
-        if tag in ("h2", "h3", "td", "th"):
+        if tag in ("caption", "td", "th"):
             self._inside = tag
 
     def handle_endtag(self, tag):
@@ -37,7 +39,7 @@ class Page(HTMLParser):
             self._inside = ""
 
     def handle_data(self, data):
-        if self._inside in ("h2", "h3"):
+        if self._inside == "caption":
             self._heading += data
         elif self._inside:
             cell = self.tables[self._heading][-1]

@@ -1,123 +1,148 @@
-"""What an audit found, for people: tables in the terminal, and audit.html with pairs side by side (works offline)."""
+"""What an audit found, for people: tables on the terminal, and audit.html with pairs side by side.
 
-import base64
-import io
+The prose of the page is in templates/audit.html.
+"""
+
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from PIL import Image
 from rich.console import Console
-from rich.table import Table
 
 from fastmri_cls.audit.leakage import KINDS, Columns
 from fastmri_cls.duplicates.hashing import ORIENTATIONS
 from fastmri_cls.duplicates.pairs import Pair, bound_notes
-from fastmri_cls.foundation.atomic import write_text
-from fastmri_cls.report.html import TEMPLATES
+from fastmri_cls.foundation.tables import Table
+from fastmri_cls.report.html import jpeg_uri, write_page
+from fastmri_cls.report.tables import print_table
 
-_PAIRS_A_SECTION = 24  # of four sections: 96 pairs are about 1 MB
+_MAX_PAIRS = 24  # in each of four sections: 96 pairs are about 1 MB
+_MAX_REJECTED = 50  # rows; audit.json has them all
 _PICTURE = 192  # pixels of the longer side
-_TURNS = {"id": "", "hflip": "mirrored left to right", "vflip": "mirrored top to bottom", "rot180": "turned by 180°"}
+_TURNS = {"id": "", "hflip": "mirrored left to right", "vflip": "mirrored top to bottom", "rot180": "rotated by 180°"}
+_SHORTCUT_MARGIN = 0.1  # accuracy of file properties above that of the majority class that is worth a warning
 
 
-class FindingsTable(NamedTuple):
-    """One table of an audit: its title, a remark, the header and rows of text."""
-
-    title: str
-    remark: str
-    header: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-
-
-def findings_tables(findings: dict[str, Any]) -> list[FindingsTable]:
-    """Return the tables of an audit.json, those that have rows."""
+def findings_tables(findings: dict[str, Any]) -> list[Table]:
+    """Return the tables of an audit.json that have rows."""
     places = ("pairs", "within_split", "across_splits", "across_sources", "conflicting")
     classes = [place.removeprefix("class ") for place in findings["pairs"]["all"] if place.startswith("class ")]
     accuracies = findings["baselines"]
     baselines = list(next(iter(accuracies.values()), {}))
     tables = [
-        FindingsTable(
+        Table(
+            "pairs",
             "Pairs of duplicates",
-            "exact: pixels equal to those of an earlier image; upright: re-encoded or resized; "
-            "mirrored: alike after a flip or a half turn",
-            ("", "pairs", "within a split", "across splits", "across sources", "conflicting labels"),
-            [(kind, *(f"{counts[place]:,}" for place in places)) for kind, counts in findings["pairs"].items()],
+            ("kind", "pairs", "within a split", "across splits", "across sources", "conflicting labels"),
+            [(kind, *(counts[place] for place in places)) for kind, counts in findings["pairs"].items()],
+            "exact: pixels equal to those of an earlier image; upright: re-encoded or resized; mirrored: similar after a "
+            "flip or a half turn.",
         ),
-        FindingsTable(
-            "Pairs of copies by class",
-            "both of the class",
-            ("", *KINDS, "all"),
-            [
-                (name, *(f"{findings['pairs'][kind][f'class {name}']:,}" for kind in (*KINDS, "all")))
-                for name in classes
-            ],
+        Table(
+            "pairs-by-class",
+            "Pairs of duplicates by class",
+            ("class", *KINDS, "all"),
+            [(name, *(findings["pairs"][kind][f"class {name}"] for kind in (*KINDS, "all"))) for name in classes],
+            "Pairs whose images have the same label.",
         ),
-        FindingsTable(
-            "Test images with a copy in training",
-            "each counts once, by its best copy; linked: by a chain of copies only",
-            ("test set", "training of", "images", *KINDS, "linked", "clean"),
+        Table(
+            "leakage",
+            "Test images with a duplicate in training",
+            ("test set", "training images of", "test images", *KINDS, "linked", "clean"),
             [
-                (source, scope, f"{leaks['images']:,}", *(f"{count:,}" for count in leaks[key].values()))
+                (source, scope, leaks["images"], *leaks[key].values())
                 for source, leaks in findings["test_sets"].items()
                 for key, scope in (("own", source), ("any", "any source"))
             ],
+            "Each test image counts once, by its closest duplicate; linked: connected through other duplicates only.",
         ),
-        FindingsTable(
+        Table(
+            "clean",
             "Clean test images by class",
-            "no copy in any source's training, of all",
             ("test set", *classes),
             [
                 (source, *(f"{leaks['clean_per_class'][c]:,} of {leaks['per_class'][c]:,}" for c in classes))
                 for source, leaks in findings["test_sets"].items()
             ],
+            "Test images without a duplicate in the training images of any source.",
         ),
-        FindingsTable(
-            "Accuracy without learning",
-            "trained on all training images; what copies and file properties alone give",
+        Table(
+            "baselines",
+            "Accuracy of shortcut baselines",
             ("test set", *baselines),
-            [(name, *(f"{found[baseline]:.3f}" for baseline in baselines)) for name, found in accuracies.items()],
+            [(name, *(found[baseline] for baseline in baselines)) for name, found in accuracies.items()],
+            "Baselines without a network, given all training images: the most frequent class, properties of the image "
+            "files, the most similar training thumbnail. A model must be clearly more accurate.",
         ),
     ]
     return [table for table in tables if table.rows]
 
 
 def groups_sentence(findings: dict[str, Any]) -> str:
-    """Return what the groups of an audit.json are, in one sentence."""
+    """Return the groups of an audit.json in one sentence."""
     groups = findings["groups"]
     images = sum(sum(splits.values()) for splits in findings["images"].values())
     return (
-        f"{images:,} images are {groups['independent']:,} independent groups; {groups['of_copies']:,} of them hold "
-        f"copies ({groups['images_in_them']:,} images, at most {groups['largest']} in one), "
-        f"{groups['across_splits']:,} reach across splits, {groups['across_sources']:,} across sources, "
-        f"and {groups['conflicting']} ({groups['images_in_conflict']} images) have conflicting labels."
+        f"{images:,} images form {groups['independent']:,} independent groups. {groups['of_copies']:,} groups hold "
+        f"duplicates ({groups['images_in_them']:,} images, at most {groups['largest']:,} in one group); "
+        f"{groups['across_splits']:,} groups straddle splits, {groups['across_sources']:,} straddle sources, "
+        f"{groups['conflicting']:,} have conflicting labels ({groups['images_in_conflict']:,} images)."
     )
 
 
-def print_audit(findings: dict[str, Any], directory: Path) -> None:
-    """Print the tables of an audit.json, then what was rejected."""
-    out = Console(highlight=False)
-    out.print(groups_sentence(findings))
-    for note in bound_notes(findings["search"]["crowded"], findings["search"]["cut"]):
-        out.print(note)
-    for found in findings_tables(findings):
-        table = Table(
-            found.header[0], title=f"{found.title} [dim]({found.remark})[/dim]", title_justify="left", box=None,
-            header_style="bold", pad_edge=False, title_style="bold",
-        )  # fmt: skip
-        for name in found.header[1:]:
-            table.add_column(name, justify="right")
-        for row in found.rows:
-            table.add_row(*row)
+def _bound_notes(findings: dict[str, Any]) -> list[str]:
+    return bound_notes(findings["search"]["crowded"], findings["search"]["cut"])
+
+
+def advice(findings: dict[str, Any]) -> list[str]:
+    """Return what to do about the findings of an audit.json."""
+    sentences = []
+    leaking = {
+        source: (leaks["images"] - leaks["any"]["clean"], leaks["images"])
+        for source, leaks in findings["test_sets"].items()
+        if leaks["any"]["clean"] < leaks["images"]
+    }
+    if leaking:
+        counts = "; ".join(
+            f"{count:,} of {images:,} test images of {name}" for name, (count, images) in leaking.items()
+        )
+        sentences.append(
+            f"Leakage: {counts} have a duplicate in training, so a test accuracy measures memory. Build with "
+            "build-tfrecords --split grouped for a new split without leakage, or keep the published test set with "
+            "--split published --leakage drop, which leaves the duplicates out of training."
+        )
+    if findings["groups"]["conflicting"]:
+        sentences.append(
+            f"Conflicting labels: {findings['groups']['conflicting']:,} groups of duplicates have more than one label. "
+            "Look at the pairs under “Conflicting labels”; --split grouped leaves these groups out."
+        )
+    pooled = list(findings["baselines"].values())[-1:]
+    shortcuts = [b for b in pooled if b.get("metadata only", 0) > b["majority class"] + _SHORTCUT_MARGIN]
+    if shortcuts:
+        sentences.append(
+            f"Shortcuts: properties of the files alone give an accuracy of {shortcuts[0]['metadata only']:.3f} "
+            f"(majority class: {shortcuts[0]['majority class']:.3f}). The classes were saved differently; a model may "
+            "learn that instead of the images."
+        )
+    return sentences
+
+
+def print_audit(findings: dict[str, Any], directory: Path, out: Console) -> None:
+    """Print the tables of an audit.json, what was rejected, what to do, and where the report is."""
+    for sentence in (groups_sentence(findings), *_bound_notes(findings)):
+        out.print(sentence)
+    for table in findings_tables(findings):
         out.print()
-        out.print(table)
+        print_table(table, out)
     out.print()
     if findings["rejected"]:
         first = findings["rejected"][0]
-        counted = f"rejected: {len(findings['rejected'])} files, listed in audit.json"
-        out.print(f"{counted} (the first: {first['path']}: {first['reason']})", markup=False)
-    out.print(f"audit: {directory}", markup=False)
+        counted = f"rejected: {len(findings['rejected']):,} files, listed in audit.json"
+        out.print(f"{counted} (the first: {first['path']}: {first['reason']})")
+    for sentence in advice(findings):
+        out.print(sentence)
+    out.print(f"report: {directory / 'audit.html'}", soft_wrap=True)
 
 
 def write_audit_report(
@@ -132,29 +157,50 @@ def write_audit_report(
     """Write audit.html: the tables, and a sample of pairs as pictures.
 
     Args:
-        names: [n], the images' paths. pixels: decodes the images of the given numbers, uint8.
+        path: the HTML file.
+        findings: the content of audit.json.
+        pairs: all pairs of duplicates.
+        groups: int [n], the group of each image.
+        columns: source, split and label of each image.
+        names: [n], the path of each image in its source.
+        pixels: decodes the images of the given numbers, uint8 [height, width] or [height, width, 3] each.
     """
     sections = sample_pairs(pairs, groups, columns)
     shown = sorted({image for _, chosen in sections for pair in chosen for image in (pair.a, pair.b)})
     pictures = dict(zip(shown, pixels(shown), strict=True))
-    html = TEMPLATES.get_template("audit.html").render(
-        sentence=groups_sentence(findings),
-        notes=bound_notes(findings["search"]["crowded"], findings["search"]["cut"]),
+    rejected = findings["rejected"]
+    more = len(rejected) - _MAX_REJECTED
+    write_page(
+        path,
+        "audit/templates/audit.html",
+        title=f"Audit of {', '.join(findings['images'])}",
+        lead="; ".join(
+            f"{source}: {', '.join(f'{count:,} {split}' for split, count in splits.items())}"
+            for source, splits in findings["images"].items()
+        ),
+        findings=[groups_sentence(findings), *_bound_notes(findings)],
+        advice=advice(findings),
         tables=findings_tables(findings),
-        sections=[
+        pairs=[
             (title, [_card(pair, pictures, columns, names) for pair in chosen]) for title, chosen in sections if chosen
         ],
         shown=sum(len(chosen) for _, chosen in sections),
         total=len(pairs),
-        rejected=findings["rejected"],
+        rejected=Table(
+            "rejected",
+            "Files that are not usable images",
+            ("file", "reason"),
+            [(file["path"], file["reason"]) for file in rejected[:_MAX_REJECTED]],
+            f"audit.json lists {more:,} more." if more > 0 else "",
+        ),
     )
-    write_text(path, html)
 
 
 def sample_pairs(pairs: Sequence[Pair], groups: np.ndarray, columns: Columns) -> list[tuple[str, list[Pair]]]:
-    """Return the pairs to look at, under the heading of what makes them worth it; each of them once.
+    """Return the pairs to look at by section; each pair is in one section.
 
-    Within a section groups take turns, so that one large group cannot fill it; which pairs stand for a group is drawn.
+    Within a section the groups take turns, so that a large group cannot fill it. The pairs of a group are drawn at
+    random with a fixed seed.
     """
     drawn = [pairs[number] for number in np.random.default_rng(0).permutation(len(pairs))]
     sections: list[tuple[str, list[Pair]]] = []
@@ -170,7 +216,7 @@ def sample_pairs(pairs: Sequence[Pair], groups: np.ndarray, columns: Columns) ->
         for place, pair in enumerate(p for p in candidates if p not in taken):
             turn = turns[int(groups[pair.a])] = turns.get(int(groups[pair.a]), 0) + 1
             queue.append((turn, place, pair))
-        chosen = [pair for _, _, pair in sorted(queue)[:_PAIRS_A_SECTION]]
+        chosen = [pair for _, _, pair in sorted(queue)[:_MAX_PAIRS]]
         taken.update(chosen)
         sections.append((title, chosen))
     return sections
@@ -184,7 +230,7 @@ def _card(pair: Pair, pictures: dict[int, np.ndarray], columns: Columns, names: 
         "conflict": columns.labels[pair.a] != columns.labels[pair.b],
         "sides": [
             {
-                "picture": _data_uri(pixels),
+                "picture": jpeg_uri(pixels, _PICTURE),
                 "name": f"{columns.sources[image]}/{names[image]}",
                 "split": columns.splits[image],
                 "label": columns.labels[image],
@@ -196,11 +242,3 @@ def _card(pair: Pair, pictures: dict[int, np.ndarray], columns: Columns, names: 
             )
         ],
     }
-
-
-def _data_uri(pixels: np.ndarray) -> str:
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
-    picture.thumbnail((_PICTURE, _PICTURE))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -8,13 +8,13 @@ import typer
 
 def augment_preview(
     data: Annotated[Path, typer.Option(help="A dataset folder made by build-tfrecords.")],
-    out: Annotated[Path, typer.Option(metavar="FILE.png", help="The picture.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.png", help="The PNG file to write.")],
     augment: Annotated[
-        str, typer.Option(metavar="none|paper|paper+flip|randaugment|augmix|cutmix|mixup", help="The policy.")
+        str, typer.Option(metavar="none|paper|paper+flip|randaugment|augmix|cutmix|mixup", help="Augmentation policy.")
     ] = "paper",
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,  # what numpy takes
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the random draws.")] = 0,
 ) -> None:
-    """Draw an image of each class as stored and as training would see it.
+    """Draw one image of each class as stored and as training sees it.
 
     Example: `fastmri-cls augment-preview --data data/mri --augment randaugment --out preview.png`
     """
@@ -23,7 +23,7 @@ def augment_preview(
     from fastmri_cls.foundation.quiet import import_tensorflow
 
     if out.suffix != ".png":
-        raise UserError(f"--out {out}: is no PNG; give a name that ends in .png")
+        raise UserError(f"--out {out}: is not a PNG file; give a name that ends in .png")
     dataset = Dataset(data, verify=True)
     import_tensorflow()
     from fastmri_cls.foundation.atomic import new_file

@@ -11,23 +11,26 @@ from fastmri_cls.cli.output import AsJson, print_document
 
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Finished RUN folders, of the same test images.")
+        list[Path], typer.Argument(metavar="RUN...", help="Finished RUN folders, evaluated on the same test images.")
     ],
-    out: Annotated[Path, typer.Option(help="Where report.html, tables/ and figures/ go.")],
+    out: Annotated[Path, typer.Option(help="The folder to make: report.html, comparison.json, tables/, figures/.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT, an earlier comparison.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare RUNs: accuracy with intervals, paired tests, figures, disagreements; CSV, Markdown, LaTeX and one HTML.
+    """Compare RUNs: settings that differ, accuracy with intervals, paired tests, figures and disagreements.
 
-    Runs that differ in seed or fold alone count as repeats of one model.
+    Runs that differ in seed or fold alone count as repeats of one model. The tables are written as CSV, Markdown and
+    LaTeX.
 
     Example: `fastmri-cls compare runs/convnext runs/densenet --out comparison`
     """
     from fastmri_cls.comparison.report import as_json as to_json
-    from fastmri_cls.comparison.report import compare_runs
-    from fastmri_cls.report.tables import print_text_table
+    from fastmri_cls.comparison.report import compare_runs, print_comparison
+    from fastmri_cls.report.tables import terminal
 
-    found = compare_runs(runs, out)
-    print_text_table(found.tables[0])
-    print(f"report: {out / 'report.html'}")
+    found = compare_runs(runs, out, force=force)
+    console = terminal()
+    print_comparison(found, out, console)
+    console.print("next: use the best run, fastmri-cls predict RUN IMAGES...", soft_wrap=True)
     if as_json:
         print_document(json.dumps(to_json(found)))

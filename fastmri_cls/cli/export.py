@@ -11,7 +11,7 @@ from fastmri_cls.cli.output import AsJson, print_document
 
 
 class Format(StrEnum):
-    """What to write."""
+    """Formats of an exported model."""
 
     saved_model = "saved_model"
     onnx = "onnx"
@@ -26,13 +26,14 @@ def export(
         Format,
         typer.Option(
             "--format",
-            help="saved_model is ready for TensorFlow Serving; litert-dynamic has int8 weights, litert-int8 is for "
-            "integer hardware; onnx and litert are extras.",
+            help="saved_model is for TensorFlow Serving; litert-dynamic has int8 weights; litert-int8 is for integer "
+            "hardware. onnx and the litert formats need an extra.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="The folder to make.")],
     data: Annotated[
-        Path | None, typer.Option(help="The RUN's dataset, for the check and to calibrate; by default where it was.")
+        Path | None,
+        typer.Option(help="The dataset of the RUN, for check and calibration. [default: the folder it was trained on]"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -44,8 +45,12 @@ def export(
 
     import_tensorflow()
     from fastmri_cls.export.run import export_run
+    from fastmri_cls.report.tables import terminal
 
     agreement = export_run(run, format_.value, out, data)
-    print(f"{format_.value}: {out}  ({agreement.sentence})")
+    console = terminal()
+    console.print(f"check: {agreement.sentence}", soft_wrap=True)
+    console.print(f"{format_.value}: {out}", soft_wrap=True)
+    console.print(f"next: {out / 'README.md'} says how to run it", soft_wrap=True)
     if as_json:
         print_document(json.dumps({"out": str(out), **agreement.as_json()}))

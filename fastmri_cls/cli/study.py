@@ -54,12 +54,12 @@ def study(
 
     import_tensorflow()
     from fastmri_cls.comparison.report import as_json as to_json
-    from fastmri_cls.report.tables import print_text_table
+    from fastmri_cls.comparison.report import print_comparison
+    from fastmri_cls.report.tables import terminal
     from fastmri_cls.study import StudyOptions, run_study
 
     found = run_study(StudyOptions(tuple(data), names, _numbers(seeds), out, chosen, flags))
-    print_text_table(found.tables[0])
-    print(f"report: {out / 'report.html'}")
+    print_comparison(found, out, terminal())
     if as_json:
         print_document(json.dumps(to_json(found)))
 

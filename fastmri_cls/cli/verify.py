@@ -10,10 +10,10 @@ from fastmri_cls.cli.output import AsJson, print_document
 
 
 def verify(
-    data: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder.")],
+    data: Annotated[Path, typer.Argument(metavar="DIR", help="A dataset folder made by build-tfrecords.")],
     as_json: AsJson = False,
 ) -> None:
-    """Check every shard, record, checksum and label of a dataset folder against its dataset.json, and its sources.
+    """Check every shard, record, checksum and label of a dataset folder, and its sources, against its dataset.json.
 
     Example: `fastmri-cls verify data/mri`
     """
@@ -25,12 +25,12 @@ def verify(
     from fastmri_cls.records.verify import find_problems
 
     problems = find_problems(data, manifest)
+    images = sum(split.num_examples for split in manifest.splits.values())
     for problem in problems:
         print(problem)
-    images = sum(split.num_examples for split in manifest.splits.values())
-    if not problems:
-        print(f"{data}: {images} images in {len(manifest.splits)} splits are as dataset.json says")
     if as_json:
-        print_document(json.dumps({"images": images, "problems": problems}))
+        print_document(json.dumps({"images": images, "problems": problems}, ensure_ascii=False))
     if problems:
         raise typer.Exit(1)
+    print(f"{data}: {images} images in {len(manifest.splits)} splits are as dataset.json says")
+    print(f"next: fastmri-cls train --data {data} --model small-cnn --out RUN")

@@ -1,22 +1,29 @@
-"""The figures of a comparison that a RUN has not; the others are those of figures.py with a panel a system.
+"""The figures that only a comparison has; the others are those of report/figures.py with one panel for each system.
 
-`systems` are {name: the predictions of its repeats, on the same images}; a colour is a system's throughout.
+`systems` are {name: predictions of its repeats, on the same images}. A colour means a system throughout.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from sklearn import metrics
 
-from fastmri_cls.report.figures import Panels, colour, new_figure, panels_of, quiet, unit_square
-from fastmri_cls.report.text_tables import Estimate
+from fastmri_cls.foundation.tables import Estimate
+from fastmri_cls.report.curves import precision_recall, roc
+from fastmri_cls.report.drawing import (
+    colour,
+    legend_below,
+    light_frame,
+    line_style,
+    new_figure,
+    panels_of,
+    unit_square,
+)
+from fastmri_cls.report.figures import Panels
 from fastmri_cls.runs.predictions import Predictions
 
-Corner = Literal["lower left", "lower right"]
-Points = Callable[[Predictions, int], tuple[np.ndarray, float]]
+Points = Callable[[Predictions, int], tuple[np.ndarray, float] | None]
 History = Sequence[Mapping[str, float]]
 
 _GRID = np.linspace(0, 1, 501)
@@ -24,75 +31,79 @@ _GRID = np.linspace(0, 1, 501)
 
 def accuracy_overview(
     accuracies: Mapping[str, Mapping[str, Estimate]],
-    published: Mapping[str, float],
+    paper: Mapping[str, float],
     baselines: Mapping[str, Mapping[str, float]],
 ) -> Figure:
-    """Show every system's accuracy with its interval on each test set, the paper's number and the baselines.
+    """Show the accuracy of every system with its interval on each test set, beside the paper's and the baselines'.
 
     Args:
-        accuracies: {set: {system: estimate}}. published: {system: accuracy on all test images}.
-        baselines: {set: {baseline: accuracy}}.
+        accuracies: {test set: {system: accuracy}}.
+        paper: {system: the paper's accuracy on all test images}.
+        baselines: {test set: {shortcut baseline: accuracy}}.
     """
     systems = list(next(iter(accuracies.values())))
-    figure, grid = panels_of(len(accuracies), width=2.9, height=1.3 + 0.36 * len(systems), share_y=True)
+    figure, grid = panels_of(len(accuracies), width=2.9, height=1.3 + 0.36 * len(systems), share_x=True, share_y=True)
     for axes, (set_name, by_system) in zip(grid, accuracies.items(), strict=True):
         for row, (system, found) in enumerate(by_system.items()):
             if found.value is None:
                 continue
-            low, high = found.interval or (found.value, found.value)
-            errors = [[found.value - low], [high - found.value]]
+            errors = None
+            if found.low is not None and found.high is not None:
+                errors = [[found.value - found.low], [found.high - found.value]]
             axes.errorbar(found.value, row, xerr=errors, fmt="o", color=colour(row), capsize=3, markersize=5)
-            if set_name == "pooled" and system in published:
-                axes.plot(published[system], row, marker="D", color="none", markeredgecolor="#222222", markersize=6)
+            if set_name == "pooled" and system in paper:
+                axes.plot(paper[system], row, marker="D", color="none", markeredgecolor="#222222", markersize=6)
         for style, (name, value) in zip((":", "--", "-."), baselines.get(set_name, {}).items(), strict=False):
             axes.axvline(value, color="#888888", linewidth=1, linestyle=style, label=name)
         axes.set_title(set_name, fontsize=10)
         axes.set_xlabel("accuracy")
         axes.margins(x=0.08)
-        quiet(axes)
+        light_frame(axes)
     grid[0].set_yticks(range(len(systems)), systems)
     grid[0].set_ylim(len(systems) - 0.5, -0.5)
     handles, names = grid[-1].get_legend_handles_labels()
-    if published:
+    if paper:
         handles += grid[-1].plot([], [], marker="D", color="none", markeredgecolor="#222222")
-        names += ["the paper's number"]
+        names += ["paper"]
     if handles:
         figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     return figure
 
 
 def roc_curves(systems: Panels) -> Figure:
-    """Show each class's ROC curve against the rest, a panel a class; of repeats their mean (Fawcett 2006)."""
-    return _by_class(systems, roc_points, "1 - specificity", "sensitivity", "AUC", "lower right")
+    """Show the one-vs-rest ROC curves, one panel for each class; the mean curve of repeats (Fawcett 2006)."""
+    return _by_class(systems, roc_points, "1 - specificity", "sensitivity", "AUC")
 
 
 def precision_recall_curves(systems: Panels) -> Figure:
-    """Show each class's precision-recall curve, a panel a class; of repeats, the mean precision."""
-    return _by_class(systems, precision_recall_points, "recall", "precision", "AP", "lower left")
+    """Show the precision-recall curves, one panel for each class; the mean precision of repeats."""
+    return _by_class(systems, precision_recall_points, "recall", "precision", "AP")
 
 
-def roc_points(p: Predictions, label: int) -> tuple[np.ndarray, float]:
-    """Return the sensitivity at 501 equally spaced values of 1 - specificity, and the AUC."""
-    truth, scores = p.labels == label, p.probabilities[:, label]
-    false, true, _ = metrics.roc_curve(truth, scores)
-    sensitivity = np.interp(_GRID, false, true)
-    sensitivity[0] = 0.0  # a curve starts in the corner, however steeply it rises
-    return sensitivity, float(metrics.roc_auc_score(truth, scores))
+def roc_points(p: Predictions, label: int) -> tuple[np.ndarray, float] | None:
+    """Return the sensitivity at 501 equally spaced values of 1 - specificity, and the AUC; None if not defined."""
+    curve = roc(p, label)
+    if curve is None:
+        return None
+    sensitivity = np.interp(_GRID, curve.x, curve.y)
+    sensitivity[0] = 0.0  # the curve starts in the corner, however steeply it rises
+    return sensitivity, curve.area
 
 
-def precision_recall_points(p: Predictions, label: int) -> tuple[np.ndarray, float]:
-    """Return the precision at the smallest reached recall >= each of 501 values, and the average precision."""
-    truth, scores = p.labels == label, p.probabilities[:, label]
-    precision, recall, _ = metrics.precision_recall_curve(truth, scores)
-    reached = np.searchsorted(recall[::-1], _GRID)
-    return precision[::-1][reached], float(metrics.average_precision_score(truth, scores))
+def precision_recall_points(p: Predictions, label: int) -> tuple[np.ndarray, float] | None:
+    """Return the precision at the smallest recall >= each of 501 values, and the average precision; None likewise."""
+    curve = precision_recall(p, label)
+    if curve is None:
+        return None
+    reached = np.searchsorted(curve.x[::-1], _GRID)
+    return curve.y[::-1][reached], curve.area
 
 
 def learning_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
-    """Show loss and accuracy on validation (solid) and training (dotted) by epoch, a line a run.
+    """Show loss and accuracy on validation (solid) and training (dotted) by epoch, one line for each run.
 
     Args:
-        histories: {system: the rows of each repeat's history.csv}.
+        histories: {system: the rows of history.csv of each repeat}.
     """
     figure = new_figure(10.5, 3.8)
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
@@ -106,9 +117,9 @@ def learning_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
                 if second:
                     axes.plot(second + 1, history[second][f"val_{name}"], "|", color=colour(number), markersize=14)
         axes.set_title(f"{name}: validation solid, training dotted", fontsize=10)
-        axes.set_xlabel("epoch (a bar marks the start of phase 2)")
+        axes.set_xlabel("epoch (tick: start of phase 2)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        quiet(axes)
+        light_frame(axes)
     handles, names = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=3, fontsize=8,
                   frameon=False)  # fmt: skip
@@ -116,7 +127,7 @@ def learning_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
 
 
 def cost_against_accuracy(points: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
-    """Show accuracy against seconds of training, a point a run.
+    """Show accuracy against training time, one point for each run.
 
     Args:
         points: {system: (seconds, accuracy) of each repeat}.
@@ -131,22 +142,24 @@ def cost_against_accuracy(points: Mapping[str, Sequence[tuple[float, float]]]) -
         ticks(FuncFormatter(lambda seconds, _: f"{seconds:,.0f}"))
     axes.set_xlabel("seconds of training")
     axes.set_ylabel("accuracy, all test images")
-    quiet(axes)
+    light_frame(axes)
     figure.legend(fontsize=8, frameon=False, ncols=2, loc="outside upper center")
     return figure
 
 
-def _by_class(systems: Panels, points: Points, x: str, y: str, area: str, corner: Corner) -> Figure:
-    labels_by_name = next(iter(systems.values()))[0].classes
-    figure, grid = panels_of(len(labels_by_name), width=4.0, height=4.0, columns=2)
-    for axes, (label, class_name) in zip(grid, enumerate(labels_by_name), strict=False):
+def _by_class(systems: Panels, points: Points, x: str, y: str, area: str) -> Figure:
+    classes = next(iter(systems.values()))[0].classes
+    figure, grid = panels_of(len(classes), width=4.4, height=4.7 + 0.2 * len(systems), columns=2)
+    for axes, (label, class_name) in zip(grid, enumerate(classes), strict=True):
+        handles = []
         for number, (name, repeats) in enumerate(systems.items()):
-            truth = repeats[0].labels == label
-            if truth.all() or not truth.any():
+            found = [curve for p in repeats if (curve := points(p, label)) is not None]
+            if not found:
                 continue
-            curves, areas = zip(*(points(p, label) for p in repeats), strict=True)
-            text = f"{name}, {area} {np.mean(areas):.3f}"
-            axes.plot(_GRID, np.mean(curves, axis=0), color=colour(number), label=text)
+            curves, areas = zip(*found, strict=True)
+            (line,) = axes.plot(_GRID, np.mean(curves, axis=0), color=colour(number), linestyle=line_style(number))
+            line.set_label(f"{name}, {area} {np.mean(areas):.3f}")
+            handles.append(line)
         unit_square(axes, x, y, class_name)
-        axes.legend(fontsize=7, frameon=False, loc=corner)
+        legend_below(axes, handles)
     return figure

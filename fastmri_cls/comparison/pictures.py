@@ -1,11 +1,9 @@
-"""Stored test images by their names, read back from the dataset folder of a RUN, as JPEG for a report."""
+"""Stored test images by their names, read back from the dataset folder of a RUN."""
 
-import io
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from fastmri_cls.comparison.runs import Run
 from fastmri_cls.dataset import Dataset
@@ -13,13 +11,16 @@ from fastmri_cls.foundation.errors import UserError
 
 Key = tuple[str, str]  # source and file name
 
-_QUALITY = 85  # some 6 kB a picture of 224 pixels
 
+def read_pictures(runs: Iterable[Run], wanted: set[Key]) -> dict[Key, np.ndarray]:
+    """Return test images, uint8 [size, size, channels], from the first dataset folder that still exists.
 
-def read_pictures(runs: Iterable[Run], wanted: set[Key]) -> dict[Key, bytes]:
-    """Return JPEG files of the `wanted` test images, from the first run's dataset folder that is still there.
+    Args:
+        runs: their dataset folders are tried in order.
+        wanted: source and file name of each image.
 
-    Empty where none is: a report without pictures is a report still.
+    Returns:
+        {key: image}; empty if no folder is there, or none is the dataset of its run any more.
     """
     folders = dict.fromkeys((Path(run.config["data"]), run.config["dataset"]["fingerprint"]) for run in runs)
     for directory, fingerprint in folders:
@@ -32,17 +33,10 @@ def read_pictures(runs: Iterable[Run], wanted: set[Key]) -> dict[Key, bytes]:
     return {}
 
 
-def _read(dataset: Dataset, wanted: set[Key]) -> dict[Key, bytes]:
+def _read(dataset: Dataset, wanted: set[Key]) -> dict[Key, np.ndarray]:
     splits = dataset.manifest.test_splits
     facts = dataset.facts(splits)
     keys = zip(facts.sources.tolist(), facts.filenames.tolist(), strict=True)
     places = {key: number for number, key in enumerate(keys) if key in wanted}
     images = dataset.images(splits, list(places.values()))
-    return {key: _jpeg(image) for key, image in zip(places, images, strict=True)}
-
-
-def _jpeg(image: np.ndarray) -> bytes:
-    """Encode uint8 [size, size, 1 or 3]."""
-    out = io.BytesIO()
-    Image.fromarray(image.squeeze()).save(out, "JPEG", quality=_QUALITY)
-    return out.getvalue()
+    return dict(zip(places, images, strict=True))

@@ -1,7 +1,7 @@
-"""Systems -> the numbers of a comparison: draws of the bootstrap shared by all of them, differences, paired tests.
+"""Systems -> the numbers of a comparison: accuracies and AUCs with intervals, their differences, paired tests.
 
-Every system is judged in the same draws of groups, so that what one difference of two systems owes to the images they
-share cancels. An accuracy or AUC of a system is the mean over its repeats.
+All systems are evaluated on the same bootstrap draws of groups, so that the difference of two systems is paired within
+each draw. The accuracy or AUC of a system is the mean over its repeats.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from fastmri_cls.evaluation.statistics import (
     weighted_accuracy,
     weighted_auc_macro,
 )
-from fastmri_cls.report.text_tables import Estimate
+from fastmri_cls.foundation.tables import Estimate
 from fastmri_cls.runs.predictions import Predictions
 
 _POOLED, _MEAN, _AUC = "pooled", "mean", "auc"
@@ -28,7 +28,12 @@ _POOLED, _MEAN, _AUC = "pooled", "mean", "auc"
 
 @dataclass(frozen=True)
 class SetAccuracies:
-    """Accuracy on one test set, by system."""
+    """Accuracies on one test set.
+
+    Attributes:
+        images: how many images the set has.
+        by_system: {system: accuracy}.
+    """
 
     images: int
     by_system: dict[str, Estimate]
@@ -36,17 +41,34 @@ class SetAccuracies:
 
 @dataclass(frozen=True)
 class Difference:
-    """First system minus second on all test images, with 95 % intervals from a bootstrap over groups."""
+    """First system minus second on all test images; 95 % intervals from a bootstrap over groups.
+
+    Attributes:
+        first: name of the first system.
+        second: name of the second system.
+        accuracy: difference of the accuracies.
+        auc: difference of the macro AUCs; None if one of them is not defined.
+    """
 
     first: str
     second: str
     accuracy: Estimate
-    auc: Estimate
+    auc: Estimate | None
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """One repeat of the first system against one of the second; Holm corrects for all tests of the comparison."""
+    """One repeat of a system against one repeat of another.
+
+    Attributes:
+        first: name of the first system.
+        second: name of the second system.
+        repeat: seed and fold of both.
+        mcnemar: test of the accuracies.
+        mcnemar_holm: its p-value, corrected by Holm for all tests of the comparison.
+        delong: test of the macro AUCs.
+        delong_holm: its p-value, corrected likewise; None if the test is not defined.
+    """
 
     first: str
     second: str
@@ -59,23 +81,31 @@ class PairedTest:
 
 @dataclass(frozen=True)
 class Numbers:
-    """What a comparison computes from predictions: `sets` by name (`pooled` and `mean` last), AUC on all images."""
+    """The numbers of a comparison.
+
+    Attributes:
+        sources: names of the sources of test images.
+        sets: {test set: accuracies}, with `pooled` and `mean` last.
+        auc: {system: macro AUC on all test images}; None if it is not defined.
+        differences: of all pairs of systems.
+        tests: of all pairs of systems, repeat by repeat.
+    """
 
     sources: list[str]
     sets: dict[str, SetAccuracies]
-    auc: dict[str, Estimate]
+    auc: dict[str, Estimate | None]
     differences: list[Difference]
     tests: list[PairedTest]
 
     @property
     def shown_sets(self) -> dict[str, SetAccuracies]:
-        """The sets for people: of a single source, all images together and the mean are that source once more."""
-        again = (_POOLED, _MEAN) if len(self.sources) == 1 else ()
-        return {name: of_set for name, of_set in self.sets.items() if name not in again}
+        """The sets to show: with a single source, `pooled` and `mean` equal that source and are omitted."""
+        omitted = (_POOLED, _MEAN) if len(self.sources) == 1 else ()
+        return {name: accuracies for name, accuracies in self.sets.items() if name not in omitted}
 
 
 def compute(systems: Sequence[System]) -> Numbers:
-    """Return the numbers of `systems`, whose runs have their predictions in one order."""
+    """Return the numbers of `systems`; the predictions of all runs must be in the same order."""
     runs = [run for system in systems for run in system.runs]
     first = runs[0].tests
     correct = np.stack([run.tests.predicted == run.tests.labels for run in runs])
@@ -88,10 +118,8 @@ def compute(systems: Sequence[System]) -> Numbers:
     }
     means, auc_blocks = [], []
     for weights in _weights(first):
-        of_sources = [
-            weighted_accuracies(correct[:, sets[name]], weights[:, sets[name]]) for name in first.source_names
-        ]
-        means.append(np.mean(of_sources, axis=0))
+        by_source = [weighted_accuracies(correct[:, sets[name]], weights[:, sets[name]]) for name in first.source_names]
+        means.append(np.mean(by_source, axis=0))
         auc_blocks.append(
             np.stack([weighted_auc_macro(first.labels, run.tests.probabilities, weights) for run in runs])
         )
@@ -107,12 +135,12 @@ def compute(systems: Sequence[System]) -> Numbers:
         )
         for name, chosen in sets.items()
     }
-    aucs = np.array([_auc(run) for run in runs])
+    aucs = np.array([run.metrics["tests"][_POOLED]["auc_macro"] for run in runs], dtype=np.float64)  # None -> NaN
     return Numbers(
         first.source_names,
         accuracies | {_MEAN: _mean_of_sources(rows, correct, draws[_MEAN], sets, first)},
         {
-            system: Estimate(float(aucs[chosen].mean()), interval(draws[_AUC][chosen].mean(axis=0)), _sd(aucs[chosen]))
+            system: _estimate(aucs[chosen].mean(), interval(draws[_AUC][chosen].mean(axis=0)), _sd(aucs[chosen]))
             for system, chosen in rows.items()
         },
         [_difference(a, b, rows, correct.mean(axis=1), aucs, draws) for a, b in combinations(rows, 2)],
@@ -121,34 +149,32 @@ def compute(systems: Sequence[System]) -> Numbers:
 
 
 def _weights(p: Predictions) -> Iterator[np.ndarray]:
-    """The draws metrics.json's intervals come from too."""
+    """Yield the bootstrap draws that the intervals of metrics.json come from too."""
     return bootstrap_weights(p.groups, p.labels, BOOTSTRAP_SEED)
 
 
 def weighted_accuracies(correct: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return float64 [runs, draws] of `correct` bool [runs, n] and `weights` [draws, n]."""
-    return np.stack([weighted_accuracy(one, weights) for one in correct])
+    """Return float64 [runs, draws], the accuracy of `correct` bool [runs, n] in draws with `weights` [draws, n]."""
+    return np.stack([weighted_accuracy(run, weights) for run in correct])
 
 
 def paired_tests(systems: Sequence[System]) -> list[PairedTest]:
-    """Return the tests of all pairs of systems, repeat by repeat, on all test images."""
+    """Return the tests of all pairs of systems on all test images, repeat by repeat."""
     pairs = [(a, b, *pair) for a, b in combinations(systems, 2) for pair in _paired_repeats(a, b)]
     accuracy, auc = [], []
     for _, _, one, other in pairs:
         labels = one.tests.labels
         accuracy.append(mcnemar(one.tests.predicted == labels, other.tests.predicted == labels))
         auc.append(delong_macro(labels, one.tests.probabilities, other.tests.probabilities))
-    corrected = holm([test.p for test in accuracy]), holm([test.p for test in auc])
+    accuracy_holm, auc_holm = holm([test.p for test in accuracy]), holm([test.p for test in auc])
     return [
-        PairedTest(a.name, b.name, _name_of_pair(one, other), *of_accuracy, *of_auc)
-        for (a, b, one, other), of_accuracy, of_auc in zip(
-            pairs, zip(accuracy, corrected[0], strict=True), zip(auc, corrected[1], strict=True), strict=True
-        )
+        PairedTest(a.name, b.name, _name_of_pair(one, other), accuracy[i], accuracy_holm[i], auc[i], auc_holm[i])
+        for i, (a, b, one, other) in enumerate(pairs)
     ]
 
 
 def _paired_repeats(a: System, b: System) -> list[tuple[Run, Run]]:
-    """The repeats of equal seed and fold; where the systems share none, in order."""
+    """Return the repeats of equal seed and fold; if the systems share none, pair them in order."""
     by_repeat = {run.repeat: run for run in b.runs}
     same = [(run, by_repeat[run.repeat]) for run in a.runs if run.repeat in by_repeat]
     return same or list(zip(a.runs, b.runs, strict=False))
@@ -159,52 +185,69 @@ def _name_of_pair(one: Run, other: Run) -> str:
 
 
 def _common_sets(runs: Sequence[Run]) -> dict[str, np.ndarray]:
-    """The test sets as bool [n]; an image is clean where it is for every run, whatever each was trained on."""
+    """Return the test sets, bool [n] each; an image is clean if it is clean for every run."""
     clean = np.all([run.tests.clean for run in runs], axis=0)
     tests = runs[0].tests
     return evaluation_sets(replace(tests, clean=clean))
 
 
 def _rows_of(systems: Sequence[System]) -> dict[str, slice]:
-    """Return which rows of an array over all runs are a system's."""
+    """Return the rows that each system has in an array over all runs."""
     ends = np.cumsum([len(system.runs) for system in systems]).tolist()
     return {s.name: slice(end - len(s.runs), end) for s, end in zip(systems, ends, strict=True)}
 
 
 def _accuracy(correct: np.ndarray, drawn: np.ndarray, groups: np.ndarray) -> Estimate:
-    """Of `correct` bool [repeats, n] and draws [repeats, draws]."""
+    """Return a system's accuracy on one set.
+
+    Args:
+        correct: bool [repeats, n].
+        drawn: float [repeats, draws], the accuracy in each bootstrap draw.
+        groups: int [n].
+    """
     by_repeat = correct.mean(axis=1)
-    bounds = share_interval(drawn.mean(axis=0), correct.ravel(), np.tile(groups, len(correct)))
-    return Estimate(float(by_repeat.mean()), bounds, _sd(by_repeat))
+    low, high = share_interval(drawn.mean(axis=0), correct.ravel(), np.tile(groups, len(correct))) or (None, None)
+    return Estimate(float(by_repeat.mean()), low, high, _sd(by_repeat))
 
 
 def _mean_of_sources(
     rows: dict[str, slice], correct: np.ndarray, drawn: np.ndarray, sets: dict[str, np.ndarray], first: Predictions
 ) -> SetAccuracies:
-    """The mean of the test sets, each counting the same."""
+    """Return the mean over the sources; each source has the same weight.
+
+    Args:
+        rows: {system: its rows of `correct` and `drawn`}.
+        correct: bool [runs, n].
+        drawn: float [runs, draws], the mean over the sources in each bootstrap draw.
+        sets: {test set: its images, bool [n]}.
+        first: predictions of the first run, for sources and groups.
+    """
     by_run = np.mean([correct[:, sets[name]].mean(axis=1) for name in first.source_names], axis=0)
     found = {}
     for system, chosen in rows.items():
         repeats = correct[chosen]
         bounds = share_interval(drawn[chosen].mean(axis=0), repeats.ravel(), np.tile(first.groups, len(repeats)))
-        found[system] = Estimate(float(by_run[chosen].mean()), bounds, _sd(by_run[chosen]))
+        low, high = bounds or (None, None)
+        found[system] = Estimate(float(by_run[chosen].mean()), low, high, _sd(by_run[chosen]))
     return SetAccuracies(len(first), found)
 
 
 def _difference(
     a: str, b: str, rows: dict[str, slice], accuracies: np.ndarray, aucs: np.ndarray, draws: dict[str, np.ndarray]
 ) -> Difference:
-    def of(values: np.ndarray, drawn: np.ndarray) -> Estimate:
-        value = values[rows[a]].mean() - values[rows[b]].mean()
-        return Estimate(float(value), interval(drawn[rows[a]].mean(axis=0) - drawn[rows[b]].mean(axis=0)))
+    def between(values: np.ndarray, drawn: np.ndarray) -> Estimate | None:
+        differences = drawn[rows[a]].mean(axis=0) - drawn[rows[b]].mean(axis=0)
+        return _estimate(values[rows[a]].mean() - values[rows[b]].mean(), interval(differences))
 
-    return Difference(a, b, of(accuracies, draws[_POOLED]), of(aucs, draws[_AUC]))
+    accuracy = between(accuracies, draws[_POOLED])
+    assert accuracy is not None  # an accuracy is always defined
+    return Difference(a, b, accuracy, between(aucs, draws[_AUC]))
 
 
-def _auc(run: Run) -> float:
-    """The macro AUC of all test images: the one draw in which every image is there once."""
-    once = np.ones((1, len(run.tests)))
-    return float(weighted_auc_macro(run.tests.labels, run.tests.probabilities, once)[0])
+def _estimate(value: float, bounds: Sequence[float] | None, sd: float | None = None) -> Estimate | None:
+    """Return an estimate; None if the value is not defined (NaN)."""
+    low, high = bounds or (None, None)
+    return Estimate(float(value), low, high, sd) if np.isfinite(value) else None
 
 
 def _sd(values: np.ndarray) -> float | None:

@@ -5,17 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from fastmri_cls.comparison.published import PUBLISHED
+from fastmri_cls.comparison.paper import PAPER
 from fastmri_cls.comparison.runs import Run, System
 from fastmri_cls.comparison.statistics import Numbers
-from fastmri_cls.report.text_tables import Cell, Estimate, PValue, Rounded, Seconds, Table
+from fastmri_cls.foundation.tables import Cell, Estimate, PValue, Rounded, Seconds, Table
+from fastmri_cls.report.run_tables import estimate
 
 _MODEL_NAME = "model.keras"
 
 
 def table_one(systems: Sequence[System], numbers: Numbers) -> Table:
-    """Table I of the paper: accuracy and AUC on all test images, with intervals, the paper's own beside them."""
-    compared_with_paper = any(system.model in PUBLISHED for system in systems)
+    """Return accuracy and AUC on all test images with intervals, beside those of the paper (its Table I)."""
+    compared_with_paper = any(system.model in PAPER for system in systems)
     columns = ["model", "runs", "accuracy", "AUC", "balanced acc.", "kappa", "ECE", "ECE calibrated"]
     if compared_with_paper:
         columns += ["paper's accuracy", "paper's AUC"]
@@ -33,23 +34,26 @@ def table_one(systems: Sequence[System], numbers: Numbers) -> Table:
             _mean([m["calibrated"]["ece"] if "calibrated" in m else None for m in pooled]),
         ]
         if compared_with_paper:
-            paper = PUBLISHED.get(system.model)
+            paper = PAPER.get(system.model)
             row += [paper.accuracy, paper.auc] if paper else [None, None]
         rows.append(tuple(row))
     note = (
-        f"All {numbers.sets['pooled'].images} test images. Brackets: 95 % interval, bootstrap over groups of copies, "
-        "stratified by class. AUC: mean of each class against the rest. ECE: expected calibration error, as trained "
-        "and after temperature scaling fitted on validation."
+        f"All {numbers.sets['pooled'].images} test images. Brackets: 95 % confidence interval from a bootstrap over "
+        "groups of duplicates, stratified by class. AUC: mean of the one-vs-rest AUCs. ECE: expected calibration "
+        "error, as trained and after temperature scaling fitted on the validation split."
     )
     if any(len(system.runs) > 1 for system in systems):
-        note += " Of several runs: mean ± standard deviation over runs; the interval is that of the mean, over images."
+        note += (
+            " Several runs: mean ± standard deviation over the runs; the interval of the mean covers the choice of "
+            "test images, not the choice of seeds."
+        )
     if compared_with_paper:
-        note += " Paper: arXiv 2511.18326, one run, published split (1705 images), no interval given."
+        note += " Paper: arXiv 2511.18326, one run on the published split (1705 test images), without an interval."
     return Table("table1", "Accuracy and AUC on all test images", tuple(columns), rows, note)
 
 
 def sets_table(systems: Sequence[System], numbers: Numbers) -> Table:
-    """Accuracy on every test set, with the baselines that learn nothing."""
+    """Return the accuracy on every test set, and that of the shortcut baselines."""
     sets = numbers.shown_sets
     columns = ("model", *(f"{name} ({found.images})" for name, found in sets.items()))
     rows: list[tuple[Cell, ...]] = [
@@ -58,17 +62,29 @@ def sets_table(systems: Sequence[System], numbers: Numbers) -> Table:
     baselines = systems[0].runs[0].metrics.get("baselines", {})
     for name in baselines.get("pooled", {}):
         rows.append((name, *(baselines.get(set_name, {}).get(name) for set_name in sets)))
-    note = "Columns: test set (images). “-clean”: without the images that have a copy in training or validation."
+    note = "Columns: test set (images). “-clean”: without the images that have a duplicate in training or validation."
     if len(numbers.sources) > 1:
-        note += " “mean”: every source counts the same."
+        note += " “mean”: mean over the sources, each with the same weight."
     if baselines:
-        note += " The last rows learn nothing about tumours; a model has to beat them by a margin."
+        note += (
+            " The last rows are shortcut baselines without a network: the most frequent class, properties of the image "
+            "files, the most similar training thumbnail. A model must be clearly more accurate."
+        )
     return Table("test-sets", "Accuracy by test set", columns, rows, note)
 
 
 def classes_table(systems: Sequence[System]) -> Table:
-    """Each class on all test images, at the argmax and at the operating point chosen on validation."""
-    columns = ("model", "class", "images", "sensitivity", "specificity", "AUC", "at point: sens.", "at point: spec.")
+    """Return the one-vs-rest metrics of each class, for the most probable class and at the operating point."""
+    columns = (
+        "model",
+        "class",
+        "images",
+        "sensitivity",
+        "specificity",
+        "AUC",
+        "sensitivity at op. point",
+        "specificity at op. point",
+    )
     rows: list[tuple[Cell, ...]] = []
     for system in systems:
         for class_name in system.runs[0].tests.classes:
@@ -85,21 +101,25 @@ def classes_table(systems: Sequence[System]) -> Table:
                 )
             )
     note = (
-        "All test images, one class against the rest, where the most probable class is called; and where a class is "
-        "called at the threshold of its probability that has the largest Youden index on validation."
+        "All test images, one-vs-rest. Sensitivity and specificity: the most probable class is predicted. At the "
+        "operating point: a class is predicted if its probability reaches the threshold with the largest Youden index "
+        "(sensitivity + specificity - 1) on the validation split."
     )
     return Table("classes", "Sensitivity and specificity by class", columns, rows, note)
 
 
 def differences_table(numbers: Numbers) -> Table:
-    """First system minus second, with intervals."""
+    """Return the differences of all pairs of systems, with intervals."""
     rows: list[tuple[Cell, ...]] = [(d.first, d.second, d.accuracy, d.auc) for d in numbers.differences]
-    note = "First minus second, means over runs, on all test images; 95 % interval from a bootstrap over groups."
+    note = (
+        "First minus second, means over runs, on all test images; 95 % interval from a bootstrap over groups. The data "
+        "show a difference if the interval does not include 0."
+    )
     return Table("differences", "Differences of the models", ("first", "second", "accuracy", "AUC"), rows, note)
 
 
 def paired_tests_table(numbers: Numbers) -> Table:
-    """The paired tests, run by run."""
+    """Return the paired tests, one row for each pair of runs."""
     columns = (
         "first", "second", "run", "only first right", "only second right", "McNemar p", "Holm p (accuracy)",
         "AUC difference", "DeLong p", "Holm p (AUC)",
@@ -120,16 +140,16 @@ def paired_tests_table(numbers: Numbers) -> Table:
         for test in numbers.tests
     ]
     note = (
-        "The same test images throughout. McNemar: exact, two-sided. DeLong: of the mean of each class against the "
-        "rest. Holm: corrected for all rows. Both take images as independent, which copies are not: where they "
-        "disagree with the intervals of the differences, believe the intervals."
+        "Both models on the same test images. McNemar's test of the accuracies: exact, two-sided. DeLong's test of the "
+        "mean of the one-vs-rest AUCs. Holm: p-value corrected for the number of rows. Both tests take images as "
+        "independent, but duplicates are not: if a test and the interval of a difference disagree, trust the interval."
     )
     return Table("paired-tests", "Paired tests", columns, rows, note)
 
 
 def cost_table(systems: Sequence[System]) -> Table:
-    """Time and size; medians and means over epochs and runs."""
-    compared_with_paper = any(system.model in PUBLISHED for system in systems)
+    """Return training time and model size: means over runs, medians over epochs."""
+    compared_with_paper = any(system.model in PAPER for system in systems)
     columns = ["model", "epochs", "training", "epoch, phase 1", "epoch, phase 2", "images/s", "model file, MB"]
     rows: list[tuple[Cell, ...]] = []
     for system in systems:
@@ -144,19 +164,19 @@ def cost_table(systems: Sequence[System]) -> Table:
             Rounded(float(np.mean(sizes))) if sizes else None,
         ]
         if compared_with_paper:
-            paper = PUBLISHED.get(system.model)
+            paper = PAPER.get(system.model)
             row.append(Seconds(paper.seconds_per_epoch) if paper else None)
         rows.append(tuple(row))
     machines = dict.fromkeys(_machine(run) for system in systems for run in system.runs)
     note = f"On {'; '.join(machines)}."
     if compared_with_paper:
         columns.append("paper's epoch")
-        note += " The paper's seconds an epoch are those of its notebooks' logs, on a CPU of theirs."
+        note += " Paper: seconds per epoch in the logs of its notebooks, on another CPU."
     return Table("cost", "Time and cost", tuple(columns), rows, note)
 
 
 def runs_table(systems: Sequence[System]) -> Table:
-    """Every run."""
+    """Return one row for each run."""
     columns = ("model", "seed", "fold", "accuracy", "AUC", "validation acc.", "epochs", "training", "folder")
     rows: list[tuple[Cell, ...]] = []
     for system in systems:
@@ -168,8 +188,8 @@ def runs_table(systems: Sequence[System]) -> Table:
                     system.name,
                     seed,
                     fold,
-                    Estimate(pooled["accuracy"], pooled["ci95"]["accuracy"]),
-                    Estimate(pooled["auc_macro"], pooled["ci95"]["auc_macro"]),
+                    estimate(pooled, "accuracy"),
+                    estimate(pooled, "auc_macro"),
                     validation["accuracy"] if validation else None,
                     len(run.history),
                     Seconds(training_seconds(run)),
@@ -180,7 +200,7 @@ def runs_table(systems: Sequence[System]) -> Table:
 
 
 def training_seconds(run: Run) -> float:
-    """Return the seconds of all epochs, validation included."""
+    """Return the seconds of all epochs, including validation."""
     return float(sum(row["seconds"] for row in run.history))
 
 
@@ -200,11 +220,12 @@ def _machine(run: Run) -> str:
 
 
 def _of_repeats(found: list[dict[str, Any]], name: str) -> Estimate:
-    """One run's metric with its interval, or the mean of several with its deviation."""
-    values = [m[name] for m in found if m[name] is not None]
+    """Return the metric of a single run with its interval, or the mean of several runs with its deviation."""
     if len(found) == 1:
-        return Estimate(found[0][name], found[0]["ci95"][name])
-    return Estimate(_mean(values), None, float(np.std(values, ddof=1)) if len(values) > 1 else None)
+        return estimate(found[0], name)
+    values = [m[name] for m in found if m[name] is not None]
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Estimate(_mean(values), sd=sd)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

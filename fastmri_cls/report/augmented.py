@@ -1,4 +1,4 @@
-"""The grid of the paper's Figure I: an image of each class, and what draws of a policy make of it."""
+"""One image of each class as stored, and after several draws of an augmentation policy (the paper's Figure I)."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,7 +13,13 @@ _DRAWS = 4
 
 
 def augmented_grid(dataset: Dataset, policy: str, *, contrast: float = 1.0, seed: int = 0) -> Figure:
-    """Draw the first training image of each class as stored and in four draws of `policy`.
+    """Draw the first training image of each class, as stored and in four draws of `policy`.
+
+    Args:
+        dataset: an opened dataset.
+        policy: name of the augmentation policy.
+        contrast: contrast factor of the protocol.
+        seed: of the draws.
 
     Raises:
         UserError: there is no such policy, or no training image.

@@ -1,85 +1,61 @@
-"""What commands print on stdout at their end: a dataset's counts, a run's metrics."""
+"""What commands print on the terminal when they end: a dataset's counts, a run's metrics, the tables of a report."""
 
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from fastmri_cls.dataset import Dataset
-from fastmri_cls.report.text_tables import Table as TextTable
+from fastmri_cls.foundation.tables import Cell, Table
+from fastmri_cls.report.run_tables import estimate
 
-_PIPED_WIDTH = 120  # what is no terminal has no width that a table would have to keep to
+_PIPED_WIDTH = 120  # columns, if stdout is not a terminal
 
 
 def print_dataset(dataset: Dataset) -> None:
-    """Print counts by split and class, then what was rejected, found and left out."""
+    """Print the images by split and class, then what was rejected, found and left out."""
     manifest = dataset.manifest
-    table = _table("split", *manifest.classes, "all")
-    for name, split in manifest.splits.items():
-        counts = [str(split.per_class.get(class_name, 0)) for class_name in manifest.classes]
-        table.add_row(name, *counts, str(split.num_examples))
-    out = Console()
-    out.print(table)
+    rows: list[tuple[Cell, ...]] = [
+        (name, *(split.per_class.get(class_name, 0) for class_name in manifest.classes), split.num_examples)
+        for name, split in manifest.splits.items()
+    ]
     found = manifest.duplicates
+    out = terminal()
+    print_table(Table("splits", "", ("split", *manifest.classes, "all"), rows), out)
     out.print(
-        f"copies: {found['exact']} exact pairs, {found['near']} near pairs; {found['groups']} independent groups, "
-        f"{found['label_conflicts']} with conflicting labels, {found['straddling']} in more than one split",
-        highlight=False,
+        f"duplicates: {found['exact']} exact pairs, {found['near']} near pairs; {found['groups']} independent groups, "
+        f"{found['label_conflicts']} with conflicting labels, {found['straddling']} in more than one split"
     )
     for reason, count in found["dropped"].items():
-        out.print(f"left out: {count} ({reason})", highlight=False)
+        out.print(f"left out: {count} ({reason})")
     if manifest.rejected:
         first = manifest.rejected[0]
         example = f"{first['path']}: {first['reason']}"
-        out.print(
-            f"rejected: {len(manifest.rejected)} files, listed in dataset.json (the first: {example})",
-            highlight=False,
-            markup=False,
-        )
-    out.print(f"dataset: {dataset.path}", highlight=False, markup=False)
+        out.print(f"rejected: {len(manifest.rejected)} files, listed in dataset.json (the first: {example})")
+    out.print(f"dataset: {dataset.path}", soft_wrap=True)
 
 
 def print_metrics(metrics: dict[str, Any]) -> None:
-    """Print one row a test set."""
-    table = _table("test set", "images", "accuracy [95 % CI]", "AUC [95 % CI]", "ECE")
-    for name, found in metrics["tests"].items():
-        images, accuracy, auc, _, ece, _ = metric_cells(found)  # all of them would be wider than 80 columns
-        table.add_row(name, images, accuracy, auc, ece)
-    Console().print(table)
-
-
-def print_text_table(table: TextTable, columns: int = 4) -> None:
-    """Print the first `columns` of a table of a report; all of them would be wider than a terminal."""
-    shown = _table(*table.columns[:columns])
-    for row in table.text_rows:
-        shown.add_row(*row[:columns])
-    Console(width=None if Console().is_terminal else _PIPED_WIDTH).print(shown)
-
-
-def metric_cells(found: dict[str, Any]) -> list[str]:
-    """Return the cells of one M of metrics.json after its name: as text, `-` for what is not defined."""
-    return [
-        str(found["n"]),
-        with_interval(found["accuracy"], found["ci95"]["accuracy"]),
-        with_interval(found["auc_macro"], found["ci95"]["auc_macro"]),
-        number(found["loss"]),
-        number(found["ece"]),
-        number(found["brier"]),
+    """Print one row for each test set; more columns would be wider than a terminal."""
+    rows: list[tuple[Cell, ...]] = [
+        (name, found["n"], estimate(found, "accuracy"), estimate(found, "auc_macro"), found["ece"])
+        for name, found in metrics["tests"].items()
     ]
+    columns = ("test set", "images", "accuracy [95 % CI]", "AUC [95 % CI]", "ECE")
+    print_table(Table("metrics", "", columns, rows), terminal())
 
 
-def number(value: float | None) -> str:
-    """Return a metric with three decimals."""
-    return "-" if value is None else f"{value:.3f}"
+def print_table(table: Table, out: Console, columns: int | None = None) -> None:
+    """Print a table: its title if it has one, its first `columns` columns, its note."""
+    if table.title:
+        out.print(table.title, style="bold")
+    out.print(table.to_rich(columns))
+    if table.note:
+        out.print(table.note, style="dim")
 
 
-def with_interval(value: float | None, bounds: list[float] | None) -> str:
-    """Return a metric and its interval."""
-    return number(value) + (f" [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else "")
-
-
-def _table(first: str, *others: str) -> Table:
-    table = Table(first, box=None, header_style="bold", pad_edge=False)
-    for name in others:
-        table.add_column(name, justify="right")
-    return table
+def terminal() -> Console:
+    """Return a console on stdout that takes brackets and colons as they are."""
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _PIPED_WIDTH
+    return console

@@ -15,6 +15,7 @@ from fastmri_cls.audit.run import audit
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.phantom import CLASSES, draw_phantom
+from tests.html_pages import Page
 
 COLUMNS = [
     "a_source", "a_path", "b_source", "b_path", "kind", "orientation", "similarity",
@@ -33,7 +34,7 @@ def named(sources: dict[str, Path]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def audited(phantom_sources, cli, tmp_path_factory) -> tuple[Path, str, str]:
-    """An audit of the phantom sources by the command line with two workers: folder, JSON document, text."""
+    """An audit of the phantom sources by the command line with two workers: folder, standard output, standard error."""
     out = tmp_path_factory.mktemp("audits") / "phantoms"
     result = cli("audit", *named(phantom_sources), "--out", out, "--workers", 2, "--json")
     assert result.returncode == 0, result.stderr
@@ -54,25 +55,32 @@ def test_the_csv_has_every_pair_with_its_orientation(audited):
     assert len({row["group"] for row in rows}) == 4
 
 
-def test_the_table_the_document_and_audit_json_agree(audited):
-    out, document, text = audited
+def test_the_table_the_json_line_and_audit_json_agree(audited):
+    out, stdout, stderr = audited
     findings = json.loads((out / "audit.json").read_text(encoding="utf-8"))
-    assert json.loads(document) == {"out": str(out), **findings}
+    assert json.loads(stdout) == {"out": str(out), **findings}
     assert findings["pairs"]["all"]["pairs"] == findings["pairs"]["mirrored"]["across_sources"] == 4
     images = sum(sum(splits.values()) for splits in findings["images"].values())
     assert findings["groups"]["independent"] == images - 4
     assert findings["test_sets"]["beta"]["any"]["mirrored"] == 4
     assert findings["test_sets"]["beta"]["own"]["clean"] == findings["test_sets"]["beta"]["images"]
-    assert re.search(r"mirrored +4 +0 +4 +4 +0", text)
-    assert "copy-" not in text
+    assert re.search(r"mirrored +4 +0 +4 +4 +0", stderr)
+    assert "copy-" not in stderr
 
 
 def test_bad_files_are_counted_with_their_reasons_and_cost_nothing_else(audited):
-    out, _, text = audited
+    out, _, stderr = audited
     rejected = json.loads((out / "audit.json").read_text(encoding="utf-8"))["rejected"]
     assert {Path(file["path"]).name for file in rejected} == {"cut off.jpg", "empty.jpg", "notes.png"}
     assert all(file["reason"] for file in rejected)
-    assert "rejected: 3 files" in text
+    assert "rejected: 3 files" in stderr
+
+
+def test_the_terminal_ends_with_the_report_and_the_next_command(audited):
+    out, _, stderr = audited
+    *_, report, following = stderr.splitlines()
+    assert report == f"report: {out / 'audit.html'}"
+    assert following.startswith("next: fastmri-cls build-tfrecords alpha=")
 
 
 def test_baselines_without_learning_stand_for_each_test_set_and_all(audited):
@@ -85,12 +93,23 @@ def test_baselines_without_learning_stand_for_each_test_set_and_all(audited):
 def test_the_html_needs_nothing_but_itself(audited):
     html = (audited[0] / "audit.html").read_text(encoding="utf-8")
     links = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]+)""", html)
-    assert len(links) == 8  # four pairs
-    assert all(link.startswith("data:image/") for link in links)
+    pictures = [link for link in links if link.startswith("data:image/jpeg")]
+    assert len(pictures) == 8  # four pairs
+    assert all(link.startswith("#") for link in links if link not in pictures)
     assert "<script" not in html
     assert "://" not in re.sub(r"data:image/[^\"]+", "", html)
     assert "Testing/glioma_tumor/copy-0.jpg" in html
     assert "mirrored left to right" in html
+    page = Page(audited[0] / "audit.html")
+    assert {address.removeprefix("#") for address in page.addresses if address.startswith("#")} <= page.ids
+
+
+def test_the_page_says_what_leaks_and_what_to_do(audited):
+    html = (audited[0] / "audit.html").read_text(encoding="utf-8")
+    assert "Audit of alpha, beta" in html
+    assert "Not a medical device" in html
+    assert "4 of 36 test images of beta have a duplicate in training" in html
+    assert "--split grouped" in html
 
 
 def test_one_worker_finds_the_same(audited, phantom_sources, tmp_path):

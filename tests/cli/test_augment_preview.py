@@ -26,7 +26,10 @@ def test_the_grid_shows_each_class_as_stored_and_in_four_draws(dataset):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(("--augment", "cutout"), "--augment cutout: unknown"), (("--out", "grid.jpg"), "--out grid.jpg: is no PNG")],
+    [
+        (("--augment", "cutout"), "--augment cutout: unknown"),
+        (("--out", "grid.jpg"), "--out grid.jpg: is not a PNG file"),
+    ],
 )
 def test_what_cannot_be_drawn_is_said_in_one_line(cli, dataset, arguments, message):
     done = cli("augment-preview", "--data", dataset, "--out", "grid.png", *arguments)

@@ -8,6 +8,7 @@ import pytest
 from sklearn import metrics
 
 from fastmri_cls.comparison.report import compare_runs
+from fastmri_cls.foundation.errors import UserError
 from tests.comparison_runs import make_predictions, write_run
 from tests.html_pages import Page
 
@@ -30,9 +31,10 @@ def test_it_prints_table_one_and_the_reports_path(compared):
     assert result.returncode == 0, result.stderr
     assert "convnext-tiny" in result.stderr
     assert f"report: {out / 'report.html'}" in result.stderr
+    assert result.stderr.splitlines()[-1].startswith("next: ")
 
 
-def test_the_document_has_the_numbers_themselves(compared):
+def test_stdout_is_json_with_the_numbers_themselves(compared):
     out, result, predictions = compared
     found = json.loads(result.stdout)
     assert found == json.loads((out / "comparison.json").read_text())
@@ -82,9 +84,9 @@ def test_the_pages_tables_are_those_of_the_csv_files(compared):
 def test_the_findings_name_the_best_and_say_whether_it_can_be_told_apart(compared):
     out, *_ = compared
     text = (out / "report.html").read_text()
-    assert "The highest accuracy on all test images has convnext-tiny" in text
-    assert "convnext-tiny and small-cnn differ in accuracy" in text
-    assert "in 2 of 2 runs" in text
+    assert "convnext-tiny has the highest accuracy on all test images" in text
+    assert "convnext-tiny is more accurate than small-cnn" in text
+    assert "in 2 of 2 pairs of runs" in text
     assert "Without pictures" in text  # the runs' dataset folder never was
 
 
@@ -100,7 +102,10 @@ def test_equal_models_cannot_be_told_apart(cli, tmp_path):
     runs = [write_run(tmp_path / model, make_predictions(), model=model) for model in ("small-cnn", "convnext-tiny")]
     result = cli("compare", *runs, "--out", tmp_path / "out")
     assert result.returncode == 0, result.stderr
-    assert "cannot be told apart" in (tmp_path / "out" / "report.html").read_text()
+    assert (
+        "do not show a difference in accuracy between small-cnn and convnext-tiny"
+        in (tmp_path / "out" / "report.html").read_text()
+    )
 
 
 def test_different_images_are_one_line_on_stderr_and_nothing_is_written(cli, tmp_path):
@@ -119,14 +124,17 @@ def test_a_folder_with_other_things_is_left_alone(cli, tmp_path):
     (tmp_path / "out" / "tables" / "mine.csv").write_text("mine")
     result = cli("compare", run, "--out", tmp_path / "out")
     assert result.returncode == 1
-    assert "exists already and is no comparison" in result.stderr
+    assert "exists already and is not a comparison" in result.stderr
     assert (tmp_path / "out" / "tables" / "mine.csv").read_text() == "mine"
 
 
-def test_a_comparison_is_replaced_by_the_next(tmp_path):
+def test_a_comparison_is_replaced_by_force_only(tmp_path):
     runs = [write_run(tmp_path / name, make_predictions(), model=name) for name in ("small-cnn", "convnext-tiny")]
-    compare_runs(runs, tmp_path / "out")
-    compare_runs(runs[:1], tmp_path / "out")
+    compare_runs(runs, tmp_path / "out", force=False)
+    with pytest.raises(UserError, match="--force"):
+        compare_runs(runs[:1], tmp_path / "out", force=False)
+    assert (tmp_path / "out" / "tables" / "paired-tests.csv").exists()
+    compare_runs(runs[:1], tmp_path / "out", force=True)
     assert not (tmp_path / "out" / "tables" / "paired-tests.csv").exists()
     assert (tmp_path / "out" / "tables" / "table1.csv").exists()
 

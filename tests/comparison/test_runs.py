@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fastmri_cls.comparison import runs
 from fastmri_cls.comparison.runs import group_into_systems, read_runs
 from fastmri_cls.foundation.errors import UserError
 from tests.comparison_runs import make_predictions, write_run
@@ -30,31 +31,19 @@ def test_folds_are_repeats_too(tmp_path):
     assert [run.repeat_name for run in system.runs] == ["seed 0, fold 0", "seed 0, fold 1", "seed 0, fold 2"]
 
 
-def test_a_name_says_as_much_as_tells_systems_of_one_model_apart(tmp_path):
-    protocol = {"name": "strict", "preprocessing": "own", "contrast": 1.0, "augment": "paper", "unfreeze": 0.2}
-    changes = [
-        {},
-        {"weights": "some/where/mine.h5"},
-        {"protocol": protocol | {"name": "notebook", "contrast": 1.5}},
-        {"protocol": protocol | {"contrast": 1.5}},
-        {"model": "convnext-tiny"},
-    ]
-    paths = [write_run(tmp_path / str(i), make_predictions(), **change) for i, change in enumerate(changes)]
-    assert [system.name for system in group_into_systems(read_runs(paths))] == [
-        "small-cnn, strict, weights default, contrast 1.0",
-        "small-cnn, strict, weights mine.h5",
-        "small-cnn, notebook",
-        "small-cnn, strict, weights default, contrast 1.5",
-        "convnext-tiny",
-    ]
+def test_systems_of_one_model_are_named_by_what_differs(tmp_path):
+    paths = [write_run(tmp_path / str(n), make_predictions(), precision=p) for n, p in enumerate(("a16", "b32"))]
+    systems = group_into_systems(read_runs(paths))
+    assert [system.name for system in systems] == ["small-cnn, precision a16", "small-cnn, precision b32"]
 
 
-def test_runs_on_two_datasets_are_told_apart_by_the_folder(tmp_path):
-    kept = write_run(tmp_path / "a", make_predictions(), data="data/kept")
-    dataset = {"fingerprint": "e" * 64, "split": "grouped", "splits": {}, "per_class": {}}
-    dropped = write_run(tmp_path / "b", make_predictions(luck=1), data="data/dropped", dataset=dataset)
-    systems = group_into_systems(read_runs([kept, dropped]))
-    assert [system.name for system in systems] == ["small-cnn, dataset kept", "small-cnn, dataset dropped"]
+def test_a_run_given_twice_counts_once_and_that_is_said(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(runs.log, "warning", said.append)
+    path = write_run(tmp_path / "run", make_predictions())
+    (tmp_path / "link").symlink_to(path)
+    assert len(read_runs([path, tmp_path / "link", path])) == 1
+    assert said == [f"{tmp_path / 'link'}: is given twice; it counts once", f"{path}: is given twice; it counts once"]
 
 
 def test_predictions_are_brought_into_one_order(tmp_path):
@@ -84,7 +73,7 @@ def test_an_image_with_another_label_is_another_image(tmp_path):
 def test_other_classes_are_refused(tmp_path):
     tests = make_predictions()
     renamed = replace(tests, classes=("a", "b", "c", "d"))
-    with pytest.raises(UserError, match="knows other classes"):
+    with pytest.raises(UserError, match="has other classes"):
         read_runs([write_run(tmp_path / "a", tests), write_run(tmp_path / "b", renamed, seed=1)])
 
 

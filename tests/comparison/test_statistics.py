@@ -21,7 +21,7 @@ from fastmri_cls.comparison.tables import (
     table_one,
 )
 from fastmri_cls.evaluation.statistics import bootstrap_weights
-from fastmri_cls.report.text_tables import Estimate
+from fastmri_cls.foundation.tables import Estimate
 from fastmri_cls.runs.predictions import Predictions
 from tests.comparison_runs import CLASSES, make_predictions, write_run
 
@@ -80,7 +80,7 @@ def test_a_systems_accuracy_is_the_mean_of_its_repeats_with_their_deviation(syst
 def test_its_interval_is_that_of_the_mean_over_redrawn_groups(systems, numbers):
     system = systems[0]
     found = numbers.sets["pooled"].by_system[system.name]
-    assert found.interval == pytest.approx(bounds(redrawn(system.all_tests, accuracy)))
+    assert [found.low, found.high] == pytest.approx(bounds(redrawn(system.all_tests, accuracy)))
 
 
 def test_the_interval_of_a_single_run_is_that_of_its_metrics_json(systems, numbers):
@@ -89,8 +89,9 @@ def test_the_interval_of_a_single_run_is_that_of_its_metrics_json(systems, numbe
     for set_name, found in run.metrics["tests"].items():
         mine = numbers.sets[set_name].by_system[name]
         assert mine.value == pytest.approx(found["accuracy"])
-        assert mine.interval == pytest.approx(found["ci95"]["accuracy"])
-    assert numbers.auc[name].interval == pytest.approx(run.metrics["tests"]["pooled"]["ci95"]["auc_macro"])
+        assert [mine.low, mine.high] == pytest.approx(found["ci95"]["accuracy"])
+    auc_interval = [numbers.auc[name].low, numbers.auc[name].high]
+    assert auc_interval == pytest.approx(run.metrics["tests"]["pooled"]["ci95"]["auc_macro"])
 
 
 def test_every_test_set_is_there_and_the_mean_weighs_sources_the_same(systems, numbers):
@@ -109,7 +110,7 @@ def test_differences_are_taken_within_each_draw(systems, numbers):
     first, second = systems[:2]
     (found,) = [d for d in numbers.differences if (d.first, d.second) == (first.name, second.name)]
     drawn = redrawn(first.all_tests, accuracy) - redrawn(second.all_tests, accuracy)
-    assert found.accuracy.interval == pytest.approx(bounds(drawn))
+    assert [found.accuracy.low, found.accuracy.high] == pytest.approx(bounds(drawn))
     values = [np.mean([auc(p) for p in system.all_tests]) for system in (first, second)]
     assert found.auc.value == pytest.approx(values[0] - values[1])
     assert len(numbers.differences) == 3

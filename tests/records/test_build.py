@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from fastmri_cls.foundation.templates import without_folders
 from fastmri_cls.records.images_csv import read_images_csv
 from fastmri_cls.records.manifest import read_manifest
 from fastmri_cls.records.options import BuildOptions, SplitOptions
@@ -166,7 +167,9 @@ def test_the_command_in_dataset_json_rebuilds_the_same_shards(
     )
     build([two_classes], chosen, read_classes(tmp_path / "my classes.txt"))
     command = json.loads((tmp_path / "out" / "dataset.json").read_text())["options"]["command"]
-    assert command in (tmp_path / "out" / "README.md").read_text()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert without_folders(command) in card
+    assert str(tmp_path) not in card
     first = shard_bytes(tmp_path / "out")
     result = cli(*shlex.split(command)[1:], "--force", "--workers", 1)
     assert result.returncode == 0, result.stderr

@@ -8,8 +8,8 @@ from sklearn import metrics
 
 from fastmri_cls.comparison import figures as side_by_side
 from fastmri_cls.evaluation.calibration import expected_calibration_error, scale_by_temperature
+from fastmri_cls.foundation.tables import Estimate
 from fastmri_cls.report import figures
-from fastmri_cls.report.text_tables import Estimate
 from tests.comparison_runs import CLASSES, make_predictions
 
 SYSTEMS = {
@@ -119,7 +119,7 @@ def test_without_a_temperature_there_is_one_line():
 
 
 def test_the_overview_has_point_interval_paper_and_baseline():
-    accuracies = {"alpha": {"good": Estimate(0.8, [0.7, 0.85])}, "pooled": {"good": Estimate(0.9, [0.82, 0.94])}}
+    accuracies = {"alpha": {"good": Estimate(0.8, 0.7, 0.85)}, "pooled": {"good": Estimate(0.9, 0.82, 0.94)}}
     figure = side_by_side.accuracy_overview(accuracies, {"good": 0.93}, {"pooled": {"majority class": 0.3}})
     alpha, pooled = figure.axes[:2]
     (container,) = pooled.containers

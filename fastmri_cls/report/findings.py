@@ -1,0 +1,39 @@
+"""What the numbers say, in sentences that several reports share."""
+
+from collections.abc import Mapping, Sequence
+
+from fastmri_cls.foundation.tables import Estimate
+
+
+def baseline_findings(accuracies: Mapping[str, Estimate], baselines: Mapping[str, float]) -> list[str]:
+    """Say which models are not clearly more accurate than the best shortcut baseline.
+
+    Args:
+        accuracies: {model: accuracy}.
+        baselines: {shortcut baseline: accuracy on the same images}; nothing is said without any.
+    """
+    if not baselines:
+        return []
+    name, best = max(baselines.items(), key=lambda item: item[1])
+    baseline = f"{name} ({best:.3f}), a baseline without a network"
+    worse = [model for model, found in accuracies.items() if found.value is not None and found.value <= best]
+    unclear = [model for model, found in accuracies.items() if model not in worse and (found.low or 0) <= best]
+    sentences = []
+    if worse and len(worse) == len(accuracies) > 1:
+        sentences.append(f"No model is more accurate than {baseline}.")
+    elif worse:
+        sentences.append(f"{listed(worse)} {'is' if len(worse) == 1 else 'are'} not more accurate than {baseline}.")
+    if unclear:
+        verb = "is" if len(unclear) == 1 else "are"
+        sentences.append(
+            f"{listed(unclear)} {verb} not clearly more accurate than {baseline}: the 95 % interval includes it."
+        )
+    if not worse and not unclear:
+        verb = "is" if len(accuracies) == 1 else "are"
+        sentences.append(f"{listed(list(accuracies))} {verb} clearly more accurate than {baseline}.")
+    return sentences
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return "a; b and c": names of models may hold commas."""
+    return names[0] if len(names) == 1 else f"{'; '.join(names[:-1])} and {names[-1]}"

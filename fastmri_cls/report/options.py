@@ -1,0 +1,31 @@
+"""Options as people read them: nested values flattened, names in words, values without Python's spelling."""
+
+from collections.abc import Iterator, Mapping
+
+
+def flatten(options: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield (dotted path, value) of every value in nested mappings."""
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def words(path: str) -> str:
+    """Return a dotted path in words: `phase1.max_epochs` is "phase 1 max epochs"."""
+    return path.replace("phase1.", "phase 1 ").replace("phase2.", "phase 2 ").replace(".", " ").replace("_", " ")
+
+
+def shown(value: object) -> str:
+    """Return a value as people read it."""
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:g}"
+        case list() | tuple():
+            return " ".join(str(part).removeprefix("/device:") for part in value)
+    return str(value)

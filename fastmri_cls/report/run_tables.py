@@ -1,0 +1,106 @@
+"""The tables of one run, for its report, its card and the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastmri_cls.evaluation.statistics import DRAWS
+from fastmri_cls.foundation.tables import Cell, Estimate, Table
+from fastmri_cls.report.options import flatten, shown, words
+
+_BASELINES = (
+    " The last rows are shortcut baselines without a network, on all test images: the most frequent class, properties "
+    "of the image files, the most similar training thumbnail. A model must be clearly more accurate."
+)
+
+
+def sets_table(metrics: dict[str, Any]) -> Table:
+    """Return the metrics of every test set, of the validation split and of the shortcut baselines."""
+    baselines = metrics.get("baselines", {}).get("pooled", {})
+    rows = [_set_row(name, found) for name, found in metrics["tests"].items()]
+    if metrics["val"]:
+        rows.append(_set_row("validation", metrics["val"]))
+    rows += [(name, None, accuracy, None, None, None, None) for name, accuracy in baselines.items()]
+    note = (
+        f"Brackets: 95 % confidence interval, bootstrap over groups of duplicates, stratified by class, {DRAWS} draws. "
+        "AUC: mean of the one-vs-rest AUCs of the classes in the set. ECE: expected calibration error. “pooled”: all "
+        "test images; “mean”: mean over the sources, each with the same weight; “-clean”: without the images that have "
+        "a duplicate in training or validation."
+    )
+    columns = ("test set", "images", "accuracy", "AUC", "loss", "ECE", "Brier score")
+    return Table("sets", "Metrics by test set", columns, rows, note + (_BASELINES if baselines else ""))
+
+
+def calibration_table(metrics: dict[str, Any]) -> Table:
+    """Return balanced accuracy, kappa, and the scores of the probabilities before and after temperature scaling."""
+    scores = {"ece": "ECE", "brier": "Brier score", "loss": "loss"}
+    columns = ["test set", "balanced accuracy", "kappa"]
+    for title in scores.values():
+        columns += [title, f"{title}, calibrated"]
+    rows: list[tuple[Cell, ...]] = []
+    for name, found in metrics["tests"].items():
+        calibrated = found.get("calibrated", {})
+        pairs = [value for score in scores for value in (found[score], calibrated.get(score))]
+        rows.append((name, found["balanced_accuracy"], found["kappa"], *pairs))
+    temperature = metrics["temperature"]
+    note = (
+        f"Calibrated: after temperature scaling with {temperature:.3f}, fitted on the validation split."
+        if temperature
+        else "Not calibrated: there was no validation split to fit a temperature on."
+    )
+    return Table("calibration", "Agreement and calibration by test set", tuple(columns), rows, note)
+
+
+def classes_table(name: str, found: dict[str, Any]) -> Table:
+    """Return the one-vs-rest metrics of each class on test set `name`."""
+    columns = (
+        "class", "images", "precision", "sensitivity", "specificity", "F1", "AUC", "average precision",
+        "threshold", "sensitivity at threshold", "specificity at threshold",
+    )  # fmt: skip
+    rows: list[tuple[Cell, ...]] = []
+    for class_name, of_class in found["per_class"].items():
+        point = of_class.get("operating", {})
+        rows.append(
+            (
+                class_name,
+                of_class["support"],
+                of_class["precision"],
+                estimate(of_class, "recall"),
+                estimate(of_class, "specificity"),
+                of_class["f1"],
+                of_class["auc"],
+                of_class["average_precision"],
+                *(point.get(metric) for metric in ("threshold", "sensitivity", "specificity")),
+            )
+        )
+    note = (
+        "Precision to average precision: the most probable class is predicted. Last two columns: a class is predicted "
+        "if its probability reaches the threshold with the largest Youden index (sensitivity + specificity - 1) on the "
+        "validation split. If no image of a set is misclassified, the interval is the exact binomial one for the "
+        "number of groups."
+    )
+    return Table(f"classes-{name}", f"Classes, test set {name} ({found['n']:,} images)", columns, rows, note)
+
+
+def counts_table(config: dict[str, Any]) -> Table:
+    """Return the images the run was trained and validated on, by split and class."""
+    rows: list[tuple[Cell, ...]] = [
+        (split, *(per_class.get(name, 0) for name in config["classes"]), sum(per_class.values()))
+        for split, per_class in config["dataset"]["per_class"].items()
+    ]
+    return Table("counts", "Images by split and class", ("split", *config["classes"], "all"), rows)
+
+
+def protocol_table(protocol: Mapping[str, object]) -> Table:
+    """Return every option of a protocol."""
+    rows: list[tuple[Cell, ...]] = [(words(path), shown(value)) for path, value in flatten(protocol)]
+    return Table("protocol", "Protocol options", ("option", "value"), rows)
+
+
+def estimate(found: dict[str, Any], name: str) -> Estimate:
+    """Return a metric of metrics.json with its interval."""
+    return Estimate(found[name], *(found["ci95"][name] or ()))
+
+
+def _set_row(name: str, found: dict[str, Any]) -> tuple[Cell, ...]:
+    scores = (found[score] for score in ("loss", "ece", "brier"))
+    return (name, found["n"], estimate(found, "accuracy"), estimate(found, "auc_macro"), *scores)
