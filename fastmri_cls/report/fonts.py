@@ -12,6 +12,7 @@ from matplotlib import ft2font
 from matplotlib.figure import Figure
 from matplotlib.font_manager import fontManager, get_font
 from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FuncFormatter
 
 _OWN_FONT = "DejaVu Sans"  # comes with matplotlib
 _LAST_RESORT = "Last Resort"  # a font of boxes, one for each script
@@ -28,6 +29,7 @@ def make_drawable(figures: Iterable[Figure], names: Mapping[str, Sequence[str]])
     Returns:
         {label in the figures: name} of the names that were replaced.
     """
+    figures = list(figures)
     texts = [text for figure in figures for text in figure.findobj(Text)]
     wanted = {character for text in texts for character in text.get_text() if character.isprintable()}
     wanted |= {character for several in names.values() for name in several for character in name}
@@ -38,11 +40,18 @@ def make_drawable(figures: Iterable[Figure], names: Mapping[str, Sequence[str]])
         for number, name in enumerate(several)
         if lost & set(name)
     }
-    for text in texts:
-        content = text.get_text()
+
+    def drawable(content: str) -> str:
         for name in sorted(labels, key=len, reverse=True):
             content = content.replace(name, labels[name])
-        text.set_text("".join("?" if character in lost else character for character in content))
+        return "".join("?" if character in lost else character for character in content)
+
+    for axis in (axis for figure in figures for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        formatter = axis.get_major_formatter()
+        if isinstance(formatter, FixedFormatter | FuncFormatter):  # writes its labels again when the figure is drawn
+            axis.set_major_formatter(FuncFormatter(lambda x, place, own=formatter: drawable(own(x, place))))
+    for text in texts:
+        text.set_text(drawable(text.get_text()))
         text.set_parse_math(False)  # a dollar sign in a name is not the start of a formula
         text.set_fontfamily(families)
     return {label: name for name, label in labels.items()}

@@ -1,0 +1,102 @@
+"""report.html of a run: offline, navigable, readable by machines, and honest about baselines and leakage."""
+
+import json
+import re
+from dataclasses import asdict, replace
+
+import pytest
+
+from fastmri_cls.evaluation.statistics import DRAWS
+from fastmri_cls.report import figures, run_tables
+from fastmri_cls.report.drawing import GREYS, render_all
+from fastmri_cls.report.run_report import write_run_report
+from fastmri_cls.runs.protocol import Protocol
+from tests.comparison_runs import make_predictions, write_run
+from tests.html_pages import Page
+
+DATASET = {
+    "path": "/home/somebody/data/mri",
+    "split": "published",
+    "fingerprint": "c" * 64,
+    "splits": {"train": 40, "test.alpha": 100},
+    "clean": {"alpha": (75, 100), "beta": (60, 60)},
+    "leaking": True,
+}
+
+
+def write(folder, classes=("glioma", "meningioma", "notumor", "pituitary"), **changed_metrics):
+    """Write a run and its report; return the page's text and its structure."""
+    tests = replace(make_predictions(), classes=classes)
+    run = write_run(folder / "run", tests, protocol=asdict(Protocol("strict")))
+    config, metrics = (json.loads((run / name).read_text()) for name in ("config.json", "metrics.json"))
+    pictures = render_all(
+        {"Class accuracy": figures.class_accuracy(figures.figure_sets(tests), GREYS)}, {"class": classes}
+    )
+    write_run_report(folder / "report.html", config, metrics | changed_metrics, pictures, DATASET)
+    return (folder / "report.html").read_text(encoding="utf-8"), Page(folder / "report.html")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    baselines = {"pooled": {"majority class": 0.25, "1-nearest neighbour": 0.999}}
+    return write(tmp_path_factory.mktemp("report"), baselines=baselines)
+
+
+def test_the_page_needs_nothing_from_elsewhere_and_its_links_lead_somewhere(page):
+    text, parsed = page
+    assert parsed.needs == []
+    assert not parsed.tags & {"script", "link", "iframe", "object"}
+    targets = {address.removeprefix("#") for address in parsed.addresses if address.startswith("#")}
+    assert targets
+    assert targets <= parsed.ids
+    assert {"main", "nav", "footer"} <= parsed.tags
+    assert "Not a medical device" in text
+    assert re.search(r"Made on \d{4}-\d\d-\d\d by fastmri-cls", text)
+
+
+def test_tables_have_captions_and_scopes_and_scroll_by_keyboard(page):
+    text, _ = page
+    assert text.count("<table") == text.count("<caption") == text.count('<div class="scroll" role="region"') - 1
+    assert text.count("<th ") == text.count("<th scope=")
+    assert all('tabindex="0"' in region for region in re.findall(r'<div class="scroll"[^>]*>', text))
+
+
+def test_the_protocol_reads_as_options_not_as_python(page):
+    text, parsed = page
+    rows = dict(parsed.tables["Protocol options"])
+    assert rows["phase 1 max epochs"] == "50"
+    assert rows["clip norm"] == "none"
+    assert rows["ema"] == "no"
+    assert "{&#39;" not in text
+    assert "None" not in text
+
+
+def test_a_model_below_a_baseline_and_leakage_are_said(page):
+    text, _ = page
+    assert "The model is not more accurate than 1-nearest neighbour (0.999)" in text
+    assert "25 of 100 test images of alpha have a duplicate in training or validation" in text
+
+
+def test_no_folder_of_somebodys_machine_is_told(page):
+    assert "somebody" not in page[0]
+
+
+def test_the_number_of_draws_is_the_one_used(page, monkeypatch, tmp_path):
+    assert f"{DRAWS} draws" in page[0]
+    monkeypatch.setattr(run_tables, "DRAWS", 17)
+    assert "17 draws" in write(tmp_path)[0]
+
+
+def test_a_picture_is_described_in_words(page):
+    assert re.search(r'alt="Class accuracy\. alpha; beta; pooled\."', page[0])
+
+
+def test_names_of_classes_are_text_whatever_they_hold(tmp_path):
+    text, parsed = write(tmp_path, classes=("<b>x</b>", "a|b", "胶质瘤", "سليم"))
+    assert "<b>x</b>" not in text
+    assert [row[0] for row in parsed.tables["Classes, test set pooled (160 images)"][1:]] == [
+        "<b>x</b>",
+        "a|b",
+        "胶质瘤",
+        "سليم",
+    ]
