@@ -36,8 +36,8 @@ def findings_tables(findings: dict[str, Any]) -> list[Table]:
             "Pairs of duplicates",
             ("kind", "pairs", "within a split", "across splits", "across sources", "conflicting labels"),
             [(kind, *(counts[place] for place in places)) for kind, counts in findings["pairs"].items()],
-            "exact: pixels equal to those of an earlier image; upright: re-encoded or resized; mirrored: similar after a "
-            "flip or a half turn.",
+            "exact: pixels equal to those of an earlier image; upright: re-encoded or resized; mirrored: similar after "
+            "a flip or a half turn.",
         ),
         Table(
             "pairs-by-class",
