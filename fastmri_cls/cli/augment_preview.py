@@ -1,9 +1,12 @@
 """`fastmri-cls augment-preview`."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from fastmri_cls.cli.output import AsJson, print_document
 
 
 def augment_preview(
@@ -13,6 +16,7 @@ def augment_preview(
         str, typer.Option(metavar="none|paper|paper+flip|randaugment|augmix|cutmix|mixup", help="Augmentation policy.")
     ] = "paper",
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the random draws.")] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Draw one image of each class as stored and as training sees it.
 
@@ -33,3 +37,5 @@ def augment_preview(
     with new_file(out) as temporary:
         figure.savefig(temporary)
     print(f"preview: {out}")
+    if as_json:
+        print_document(json.dumps({"preview": str(out)}))

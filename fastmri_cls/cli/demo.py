@@ -1,5 +1,6 @@
 """`fastmri-cls demo`."""
 
+import json
 import shutil
 import time
 from pathlib import Path
@@ -7,9 +8,12 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.output import AsJson, print_document
+
 
 def demo(
     out: Annotated[Path, typer.Option(help="The folder to make: sources, dataset and run.")] = Path("fastmri-cls-demo"),
+    as_json: AsJson = False,
 ) -> None:
     """Try everything on synthetic brain slices: build, train, evaluate and report. Takes minutes on two cores.
 
@@ -45,9 +49,13 @@ def demo(
     protocol = resolve_protocol("strict", {"phase1_epochs": 12, "phase2_epochs": 3, "batch_size": 16})
     metrics = run_experiment(TrainOptions(out / "dataset", "small-cnn", out / "run", protocol))
     print_metrics(metrics)
-    print(f"report: {out / 'run' / 'report.html'}  ({time.monotonic() - started:.0f} s in total)")
+    seconds, report = time.monotonic() - started, out / "run" / "report.html"
+    print(f"report: {report}  ({seconds:.0f} s in total)")
     example = next((out / "sources").rglob("Testing"))
     print(f"next: fastmri-cls predict {out / 'run'} {example} --out {out / 'predictions.csv'}")
+    if as_json:
+        document = {"report": str(report), "seconds": round(seconds, 1), "tests": metrics["tests"]}
+        print_document(json.dumps(document))
 
 
 def _make_room(out: Path) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -61,6 +62,21 @@ def test_ctrl_c_ends_with_a_line_and_code_130(monkeypatch, capsys):
     monkeypatch.setattr(weights, "import_tensorflow", interrupt)
     assert call(monkeypatch, "weights", "list") == 130
     assert capsys.readouterr().err == "fastmri-cls: interrupted\n"
+
+
+def commands_below(group: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    for part, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands_below(command, f"{name}{part} ")
+        else:
+            yield name + part, command
+
+
+def test_every_command_takes_json_and_its_help_has_an_example():
+    commands = dict(commands_below(typer.main.get_command(app_module.app)))
+    assert len(commands) >= 21
+    assert [n for n, c in commands.items() if not any("--json" in getattr(p, "opts", ()) for p in c.params)] == []
+    assert [name for name, command in commands.items() if f"`fastmri-cls {name}" not in command.help] == []
 
 
 def test_every_json_option_is_the_shared_one_and_nothing_else_prints_a_document():
