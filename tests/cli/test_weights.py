@@ -101,7 +101,7 @@ def test_verify_tells_a_damaged_file_a_strange_one_and_a_missing_one(published, 
     code, output = run("verify", strange, "--model", "small-cnn")
     assert code == 0
     assert "no checksum is published; loads into small-cnn" in output
-    with pytest.raises(UserError, match="no published file has this name.*--model NAME"):
+    with pytest.raises(UserError, match=r"no published file has this name.*--model NAME"):
         run("verify", strange)
     strange.write_bytes(b"\x89HDF\r\n\x1a\n and nothing")
     code, output = run("verify", strange, tmp_path / "absent.h5", "--model", "small-cnn")
