@@ -16,6 +16,7 @@ from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.records.catalogue import collect
 from fastmri_cls.records.ingest import ingest
+from fastmri_cls.records.split_names import kind_of
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.decode import FileFacts, decode
 from fastmri_cls.sources.folders import parse_sources, printable
@@ -88,9 +89,7 @@ def read_dataset(directory: Path, temporary: Path) -> Collection:
             fingerprints.append(replace(fingerprint(_plane(image)), sha256=sha256))
     facts = dataset.facts(splits)
     return Collection(
-        columns=Columns(
-            facts.sources, np.array([name.partition(".")[0] for name in facts.splits.tolist()]), facts.class_names
-        ),
+        columns=Columns(facts.sources, np.array([kind_of(name) for name in facts.splits.tolist()]), facts.class_names),
         paths=facts.filenames.tolist(),
         fingerprints=fingerprints,
         facts=None,

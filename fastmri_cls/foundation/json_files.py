@@ -35,6 +35,8 @@ def decode(content: bytes, kind: type[T], path: Path, cure: str) -> T:
         return msgspec.json.decode(content, type=kind, dec_hook=_from_builtin)
     except msgspec.DecodeError as error:
         reason = str(error).replace("`", "").replace(" - at ", " at ")
+    except UnicodeDecodeError as error:
+        reason = f"not UTF-8: {error.reason} at byte {error.start}"
     except RecursionError:
         reason = "JSON is nested too deeply"
     raise UserError(f"{path}: {reason}; {cure}")

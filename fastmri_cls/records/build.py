@@ -19,14 +19,14 @@ from fastmri_cls.records.channels import settle_channels
 from fastmri_cls.records.checks import check_ingested, check_target
 from fastmri_cls.records.images_csv import ImageRow, write_images_csv
 from fastmri_cls.records.ingest import StorageForm, ingest, recode
-from fastmri_cls.records.manifest import FILE_NAME, Manifest, Split
+from fastmri_cls.records.manifest import FILE_NAME, Manifest, SourceSummary, Split
 from fastmri_cls.records.options import BuildOptions, as_flags
+from fastmri_cls.records.split_names import fold_name, test_name
 from fastmri_cls.records.splits import (
     Assignment,
     assign,
     check_matches,
     check_splits,
-    fold_name,
     look_up,
     read_split_table,
     straddling_groups,
@@ -76,7 +76,7 @@ def build_dataset(
         manifest = Manifest(
             classes=tuple(names),
             image_size=options.image_size,
-            channels=channels,
+            channels=1 if channels == 1 else 3,
             encoding=options.encoding,
             options=asdict(options) | {"command": _command(sources, classes, options, out)},
             sources=[_describe(source, catalogue) for source in sources],
@@ -150,7 +150,7 @@ def _members(catalogue: Catalogue, assignment: Assignment, options: BuildOptions
     for source in dict.fromkeys(catalogue.sources.tolist()):
         of_source = in_split("test")[catalogue.sources[in_split("test")] == source]
         if len(of_source):
-            members[f"test.{source}"] = of_source
+            members[test_name(source)] = of_source
     return members
 
 
@@ -162,7 +162,7 @@ def _command(sources: list[Source], classes: ClassNames, options: BuildOptions, 
     )
 
 
-def _describe(source: Source, catalogue: Catalogue) -> dict[str, Any]:
+def _describe(source: Source, catalogue: Catalogue) -> SourceSummary:
     num_files = sum(file.source == source.name for file in catalogue.files)
     return {"name": source.name, "path": str(source.path), "num_files": num_files}
 

@@ -1,75 +1,128 @@
-"""dataset.json: what a dataset folder holds, read and written here alone.
+"""dataset.json: the contents of a dataset folder. Only this module reads and writes it.
 
-The manifest is the contract between building and training. Counts, bytes and sha256 of every shard stand in it, because
-TFRecord files that are cut at a record boundary, emptied or swapped are read without a word.
+The manifest is the contract between building and training. It holds the number of examples, the size and the sha256 of
+every shard, because TensorFlow reads a TFRecord file that was cut at a record boundary, emptied or swapped without an
+error.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
-from fastmri_cls.foundation.atomic import write_text
+from msgspec import Meta
+
+from fastmri_cls.foundation import json_files
 from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.records import split_names
 
 FORMAT_VERSION = 2
 FILE_NAME = "dataset.json"
-_ENCODINGS = ("raw", "png", "jpeg")
+CURE = "rebuild with build-tfrecords --force"
+
+Count = Annotated[int, Meta(ge=0)]
+# A file in the dataset folder itself: neither a path that leaves it nor the folder.
+FileName = Annotated[str, Meta(pattern=r"\A(?!\.{1,2}\Z)[^/\0]+\Z")]
+SplitName = Annotated[str, Meta(pattern=split_names.PATTERN)]
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One TFRecord file: its name in the dataset folder, examples, bytes and sha256."""
+    """One TFRecord file.
 
-    name: str
-    num_examples: int
-    bytes: int
+    Attributes:
+        name: file name in the dataset folder.
+        num_examples: records in it.
+        bytes: its size.
+        sha256: its hash.
+    """
+
+    name: FileName
+    num_examples: Count
+    bytes: Count
     sha256: str
 
 
 @dataclass(frozen=True)
 class Split:
-    """One split: its counts by class and by source, and its shards in reading order."""
+    """One split.
 
-    num_examples: int
-    per_class: dict[str, int]
-    per_source: dict[str, int]
+    Attributes:
+        num_examples: images in it.
+        per_class: images by class name.
+        per_source: images by source name.
+        shards: its files in reading order.
+    """
+
+    num_examples: Count
+    per_class: dict[str, Count]
+    per_source: dict[str, Count]
     shards: tuple[Shard, ...]
+
+
+class SourceSummary(TypedDict):
+    """One source: its name, its folder and the number of images used from it."""
+
+    name: str
+    path: str
+    num_files: int
+
+
+class Rejection(TypedDict):
+    """One file that was not used: SOURCE/FILENAME and the reason."""
+
+    path: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything dataset.json says; `split` is the method (published, grouped, ...), `splits` its result by name."""
+    """The content of dataset.json.
+
+    Attributes:
+        classes: class names; a label is an index into them.
+        image_size: height and width of the stored images in pixels.
+        channels: 1 (grey) or 3 (RGB).
+        encoding: raw, png or jpeg.
+        options: the options of the build.
+        sources: where the images are from.
+        split: the method that made the splits (published, grouped, ...).
+        splits: the splits by name.
+        rejected: files that were not used.
+        duplicates: numbers of duplicate pairs and groups; `dropped` counts images left out by reason.
+        notes: what the decoder ignored or guessed, by kind.
+        passed_over: files and folders that were not entered.
+        format_version: of dataset.json.
+    """
 
     classes: tuple[str, ...]
-    image_size: int
-    channels: int
-    encoding: str
+    image_size: Annotated[int, Meta(ge=1)]
+    channels: Literal[1, 3]
+    encoding: Annotated[str, Meta(pattern=r"\A(raw|png|jpeg)\Z")]
     options: dict[str, Any]
-    sources: list[dict[str, Any]]
+    sources: list[SourceSummary]
     split: str
-    splits: dict[str, Split]
-    rejected: list[dict[str, str]] = field(default_factory=list)
-    duplicates: dict[str, Any] = field(default_factory=dict)
+    splits: dict[SplitName, Split]
+    rejected: list[Rejection] = field(default_factory=list)
+    duplicates: dict[str, int | dict[str, int]] = field(default_factory=dict)
     notes: dict[str, dict[str, int | str]] = field(default_factory=dict)
     passed_over: list[dict[str, int | str]] = field(default_factory=list)
     format_version: int = FORMAT_VERSION
 
     @property
     def fingerprint(self) -> str:
-        """The sha256 of what training and its checks see: classes, image form, duplicates, shards of all splits."""
+        """Hash of what training and its checks depend on: classes, form of the images, duplicates, shards."""
         seen = (
             self.classes,
             self.image_size,
             self.channels,
             self.encoding,
             self.duplicates,
-            {k: asdict(v) for k, v in self.splits.items()},
+            {name: asdict(split) for name, split in self.splits.items()},
         )
         return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 
@@ -80,25 +133,37 @@ class Manifest:
         return count * self.image_size**2 * self.channels
 
     @property
+    def dropped(self) -> dict[str, int]:
+        """Numbers of images that are in no split, by reason."""
+        found = self.duplicates.get("dropped", {})
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def source_names(self) -> list[str]:
+        """Names of the sources, in the order they were given."""
+        return [source["name"] for source in self.sources]
+
+    @property
     def test_splits(self) -> list[str]:
-        """Names of the test splits, `test.<source>`, in the order of the sources."""
-        return [name for name in self.splits if name.startswith("test.")]
+        """Names of the test splits, in the order of the sources."""
+        return [name for name in self.splits if split_names.is_test(name)]
 
     @property
     def folds(self) -> int:
-        """How many splits `fold-0`, `fold-1`, ... stand in place of `train` and `val`; 0 where there are none."""
-        return sum(name.startswith("fold-") for name in self.splits)
+        """Number of folds; 0 for a dataset with `train` and `val`."""
+        return sum(split_names.is_fold(name) for name in self.splits)
 
     def training_splits(self, fold: int | None = None) -> tuple[str, ...]:
-        """Return the splits to train on: `train`, or all folds but number `fold`.
+        """Return the splits to train on: `train`, or all folds except number `fold`.
 
         Raises:
-            UserError: a fold is asked for and there are none, or the other way round, or no such fold.
+            UserError: `fold` is missing, does not exist, or is given for a dataset without folds.
         """
         validation = self.validation_split(fold)
         if fold is None:
-            return ("train",)
-        return tuple(name for number in range(self.folds) if (name := f"fold-{number}") != validation)
+            return (split_names.TRAIN,)
+        names = (split_names.fold_name(number) for number in range(self.folds))
+        return tuple(name for name in names if name != validation)
 
     def validation_split(self, fold: int | None = None) -> str:
         """Return the split to validate on: `val`, or fold number `fold`; raises as `training_splits`."""
@@ -108,124 +173,83 @@ class Manifest:
             raise UserError(f"--fold {fold}: the dataset has no folds; rebuild it with build-tfrecords --folds K")
         if fold is not None and not 0 <= fold < self.folds:
             raise UserError(f"--fold {fold}: the dataset has the folds 0..{self.folds - 1}")
-        return "val" if fold is None else f"fold-{fold}"
-
-    @property
-    def source_names(self) -> list[str]:
-        """Names of the sources, in the order they were given."""
-        return [source["name"] for source in self.sources]
+        return split_names.VAL if fold is None else split_names.fold_name(fold)
 
     def write(self, directory: Path) -> None:
         """Write dataset.json into `directory`."""
         content = {**asdict(self), "fingerprint": self.fingerprint}
-        content["checksum"] = _checksum(content)
-        write_text(directory / FILE_NAME, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+        json_files.write(directory / FILE_NAME, content | {"checksum": _checksum(content)})
+
+
+@dataclass(frozen=True)
+class _Sealed:
+    """The keys of dataset.json that say whether the rest of it can be read."""
+
+    format_version: int
+    fingerprint: str = ""
+    checksum: str = ""
 
 
 def read_manifest(directory: Path) -> Manifest:
     """Read and check dataset.json of `directory`.
 
     Raises:
-        UserError: there is none, it is not valid, of another format version, or was edited (its fingerprint differs).
+        UserError: the file is missing, damaged, edited or of another format version.
     """
     path = directory / FILE_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{directory}: no {FILE_NAME} in it; make a dataset with build-tfrecords --out DIR") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid JSON ({error}); rebuild with build-tfrecords --force") from None
-    if not isinstance(content, dict) or "format_version" not in content:
-        raise UserError(f"{path}: has no format_version; rebuild with build-tfrecords --force")
-    if content["format_version"] != FORMAT_VERSION:
+    sealed = json_files.decode(content, _Sealed, path, CURE)
+    if sealed.format_version != FORMAT_VERSION:
         raise UserError(
-            f"{path}: format version {content['format_version']!r}, this fastmri-cls reads {FORMAT_VERSION}; "
-            "rebuild with build-tfrecords --force"
+            f"{path}: format version {sealed.format_version}, this fastmri-cls reads {FORMAT_VERSION}; {CURE}"
         )
+    manifest = json_files.decode(content, Manifest, path, CURE)
+    if sealed.fingerprint != manifest.fingerprint:
+        raise UserError(f"{path}: was edited, its fingerprint does not fit; {CURE}")
+    everything = json_files.decode(content, dict[str, Any], path, CURE)
+    everything.pop("checksum", None)
     try:
-        manifest = _from_json(content)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise UserError(
-            f"{path}: {type(error).__name__} {error} where a dataset manifest was expected; "
-            "rebuild with build-tfrecords --force"
-        ) from None
-    if content.get("fingerprint") != manifest.fingerprint:
-        raise UserError(f"{path}: was edited, its fingerprint does not fit; rebuild with build-tfrecords --force")
-    if content.pop("checksum", None) != _checksum(content):
-        raise UserError(f"{path}: was edited, its checksum does not fit; rebuild with build-tfrecords --force")
+        expected = _checksum(everything)
+    except RecursionError:
+        raise UserError(f"{path}: JSON is nested too deeply; {CURE}") from None
+    if sealed.checksum != expected:
+        raise UserError(f"{path}: was edited, its checksum does not fit; {CURE}")
     return manifest
 
 
-def _checksum(content: Mapping[str, Any]) -> str:
-    """The sha256 of all that dataset.json says, in whatever order."""
+def _checksum(content: dict[str, Any]) -> str:
+    """Return the hash of the whole content, independent of the order of keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _from_json(content: Mapping[str, Any]) -> Manifest:
-    splits = {
-        name: Split(
-            num_examples=int(split["num_examples"]),
-            per_class={str(key): int(count) for key, count in split["per_class"].items()},
-            per_source={str(key): int(count) for key, count in split["per_source"].items()},
-            shards=tuple(
-                Shard(_file_name(shard["name"]), int(shard["num_examples"]), int(shard["bytes"]), str(shard["sha256"]))
-                for shard in split["shards"]
-            ),
-        )
-        for name, split in content["splits"].items()
-    }
-    manifest = Manifest(
-        classes=tuple(str(name) for name in content["classes"]),
-        image_size=int(content["image_size"]),
-        channels=int(content["channels"]),
-        encoding=str(content["encoding"]),
-        options=dict(content["options"]),
-        sources=[
-            {"name": str(s["name"]), "path": str(s["path"]), "num_files": int(s["num_files"])}
-            for s in content["sources"]
-        ],
-        split=str(content["split"]),
-        splits=splits,
-        rejected=[{"path": str(r["path"]), "reason": str(r["reason"])} for r in content["rejected"]],
-        duplicates=dict(content["duplicates"]),
-        notes=dict(content.get("notes", {})),
-        passed_over=[dict(entry) for entry in content.get("passed_over", [])],
-    )
-    if manifest.image_size < 1 or manifest.channels not in (1, 3) or manifest.encoding not in _ENCODINGS:
-        raise ValueError(f"{manifest.encoding} {manifest.image_size} x {manifest.image_size} x {manifest.channels}")
-    counts = [n for s in splits.values() for n in (s.num_examples, *(shard.num_examples for shard in s.shards))]
-    if min(counts, default=0) < 0:
-        raise ValueError(f"a count of {min(counts)}")
-    return manifest
-
-
-def _file_name(name: str) -> str:
-    if Path(name).name != name:
-        raise ValueError(f"shard name {name!r} leaves the dataset folder")
-    return name
-
-
 def check_files(directory: Path, manifest: Manifest) -> None:
-    """The check every reader makes: each shard is there with the size and the sha256 dataset.json says.
+    """Check that every shard exists with the size and the sha256 in dataset.json.
 
-    Every byte is read once, a file a thread, at 0.4 GB/s a core or more (measured on a loaded machine): about a second
-    for the two public sets at 224 px, whose files the training then finds in the page cache.
+    Every reader of a dataset does this first. It reads every byte once, one thread per file, at 0.4 GB/s per core or
+    more (measured on a loaded machine): about a second for the two public sets at 224 px, whose files the training then
+    finds in the page cache.
 
     Raises:
-        UserError: naming every shard that is missing, of another size or of other bytes.
+        UserError: names every shard that is missing or changed.
     """
     shards = [shard for split in manifest.splits.values() for shard in split.shards]
     with ThreadPoolExecutor(available_cores()) as pool:
-        problems = [problem for problem in pool.map(lambda shard: _shard_problem(directory, shard), shards) if problem]
+        problems = list(filter(None, pool.map(lambda shard: shard_problem(directory, shard), shards)))
     if problems:
-        raise UserError(f"{directory}: {'; '.join(problems)}; rebuild with build-tfrecords --force")
+        raise UserError(f"{directory}: {'; '.join(problems)}; {CURE}")
 
 
-def _shard_problem(directory: Path, shard: Shard) -> str:
+def shard_problem(directory: Path, shard: Shard) -> str | None:
+    """Return what is wrong with the file of a shard, or None."""
     path = directory / shard.name
     if not path.is_file():
-        return f"{shard.name} is missing"
+        return f"{shard.name}: is missing"
     size = path.stat().st_size
     if size != shard.bytes:
-        return f"{shard.name} has {size} bytes, {FILE_NAME} says {shard.bytes}"
-    return "" if file_sha256(path) == shard.sha256 else f"{shard.name} has other bytes than {FILE_NAME} says"
+        return f"{shard.name}: {size} bytes, {FILE_NAME} says {shard.bytes}"
+    if file_sha256(path) != shard.sha256:
+        return f"{shard.name}: its sha256 is not the one in {FILE_NAME}, so its bytes have changed"
+    return None

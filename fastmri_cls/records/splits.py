@@ -18,8 +18,8 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.records.catalogue import Catalogue
 from fastmri_cls.records.options import BuildOptions, SplitOptions
+from fastmri_cls.records.split_names import KINDS, fold_name
 
-_SPLIT_NAMES = ("train", "val", "test")
 _MAX_FOLDS = 20  # the finest steps in which fractions from 1/20 on are met: every fold costs a pass over the groups
 
 
@@ -63,9 +63,9 @@ def read_split_table(path: Path) -> SplitTable:
         raise UserError(
             f"--split {path}: needs the columns filename and group or split; it has {', '.join(sorted(columns))}"
         )
-    wrong = sorted({row["split"] for row in rows if row.get("split")} - set(_SPLIT_NAMES))
+    wrong = sorted({row["split"] for row in rows if row.get("split")} - set(KINDS))
     if wrong:
-        raise UserError(f"--split {path}: split {wrong[0]!r} is none of {', '.join(_SPLIT_NAMES)}")
+        raise UserError(f"--split {path}: split {wrong[0]!r} is none of {', '.join(KINDS)}")
     table = SplitTable(path, {}, {})
     for number, row in enumerate(rows, start=2):
         key = (row.get("source") or "", row["filename"] or "")
@@ -195,11 +195,6 @@ def check_splits(catalogue: Catalogue, assignment: Assignment, options: BuildOpt
                 f"class {label}: no image of it is left for {split}{why}; choose another --split or --leakage, "
                 "or add --allow-missing-classes"
             )
-
-
-def fold_name(number: int) -> str:
-    """Return the name of a fold's split."""
-    return f"fold-{number}"
 
 
 def split_grouped(

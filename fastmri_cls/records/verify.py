@@ -1,4 +1,4 @@
-"""Every byte, record and label of a dataset folder against its dataset.json, and its sources against images.csv."""
+"""Compares a dataset folder with its dataset.json, byte by byte and record by record, and sources with images.csv."""
 
 from collections import Counter
 from pathlib import Path
@@ -7,11 +7,11 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from fastmri_cls.duplicates.hashing import fingerprint
-from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log, track
+from fastmri_cls.records import split_names
 from fastmri_cls.records.images_csv import FILE_NAME, ImageRow, read_images_csv
-from fastmri_cls.records.manifest import Manifest, Shard, Split
+from fastmri_cls.records.manifest import CURE, Manifest, Split, shard_problem
 from fastmri_cls.records.schema import parse_facts, parse_images
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.decode import decode
@@ -21,16 +21,20 @@ from fastmri_cls.sources.scan import image_paths
 from fastmri_cls.sources.stamps import stamp
 
 _BATCH = 256
-_CURE = "rebuild with build-tfrecords --force"
 
 
 def find_problems(directory: Path, manifest: Manifest) -> list[str]:
-    """Return one line for each thing that is not as dataset.json says; an empty list is a sound, fresh dataset."""
+    """Compare every shard, record and label with dataset.json and images.csv, and the sources with images.csv.
+
+    Returns:
+        One line per problem; none for a sound dataset whose sources have not changed.
+    """
     problems: list[str] = []
-    shards = [(split, shard) for split in manifest.splits.values() for shard in split.shards]
-    for _, shard in track(shards, "verifying shards", len(shards)):
-        problems += _shard_problems(directory / shard.name, shard)
-    known = {shard.name for _, shard in shards}
+    shards = [shard for split in manifest.splits.values() for shard in split.shards]
+    for shard in track(shards, "verifying shards", len(shards)):
+        problem = shard_problem(directory, shard)
+        problems += [f"{problem}; {CURE}"] if problem else []
+    known = {shard.name for shard in shards}
     problems += [
         f"{path.name}: is no shard of dataset.json; remove it"
         for path in sorted(directory.glob("*.tfrecord"))
@@ -40,7 +44,7 @@ def find_problems(directory: Path, manifest: Manifest) -> list[str]:
         rows = read_images_csv(directory)
     except UserError as error:
         return [*problems, str(error)]
-    if not problems:  # what is damaged cannot be read
+    if not problems:  # damaged shards cannot be read
         for name, split in track(manifest.splits.items(), "reading splits", len(manifest.splits)):
             problems += _split_problems(directory, name, split, manifest, _of_split(rows, name))
     for source in manifest.sources:
@@ -51,25 +55,13 @@ def find_problems(directory: Path, manifest: Manifest) -> list[str]:
     return problems
 
 
-def _shard_problems(path: Path, shard: Shard) -> list[str]:
-    """Check one file: that it is there, its bytes and its checksum."""
-    if not path.is_file():
-        return [f"{shard.name}: is missing; {_CURE}"]
-    size = path.stat().st_size
-    if size != shard.bytes:
-        return [f"{shard.name}: {size} bytes, dataset.json says {shard.bytes}; {_CURE}"]
-    if file_sha256(path) != shard.sha256:
-        return [f"{shard.name}: its sha256 is not dataset.json's, so its bytes have changed; {_CURE}"]
-    return []
-
-
 def _of_split(rows: list[ImageRow], name: str) -> list[ImageRow]:
-    split, _, source = name.partition(".")
-    return [row for row in rows if row.split == split and source in ("", row.source)]
+    source = split_names.source_of(name)
+    return [row for row in rows if row.split == split_names.kind_of(name) and source in (None, row.source)]
 
 
 def _split_problems(directory: Path, name: str, split: Split, manifest: Manifest, rows: list[ImageRow]) -> list[str]:
-    """Read one split as training does, and compare its counts, labels and images with dataset.json and images.csv."""
+    """Read a split as training does and compare its counts, labels and images with dataset.json and images.csv."""
     per_class: Counter[str] = Counter()
     per_source: Counter[str] = Counter()
     images: Counter[tuple[str, str, str, int, str]] = Counter()
@@ -77,7 +69,7 @@ def _split_problems(directory: Path, name: str, split: Split, manifest: Manifest
     shards = [str(directory / shard.name) for shard in split.shards]
     for serialized in tf.data.TFRecordDataset(shards).batch(_BATCH):
         try:
-            for record in serialized.numpy():  # a length beyond the record makes TensorFlow's own parser read anywhere
+            for record in serialized.numpy():  # TensorFlow's parser reads out of bounds where a length is too large
                 tf.train.Example.FromString(record)
             facts = {key: value.numpy() for key, value in parse_facts(serialized).items()}
             form = (manifest.image_size, manifest.channels, manifest.encoding)
@@ -87,29 +79,29 @@ def _split_problems(directory: Path, name: str, split: Split, manifest: Manifest
             }
         except (tf.errors.InvalidArgumentError, DecodeError, UnicodeDecodeError) as error:
             reason = " ".join(str(getattr(error, "message", error)).split())[:120]
-            return [f"{name}: a record does not parse ({reason}); {_CURE}"]
+            return [f"{name}: a record does not parse ({reason}); {CURE}"]
         if pixels.shape[0] != len(facts["source"]):
-            problems.append(f"{name}: images of another size than {manifest.image_size}; {_CURE}")
+            problems.append(f"{name}: images of another size than {manifest.image_size}; {CURE}")
         per_class.update(texts["class/text"])
         per_source.update(texts["source"])
         about = (texts["source"], texts["filename"], texts["class/text"], facts["group"].tolist(), texts["sha256"])
         images.update(zip(*about, strict=True))
         expected = [manifest.classes.index(n) if n in manifest.classes else -1 for n in texts["class/text"]]
         if (facts["class/label"] != expected).any():
-            problems.append(f"{name}: a label's number and its text disagree with the classes of dataset.json; {_CURE}")
+            problems.append(f"{name}: a label's number and its text disagree with the classes of dataset.json; {CURE}")
     for what, counted, said in (("class", per_class, split.per_class), ("source", per_source, split.per_source)):
         if counted != Counter(said):
-            problems.append(f"{name}: images by {what} are {dict(counted)}, dataset.json says {said}; {_CURE}")
+            problems.append(f"{name}: images by {what} are {dict(counted)}, dataset.json says {said}; {CURE}")
     listed = Counter((row.source, row.filename, row.class_name, row.group, row.sha256) for row in rows)
     differing = (images - listed) + (listed - images)
     if differing:
         first = min(differing)
-        problems.append(f"{name}: shards and {FILE_NAME} differ, first in {first[0]}/{first[1]}; {_CURE}")
+        problems.append(f"{name}: shards and {FILE_NAME} differ, first in {first[0]}/{first[1]}; {CURE}")
     return problems
 
 
 def _source_problems(source: Source, rows: list[ImageRow], rejected: set[str], keep_colour: bool) -> list[str]:
-    """Compare a source's files with those the dataset was built from; one line for each kind of difference."""
+    """Compare the files of a source with those in images.csv; one line for each kind of difference."""
     if not source.path.is_dir():
         log.warning(f"source {source.name}: {source.path} is not here, so whether the dataset is stale stays unknown")
         return []
@@ -126,14 +118,14 @@ def _source_problems(source: Source, rows: list[ImageRow], rejected: set[str], k
         return [str(error)]
     new = [name for path in found if (name := printable(path)) not in listed]
     return [
-        f"source {source.name}: {len(names)} files {what} since the build (the first: {names[0]}); {_CURE}"
+        f"source {source.name}: {len(names)} files {what} since the build (the first: {names[0]}); {CURE}"
         for what, names in (("are gone", gone), ("have changed", changed), ("are new", new))
         if names
     ]
 
 
 def _is_unchanged(path: Path, row: ImageRow, keep_colour: bool) -> bool:
-    """Return whether a file is still the image of `row`; one with another time, as of a copy, is decoded to tell."""
+    """Return whether a file still holds the image of `row`; if size or time differ, the file is decoded."""
     if stamp(path) == row.file:
         return True
     try:

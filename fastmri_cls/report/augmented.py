@@ -7,6 +7,7 @@ from fastmri_cls.augment.batch import Batch
 from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.records.split_names import is_training
 from fastmri_cls.report.figures import augmented_examples
 
 _DRAWS = 4
@@ -25,7 +26,7 @@ def augmented_grid(dataset: Dataset, policy: str, *, contrast: float = 1.0, seed
         UserError: there is no such policy, or no training image.
     """
     augment = make_augmentation(policy, contrast=contrast)
-    splits = [name for name in dataset.splits if name == "train" or name.startswith("fold-")]
+    splits = [name for name in dataset.splits if is_training(name)]
     present, first = np.unique(dataset.facts(splits).labels, return_index=True)
     if not len(present):
         raise UserError(f"{dataset.path}: has no training images to show; rebuild with build-tfrecords")

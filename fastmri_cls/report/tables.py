@@ -25,7 +25,7 @@ def print_dataset(dataset: Dataset) -> None:
         f"duplicates: {found['exact']} exact pairs, {found['near']} near pairs; {found['groups']} independent groups, "
         f"{found['label_conflicts']} with conflicting labels, {found['straddling']} in more than one split"
     )
-    for reason, count in found["dropped"].items():
+    for reason, count in manifest.dropped.items():
         out.print(f"left out: {count} ({reason})")
     if manifest.rejected:
         first = manifest.rejected[0]

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from PIL import Image
 
@@ -22,7 +23,7 @@ from fastmri_cls.records.manifest import (
     Manifest,
     Shard,
     Split,
-    _from_json,
+    _checksum,
     check_files,
     read_manifest,
 )
@@ -69,9 +70,10 @@ def check_manifest(data: bytes) -> None:
         # Once more with the fingerprint that fits, which no mutation would hit: a checksum keeps no attacker out.
         try:
             content = json.loads(data)
-            content["fingerprint"] = _from_json(content).fingerprint
+            content["fingerprint"] = msgspec.convert(content, Manifest).fingerprint
             content["format_version"] = FORMAT_VERSION
             content.pop("checksum", None)
+            content["checksum"] = _checksum(content)
         except Exception:  # what is wrong with it was read_manifest's to say, above
             return
         path.write_text(json.dumps(content), encoding="utf-8")

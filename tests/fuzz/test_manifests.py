@@ -17,6 +17,11 @@ EXAMPLES = settings(max_examples=100, deadline=None, suppress_health_check=[Heal
 
 names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 file_names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="/"), min_size=1, max_size=12)
+split_names = (
+    st.sampled_from(["train", "val"])
+    | st.integers(0, 99).map("fold-{}".format)
+    | st.from_regex(r"\Atest\.[A-Za-z0-9_-]{1,8}\Z")
+)
 counts = st.integers(0, 10**12)
 per_name = st.dictionaries(names, counts, max_size=4)
 json_values = st.recursive(
@@ -30,7 +35,7 @@ plain_values = st.recursive(  # what json reads back equal
     max_leaves=6,
 )
 shards = st.builds(
-    Shard, file_names.filter(lambda name: Path(name).name == name), counts, counts, st.text("0123456789abcdef")
+    Shard, file_names.filter(lambda name: name not in (".", "..")), counts, counts, st.text("0123456789abcdef")
 )
 splits = st.builds(Split, counts, per_name, per_name, st.lists(shards, max_size=3).map(tuple))
 manifests = st.builds(
@@ -42,9 +47,9 @@ manifests = st.builds(
     options=st.dictionaries(names, plain_values, max_size=3),
     sources=st.lists(st.fixed_dictionaries({"name": names, "path": names, "num_files": counts}), max_size=3),
     split=names,
-    splits=st.dictionaries(names, splits, max_size=3),
+    splits=st.dictionaries(split_names, splits, max_size=3),
     rejected=st.lists(st.fixed_dictionaries({"path": names, "reason": names}), max_size=2),
-    duplicates=st.dictionaries(names, plain_values, max_size=3),
+    duplicates=st.dictionaries(names, counts | st.dictionaries(names, counts, max_size=2), max_size=3),
 )
 
 
