@@ -1,4 +1,4 @@
-"""Pairs -> groups of images that must stay together, and the groups whose labels disagree."""
+"""Groups of images that must stay in one split, from duplicates and patients; groups with conflicting labels."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,9 @@ def connected_groups(n: int, pairs: Sequence[Pair], patients: np.ndarray | None 
     """Return int64 [n], each image's group: the smallest index among the images connected to it.
 
     Args:
-        patients: str [n], images of one patient (a non-empty entry) belong together as well.
+        n: number of images.
+        pairs: duplicates; the two images of a pair are in one group.
+        patients: str [n], the images of one patient are in one group as well; empty if unknown.
     """
     edges = [(pair.a, pair.b) for pair in pairs]
     if patients is not None:

@@ -1,6 +1,6 @@
-"""What identifies an image: the sha256 of its pixels, perceptual hashes in four orientations, a thumbnail.
+"""The fingerprint of an image: sha256 of its pixels, perceptual hashes in four orientations, a thumbnail.
 
-All but the sha256 comes from one reduction of the image, since this runs once for every file of a build.
+Hashes and thumbnail come from one reduction of the image, since this runs once for every file of a build.
 """
 
 import hashlib
@@ -10,14 +10,15 @@ import numpy as np
 from PIL import Image
 
 THUMBNAIL = 64  # pixels, square
-_PHASH_INPUT = (32, 32)  # what imagehash.phash resizes to first (8 * highfreq_factor): given that, it does not again
-_DHASH_INPUT = (9, 8)  # the same of imagehash.dhash
+_PHASH_INPUT = (32, 32)  # the size to which imagehash.phash resizes first (8 * highfreq_factor)
+_DHASH_INPUT = (9, 8)  # the size to which imagehash.dhash resizes first
 
-# Whole blocks are averaged down to at least this many pixels before the filters run: of 512 px images 0.5 ms, not 2.2,
-# and 99.8 % of the pairs that hashes of the full images give are still found (benchmarks/audit.py).
+# Whole blocks of pixels are averaged before the filters run, as long as this many pixels are left on the shorter side.
+# That takes 0.5 ms instead of 2.2 ms for images of 512 px, and still finds 99.8 % of the pairs that hashes of the full
+# images give (benchmarks/audit.py).
 _REDUCED = 128
 
-# The orientations in which copies turn up; each undoes itself. Slices over (rows, columns).
+# The orientations in which duplicates occur, as slices over (rows, columns). Each is its own inverse.
 ORIENTATIONS = {
     "id": (slice(None), slice(None)),
     "hflip": (slice(None), slice(None, None, -1)),
@@ -25,18 +26,19 @@ ORIENTATIONS = {
     "rot180": (slice(None, None, -1), slice(None, None, -1)),
 }
 
-# The first eight rows of the DCT-II of 32 values; scipy's takes a tenth of a second to import in every worker.
+# The first eight rows of the DCT-II of 32 values; importing scipy's DCT takes a tenth of a second in every worker.
 _COSINES = np.cos(np.pi / 32 * np.outer(np.arange(8), np.arange(32) + 0.5))
-_ODD_SIGN = np.where(np.arange(8) % 2, -1.0, 1.0)  # what a flip does to the DCT's first coefficients
+_ODD_SIGN = np.where(np.arange(8) % 2, -1.0, 1.0)  # a flip changes the signs of the odd coefficients
 
 
 @dataclass(frozen=True)
 class Fingerprint:
     """Identity of an image.
 
-    Fields:
-        sha256: hex, over the shape and bytes of the decoded pixels.
-        phash, dhash: uint64 [4], imagehash's 64-bit pHash and dHash of the image in each of `ORIENTATIONS`.
+    Attributes:
+        sha256: over the shape and bytes of the decoded pixels, hexadecimal.
+        phash: uint64 [4], imagehash's 64-bit pHash of the image in each of `ORIENTATIONS`.
+        dhash: uint64 [4], imagehash's 64-bit dHash, likewise.
         thumbnail: uint8 [64, 64], grey.
     """
 
@@ -52,7 +54,7 @@ def fingerprint(pixels: np.ndarray) -> Fingerprint:
     digest.update(np.ascontiguousarray(pixels).data)
     grey = Image.fromarray(pixels) if pixels.ndim == 2 else Image.fromarray(pixels).convert("L")
     reduced = grey.reduce(max(1, min(grey.size) // _REDUCED))
-    # The filters are symmetric: turning the few pixels a hash is made of is turning the image.
+    # The filters are symmetric, so the few pixels behind a hash can be turned instead of the image.
     for_phash = np.asarray(reduced.resize(_PHASH_INPUT, Image.Resampling.LANCZOS))
     for_dhash = np.asarray(reduced.resize(_DHASH_INPUT, Image.Resampling.LANCZOS))
     return Fingerprint(
@@ -66,7 +68,7 @@ def fingerprint(pixels: np.ndarray) -> Fingerprint:
 def _phashes(pixels: np.ndarray) -> np.ndarray:
     """Return imagehash.phash in every orientation: turning an image only changes the signs of odd DCT coefficients.
 
-    One transform in place of four calls of imagehash, since this is a fifth of a build's time; the tests compare.
+    One transform replaces four calls of imagehash, which would take a fifth of a build; tests compare the results.
     """
     low = _COSINES @ pixels.astype(np.float64) @ _COSINES.T
     turned = np.stack([low, low * _ODD_SIGN, low * _ODD_SIGN[:, None], low * _ODD_SIGN * _ODD_SIGN[:, None]])

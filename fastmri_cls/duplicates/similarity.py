@@ -3,6 +3,8 @@
 Both come from five sums over each block of 8 x 8 pixels, which float32 holds exactly: 64 * 255 * 255 < 2**24.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 _BLOCK = 8  # pixels, square: about a ventricle's width in a thumbnail
@@ -23,16 +25,38 @@ def similarities(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             such blocks. The bright skull, which makes all heads alike, counts no more than any other place.
     """
     x, y = _blocks(a), _blocks(b)
-    sum_x, sum_y = (values.sum(axis=2).astype(np.float64) for values in (x, y))
-    sum_xx, sum_yy, sum_xy = (_dot(*factors).astype(np.float64) for factors in ((x, x), (y, y), (x, y)))
-    blocks = _PIXELS * x.shape[1]
-    whole = _correlation(
-        blocks, *(values.sum(axis=1) for values in (sum_x, sum_y, sum_xx, sum_yy, sum_xy))
-    )  # fmt: skip
-    structured = np.minimum(_variance(sum_x, sum_xx), _variance(sum_y, sum_yy)) > _FLAT**2
+    blocks = _Sums(
+        x=x.sum(axis=2, dtype=np.float64),
+        y=y.sum(axis=2, dtype=np.float64),
+        xx=np.einsum("nbp,nbp->nb", x, x).astype(np.float64),
+        yy=np.einsum("nbp,nbp->nb", y, y).astype(np.float64),
+        xy=np.einsum("nbp,nbp->nb", x, y).astype(np.float64),
+    )
+    whole = _Sums(*(values.sum(axis=1) for values in blocks)).correlation(_PIXELS * x.shape[1])
+    structured = blocks.smaller_variance(_PIXELS) > _FLAT**2
     count = structured.sum(axis=1)
-    total = (_correlation(_PIXELS, sum_x, sum_y, sum_xx, sum_yy, sum_xy) * structured).sum(axis=1)
+    total = (blocks.correlation(_PIXELS) * structured).sum(axis=1)
     return whole, np.where(count > 0, total / np.maximum(count, 1), 1.0)
+
+
+class _Sums(NamedTuple):
+    """Sums over the pixels of two images: the pixels, their squares, their products; float64 arrays of one shape."""
+
+    x: np.ndarray
+    y: np.ndarray
+    xx: np.ndarray
+    yy: np.ndarray
+    xy: np.ndarray
+
+    def correlation(self, count: int) -> np.ndarray:
+        """Return Pearson's correlation over `count` pixels; 0 if one image is constant."""
+        norm = np.sqrt((count * self.xx - self.x**2) * (count * self.yy - self.y**2))
+        correlation: np.ndarray = (count * self.xy - self.x * self.y) / np.where(norm > 0, norm, 1)
+        return correlation
+
+    def smaller_variance(self, count: int) -> np.ndarray:
+        """Return the smaller one of the two images' variances over `count` pixels."""
+        return np.minimum(self.xx / count - (self.x / count) ** 2, self.yy / count - (self.y / count) ** 2)
 
 
 def _blocks(images: np.ndarray) -> np.ndarray:
@@ -40,19 +64,3 @@ def _blocks(images: np.ndarray) -> np.ndarray:
     n, height, width = images.shape
     grid = images.reshape(n, height // _BLOCK, _BLOCK, width // _BLOCK, _BLOCK)
     return grid.transpose(0, 1, 3, 2, 4).reshape(n, -1, _PIXELS).astype(np.float32)
-
-
-def _dot(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return np.einsum("nbp,nbp->nb", x, y)
-
-
-def _variance(total: np.ndarray, squares: np.ndarray) -> np.ndarray:
-    return squares / _PIXELS - (total / _PIXELS) ** 2
-
-
-def _correlation(
-    count: int, x: np.ndarray, y: np.ndarray, xx: np.ndarray, yy: np.ndarray, xy: np.ndarray
-) -> np.ndarray:
-    """Return Pearson's correlation from sums over `count` pixels; 0 where one side is constant."""
-    norm = np.sqrt((count * xx - x * x) * (count * yy - y * y))
-    return (count * xy - x * y) / np.where(norm > 0, norm, 1)
