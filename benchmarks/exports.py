@@ -59,19 +59,16 @@ def untrained(name: str, size: int):
 def trained(run: Path):
     """Return what `export` exports of `run`, and every test image of its dataset."""
     from fastmri_cls.dataset import Dataset
-    from fastmri_cls.evaluation.inference import load_model
     from fastmri_cls.export.formats import Exported
     from fastmri_cls.export.run import CALIBRATION_IMAGES, spread_images
-    from fastmri_cls.runs.run import read_config
+    from fastmri_cls.runs.run import Run
 
-    config = read_config(run)
-    dataset = Dataset(config["data"])
+    opened = Run(run)
+    dataset = Dataset(opened.config.data)
     calibration = spread_images(dataset, list(dataset.splits)[:1], CALIBRATION_IMAGES)
     tests = dataset.manifest.test_splits
     images = spread_images(dataset, tests, dataset.count(tests))
-    return Exported(
-        load_model(run, config), dataset.classes, str(dataset.manifest.options["resize"]), calibration
-    ), images
+    return Exported(opened.model(), dataset.classes, str(dataset.manifest.options["resize"]), calibration), images
 
 
 def try_one(name: str, format_: str, exported, images: np.ndarray) -> dict[str, object]:

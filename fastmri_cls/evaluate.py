@@ -1,7 +1,6 @@
-"""A whole run: train, then evaluate every test set and report. `train`, `evaluate` and `demo` call this."""
+"""Evaluate a RUN on a dataset: predictions, metrics, figures, report and card. Also: train, then evaluate."""
 
-import csv
-import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,14 @@ from matplotlib.figure import Figure
 
 from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.dataset import Dataset
-from fastmri_cls.evaluation.baselines import baseline_accuracies
-from fastmri_cls.evaluation.choices import FILE_NAME as CHOICES_NAME
-from fastmri_cls.evaluation.choices import Choices, choose, read_choices, write_choices
-from fastmri_cls.evaluation.inference import load_model, predict_splits
-from fastmri_cls.evaluation.metrics import all_metrics
+from fastmri_cls.evaluation.baselines import dataset_baselines
+from fastmri_cls.evaluation.calibration import fit_calibration
+from fastmri_cls.evaluation.predict import predict_splits
+from fastmri_cls.evaluation.sets import all_metrics
+from fastmri_cls.foundation import json_files
 from fastmri_cls.foundation.atomic import write_text
+from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.inference.ood import FILE_NAME as REFERENCE_NAME
 from fastmri_cls.inference.ood import write_reference
 from fastmri_cls.report import figures
 from fastmri_cls.report.augmented import augmented_grid
@@ -26,15 +25,35 @@ from fastmri_cls.report.drawing import GREYS, render_all
 from fastmri_cls.report.model_card import model_card
 from fastmri_cls.report.run_report import write_run_report
 from fastmri_cls.runs import checksums, files
+from fastmri_cls.runs.calibration import Calibration, write_calibration
+from fastmri_cls.runs.metrics import EvaluatedDataset, RunMetrics, Timing, read_metrics, to_json, write_metrics
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.predictions import Predictions, write_predictions
-from fastmri_cls.runs.run import read_config
+from fastmri_cls.runs.run import Run, is_taken
 from fastmri_cls.training.distribution import make_distribution
-from fastmri_cls.training.run import MODEL_NAME, train
+from fastmri_cls.training.run import train
 
 
-def run_experiment(options: TrainOptions) -> dict[str, Any]:
-    """Train, evaluate and report; return the content of metrics.json, nothing on a worker that is not the chief."""
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found, and where it is written.
+
+    Attributes:
+        folder: holds predictions.csv, metrics.json, figures/, report.html and README.md.
+        metrics: the content of metrics.json.
+    """
+
+    folder: Path
+    metrics: RunMetrics
+
+
+def run_experiment(options: TrainOptions) -> Evaluation | None:
+    """Train a model, then evaluate it on every test set; None on a worker that is not the chief.
+
+    Raises:
+        UserError: an option, the dataset or the RUN folder is unfit.
+        Stopped: a signal came; the same options with `resume` go on.
+    """
     distribution = make_distribution(options.strategy, options.devices)  # before TensorFlow finds its devices
     _check_tests(Dataset(options.data))  # not after hours of training
     protocol = options.protocol
@@ -43,94 +62,86 @@ def run_experiment(options: TrainOptions) -> dict[str, Any]:
     make_augmentation(protocol.augment, contrast=protocol.contrast)  # an unknown one is refused before a RUN is begun
     if not distribution.is_chief:
         train(options, distribution)
-        return {}
-    if options.resume and (options.out / MODEL_NAME).exists():
+        return None
+    if options.resume and (options.out / files.MODEL).exists():
         checksums.check(options.out, files.TRAINED)
     elif options.resume:
         checksums.forget(options.out)
     train(options, distribution)
     keras.backend.clear_session()
-    return evaluate_and_report(options.out, options.data, options.out)
+    return evaluate(Run(options.out), Dataset(options.data))
 
 
-def evaluate_and_report(run: Path, data: Path, out: Path) -> dict[str, Any]:
-    """Evaluate `run` on the tests of dataset `data` and write predictions, metrics, figures and report into `out`.
+def evaluate(run: Run, dataset: Dataset, out: Path | None = None) -> Evaluation:
+    """Evaluate a RUN on the test splits of a dataset, and write everything down.
+
+    Args:
+        run: a trained RUN.
+        dataset: with the RUN's classes, image size and channels.
+        out: where results go. By default the RUN itself for the dataset it was trained on, in whatever folder that is
+            now, and RUN/evaluations/NAME for another dataset.
 
     Raises:
-        UserError: the RUN is unfinished, or the dataset has other classes, another image size or no test split.
+        UserError: the RUN is unfinished or damaged, the dataset does not fit it, or `out` holds other results.
     """
-    checksums.check(run, files.TRAINED)
-    config = read_config(run)
-    dataset = Dataset(data, verify=True)
-    _check_fits(run, config, dataset)
-    model = load_model(run, config)
+    checksums.check(run.path, files.TRAINED)
+    dataset.check_files()
+    _check_fits(run, dataset)
+    folder = _destination(run, dataset, out)
+    model = run.model()
     tests = predict_splits(model, dataset, dataset.manifest.test_splits)
-    is_own = dataset.fingerprint == config["dataset"]["fingerprint"]
-    if not is_own:
-        checksums.check(run, [CHOICES_NAME])
-    split = _validation_split(config, dataset) if is_own else None
+    is_own = _is_own(run, dataset)
+    split = _validation_split(run, dataset) if is_own else None
     validation = predict_splits(model, dataset, [split]) if split else None
+    training_splits = dataset.manifest.training_splits(run.config.fold) if is_own else ()
     if split:
-        write_reference(run, model, dataset, dataset.manifest.training_splits(config.get("fold")), split)
-
-    history = _read_history(run / "history.csv")
-    choices = _choices(run, validation) if is_own else read_choices(run)
-    metrics = {
-        **all_metrics(tests, validation, choices),
-        "temperature": choices.temperature if choices else None,
-        "baselines": _baselines(config, dataset, tests) if is_own else {},
-        "timing": _timing(history),
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    write_predictions(out / "predictions.csv", tests)
+        write_reference(run.path / files.OOD_REFERENCE, model, dataset, training_splits, split)
+        (run.path / files.OLD_OOD_REFERENCE).unlink(missing_ok=True)
+    calibration = _calibrate(run, validation) if is_own else run.calibration
+    per_set, of_validation = all_metrics(tests, validation, calibration)
+    metrics = RunMetrics(
+        tests=per_set,
+        val=of_validation,
+        temperature=calibration.temperature if calibration else None,
+        baselines=dataset_baselines(dataset, training_splits, tests) if is_own else {},
+        timing=_timing(run),
+        dataset=EvaluatedDataset(dataset.name, dataset.fingerprint),
+        model_sha256=file_sha256(run.path / files.MODEL),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_predictions(folder / files.PREDICTIONS, tests)
     if validation:
-        write_predictions(out / "predictions-val.csv", validation)
-    write_text(out / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n")
-    names = {"class": tests.classes, "source": tests.source_names}
-    pictures = render_all(_draw(config, tests, choices, history, dataset), names)
-    pictures.save(out / "figures")
-    described = _describe(dataset, tests)
-    write_run_report(out / "report.html", config, metrics, pictures, described)
-    written = [CHOICES_NAME, REFERENCE_NAME] if split else []
-    if out.resolve() == run.resolve():
-        written += ["predictions.csv", "metrics.json"]
-    checksums.record(run, [*files.TRAINED, *written])
-    write_text(out / "README.md", model_card(config, metrics, described))
-    return metrics
+        write_predictions(folder / files.VALIDATION_PREDICTIONS, validation)
+    write_metrics(folder / files.METRICS, metrics)
+    written = [files.CALIBRATION, files.OOD_REFERENCE] if split else []
+    if folder.resolve().is_relative_to(run.path.resolve()):
+        inside = folder.resolve().relative_to(run.path.resolve())
+        written += [(inside / name).as_posix() for name in (files.PREDICTIONS, files.METRICS)]
+    checksums.record(run.path, [*files.TRAINED, *written])
+    _report(run, dataset, folder, tests, metrics, calibration)
+    return Evaluation(folder, metrics)
 
 
-def _choices(run: Path, validation: Predictions | None) -> Choices | None:
-    """What validation decides, made where there is one that was not trained on, and kept with the run."""
-    if validation is None:
-        return None
-    choices = choose(validation)
-    write_choices(run, choices)
-    return choices
+def _is_own(run: Run, dataset: Dataset) -> bool:
+    return dataset.fingerprint == run.config.dataset.fingerprint
 
 
-def _baselines(config: dict[str, Any], dataset: Dataset, tests: Predictions) -> dict[str, dict[str, float]]:
-    return baseline_accuracies(dataset, dataset.manifest.training_splits(config.get("fold")), tests)
-
-
-def _validation_split(config: dict[str, Any], dataset: Dataset) -> str | None:
-    """The split that neither training nor testing sees; None where the protocol trains on it or it is empty."""
-    split = dataset.manifest.validation_split(config.get("fold"))
-    trained_on = config["protocol"]["train_on"] != "split"
-    return None if trained_on or dataset.count(split) == 0 else split
-
-
-def _check_fits(run: Path, config: dict[str, Any], dataset: Dataset) -> None:
-    if list(dataset.classes) != config["classes"]:
+def _check_fits(run: Run, dataset: Dataset) -> None:
+    config = run.config
+    if dataset.classes != config.classes:
         raise UserError(
-            f"{dataset.path}: has the classes {', '.join(dataset.classes)}, "
-            f"{run} knows {', '.join(config['classes'])}; rebuild the dataset with --classes FILE that lists the "
-            "model's classes in this order, and with --allow-missing-classes if it has no images of one"
+            f"{dataset.path}: has the classes {', '.join(dataset.classes)}, {run.path} has "
+            f"{', '.join(config.classes)}; rebuild the dataset with --classes FILE that lists the model's classes in "
+            "this order, and with --allow-missing-classes if it has no images of one"
         )
-    for name, found in (("image_size", dataset.image_size), ("channels", dataset.channels)):
-        if found != config[name]:
-            flag = f"--{name.replace('_', '-')} {config[name]}"
+    for name, found, needed in (
+        ("image_size", dataset.image_size, config.image_size),
+        ("channels", dataset.channels, config.channels),
+    ):
+        if found != needed:
+            flag = f"--{name.replace('_', '-')} {needed}"
             raise UserError(
-                f"{dataset.path}: {name} is {found}, {run} takes {config[name]}; rebuild the dataset with {flag}"
+                f"{dataset.path}: {name} is {found}, {run.path} takes {needed}; rebuild the dataset with {flag}"
             )
     _check_tests(dataset)
 
@@ -142,51 +153,109 @@ def _check_tests(dataset: Dataset) -> None:
         )
 
 
-def _draw(
-    config: dict[str, Any],
-    tests: Predictions,
-    choices: Choices | None,
-    history: list[dict[str, float]],
+def _destination(run: Run, dataset: Dataset, out: Path | None) -> Path:
+    """Return the folder for the results; the results of another dataset or RUN are never replaced.
+
+    Raises:
+        UserError: `out` holds such results, or anything else.
+    """
+    default = run.path if _is_own(run, dataset) else _evaluation_folder(run, dataset)
+    if out is None or out.resolve() == default.resolve():
+        return default
+    if (out / files.CONFIG).exists():
+        raise UserError(
+            f"--out {out}: is a RUN, whose own results would be lost; choose another folder, or leave --out away for "
+            f"{default}"
+        )
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: is a file; choose a folder")
+    if is_taken(out) and not _holds(out, run, dataset):
+        raise UserError(f"--out {out}: exists already, with other things than this RUN on this dataset; choose another")
+    return out
+
+
+def _evaluation_folder(run: Run, dataset: Dataset) -> Path:
+    """Return RUN/evaluations/NAME; with the fingerprint in NAME if another dataset of that name was there first."""
+    folder = run.path / files.EVALUATIONS / dataset.name
+    if (folder / files.METRICS).exists() and not _holds(folder, run, dataset):
+        return folder.with_name(f"{dataset.name}-{dataset.fingerprint[:8]}")
+    return folder
+
+
+def _holds(folder: Path, run: Run, dataset: Dataset) -> bool:
+    """Whether a folder holds an evaluation of this RUN on this dataset."""
+    try:
+        metrics = read_metrics(folder / files.METRICS)
+    except UserError:
+        return False
+    is_same_dataset = metrics.dataset is not None and metrics.dataset.fingerprint == dataset.fingerprint
+    return is_same_dataset and metrics.model_sha256 == file_sha256(run.path / files.MODEL)
+
+
+def _validation_split(run: Run, dataset: Dataset) -> str | None:
+    """Return the split that neither training nor testing uses; None if the protocol trains on it or it is empty."""
+    split = dataset.manifest.validation_split(run.config.fold)
+    is_trained_on = run.config.protocol.train_on != "split"
+    return None if is_trained_on or dataset.count(split) == 0 else split
+
+
+def _calibrate(run: Run, validation: Predictions | None) -> Calibration | None:
+    """Fit the calibration on validation and keep it in the RUN; None without a validation split."""
+    if validation is None:
+        return None
+    calibration = fit_calibration(validation)
+    write_calibration(run.path / files.CALIBRATION, calibration)
+    return calibration
+
+
+def _timing(run: Run) -> Timing:
+    return Timing(
+        epochs=len(run.history),
+        training_seconds=sum(epoch.seconds for epoch in run.history),
+        images_per_second=float(np.median([epoch.images_per_second for epoch in run.history])),
+    )
+
+
+def _report(
+    run: Run,
     dataset: Dataset,
-) -> dict[str, Figure]:
+    folder: Path,
+    tests: Predictions,
+    metrics: RunMetrics,
+    calibration: Calibration | None,
+) -> None:
+    """Write figures, report.html and the model card; the card comes last, since it marks a RUN as finished."""
+    names = {"class": tests.classes, "source": tests.source_names}
+    pictures = render_all(_draw(run, dataset, tests, calibration), names)
+    pictures.save(folder / files.FIGURES)
+    config, plain = json_files.to_plain(run.config), to_json(metrics)
+    described = _describe(dataset, tests)
+    write_run_report(folder / files.REPORT, config, plain, pictures, described)
+    write_text(folder / files.CARD, model_card(config, plain, described))
+
+
+def _draw(run: Run, dataset: Dataset, tests: Predictions, calibration: Calibration | None) -> dict[str, Figure]:
     sets = figures.figure_sets(tests)
-    temperature = choices.temperature if choices else None
-    protocol = config["protocol"]
+    temperature = calibration.temperature if calibration else None
+    protocol = run.config.protocol
     return {
         "Confusion matrix": figures.confusion_matrices(sets),
         "Class accuracy": figures.class_accuracy(sets, GREYS),
         "ROC": figures.roc_curves(sets),
         "Precision recall": figures.precision_recall_curves(sets),
         "Reliability": figures.reliability_diagram(sets, {name: [temperature] for name in sets}),
-        "Training curves": figures.training_curves(history),
+        "Training curves": figures.training_curves([asdict(epoch) for epoch in run.history]),
         "Augmented examples": augmented_grid(
-            dataset, protocol["augment"], contrast=protocol["contrast"], seed=config["seed"]
+            dataset, protocol.augment, contrast=protocol.contrast, seed=run.config.seed
         ),
     }
 
 
-def _read_history(path: Path) -> list[dict[str, float]]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    except (TypeError, ValueError, csv.Error) as error:
-        raise UserError(f"{path}: is damaged ({error}); train again into another --out") from None
-    if not rows or not {"seconds", "images_per_second"} <= rows[0].keys():
-        raise UserError(f"{path}: has no epochs in it; train again into another --out")
-    return rows
-
-
-def _timing(history: list[dict[str, float]]) -> dict[str, float]:
-    return {
-        "epochs": len(history),
-        "training_seconds": sum(row["seconds"] for row in history),
-        "images_per_second": float(np.median([row["images_per_second"] for row in history])),
-    }
-
-
 def _describe(dataset: Dataset, tests: Predictions) -> dict[str, Any]:
-    sources = dict.fromkeys(tests.sources.tolist())
-    clean = {s: (int(tests.clean[tests.sources == s].sum()), int((tests.sources == s).sum())) for s in sources}
+    clean = {
+        source: (int(tests.clean[tests.sources == source].sum()), int((tests.sources == source).sum()))
+        for source in tests.source_names
+    }
     return {
         "path": str(dataset.path),
         "fingerprint": dataset.fingerprint,

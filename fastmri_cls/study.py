@@ -1,12 +1,11 @@
-"""Models x seeds (x folds, datasets, ablations): every cell a `train` in a process of its own, one report at the end.
+"""Models x seeds (x folds, datasets, ablations): each cell is a `train` in its own process; one report at the end.
 
-A process of its own keeps a crash, and the memory of a model, from reaching the next cell. A finished cell is a RUN
-folder with everything in it, and is never touched again; an unfinished one goes on from its last checkpoint.
+Separate processes keep a crash, and the memory of a model, from reaching the next cell. A finished cell is a complete
+RUN folder and is never touched again; an unfinished one resumes from its last checkpoint. What `auto` means for
+precision and XLA is decided once for each model, by its first cell, so that its runs can be compared.
 """
 
-import csv
 import ctypes
-import json
 import os
 import signal
 import subprocess
@@ -14,24 +13,25 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from rich.live import Live
 from rich.table import Table
 
 from fastmri_cls.comparison.report import STUDY_FILE, Comparison, FailedRun, compare_runs
 from fastmri_cls.dataset import Dataset
-from fastmri_cls.foundation.atomic import write_text
+from fastmri_cls.foundation import json_files
 from fastmri_cls.foundation.errors import Stopped, UserError
 from fastmri_cls.foundation.progress import console, log
 from fastmri_cls.foundation.signals import stop_requests
 from fastmri_cls.models.hybrid import find_model
-from fastmri_cls.runs.run import exclusive, is_taken
+from fastmri_cls.runs import files
+from fastmri_cls.runs.run import Run, exclusive, is_finished, is_taken
 
-# Named variants as flags of `train`; which leakage is kept or dropped is a matter of building: give both folders.
+# Named variants as flags of `train`. Leakage kept or dropped is decided when a dataset is built: give both folders.
 ABLATIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "preprocessing": {"own": ("--preprocessing", "own"), "keras": ("--preprocessing", "keras")},
     "contrast": {"contrast1": ("--contrast", "1"), "contrast1.5": ("--contrast", "1.5")},
@@ -40,8 +40,7 @@ ABLATIONS: dict[str, dict[str, tuple[str, ...]]] = {
 
 TRAIN = (sys.executable, "-m", "fastmri_cls", "train")
 
-_FILES = ("config.json", "history.csv", "predictions.csv", "metrics.json", "report.html", "README.md")
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _ERROR_MARK = "fastmri-cls: error: "
@@ -49,9 +48,15 @@ _ERROR_MARK = "fastmri-cls: error: "
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """What a study varies, and `train_flags`, what every cell is trained with besides.
+    """What a study varies.
 
-    A model is a name of the registry, or `NAME=WEIGHTS` with what train's --weights takes.
+    Attributes:
+        data: dataset folders.
+        models: names from the registry, or NAME=WEIGHTS with a value of train's --weights.
+        seeds: one run of every model for each.
+        out: the folder of the study.
+        ablations: keys of ABLATIONS, each tried both ways.
+        train_flags: flags of `train` for every cell.
     """
 
     data: tuple[Path, ...]
@@ -64,20 +69,42 @@ class StudyOptions:
 
 @dataclass
 class Cell:
-    """One training: its RUN folder, its log, and how far it is."""
+    """One training of a study.
+
+    Attributes:
+        name: unique in the study; the name of its RUN folder and log.
+        model: name from the registry.
+        flags: of its `train`.
+        run: the RUN folder.
+        log: what its `train` printed.
+        state: how far it is; `kept` was finished before the study began.
+        reason: why it failed.
+        seconds: how long it has been running.
+    """
 
     name: str
+    model: str
     flags: list[str]
     run: Path
     log: Path
-    state: str = "waiting"
+    state: Literal["waiting", "running", "done", "failed", "kept"] = "waiting"
     reason: str = ""
-    seconds: float = field(default=0.0)
+    seconds: float = 0.0
 
     @property
     def is_finished(self) -> bool:
-        """Whether training, evaluation and report are all there; README.md is written last."""
-        return all((self.run / name).exists() for name in _FILES)
+        """Whether its RUN is complete."""
+        return is_finished(self.run)
+
+
+@dataclass(frozen=True)
+class _StudyFile:
+    """study.json: what a study was begun with; {folder: fingerprint} of its datasets."""
+
+    datasets: dict[str, str]
+    train_flags: list[str]
+    models: list[str]
+    seeds: list[int]
 
 
 def run_study(options: StudyOptions) -> Comparison:
@@ -127,12 +154,13 @@ def plan(options: StudyOptions) -> list[Cell]:
             name = "-".join(parts)
             run = options.out / "runs" / name
             fixed = ["--data", str(data), "--model", architecture, "--seed", str(seed), "--out", str(run), "--resume"]
-            cells.append(Cell(name, [*options.train_flags, *flags, *fixed], run, options.out / "logs" / f"{name}.log"))
+            log_file = options.out / "logs" / f"{name}.log"
+            cells.append(Cell(name, architecture, [*options.train_flags, *flags, *fixed], run, log_file))
     return cells
 
 
 def _variants(model: str, options: StudyOptions) -> list[tuple[tuple[str, tuple[str, ...]], ...]]:
-    """Return the combinations of (name, flags) a model is trained in; without pretrained weights none is `scratch`."""
+    """Return the combinations of (name, flags) of a model; one without pretrained weights has no `scratch` variant."""
     architecture, _, weights = model.partition("=")
     default = find_model(architecture).default_weights
     pretrained = (weights or default) != "none" or "--weights" in options.train_flags
@@ -141,27 +169,19 @@ def _variants(model: str, options: StudyOptions) -> list[tuple[tuple[str, tuple[
 
 
 def _remember(options: StudyOptions) -> None:
-    """Write study.json, or refuse to go on with a folder that was begun with other data or flags."""
+    """Write study.json, or refuse to resume a folder that was begun with other data or flags."""
     path = options.out / STUDY_FILE
-    now: dict[str, Any] = {
-        "datasets": {str(data): Dataset(data).fingerprint for data in options.data},
-        "train_flags": list(options.train_flags),
-    }
+    datasets = {str(data): Dataset(data).fingerprint for data in options.data}
+    now = _StudyFile(datasets, list(options.train_flags), list(options.models), list(options.seeds))
     if not path.exists() and is_taken(options.out):
         raise UserError(f"{options.out}: exists already and is no study; choose another --out")
     if path.exists():
-        try:
-            begun = json.loads(path.read_text(encoding="utf-8"))
-            begun = {"datasets": dict(begun["datasets"]), "train_flags": list(begun["train_flags"])}
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise UserError(f"{path}: is damaged ({error}); choose another --out") from None
-        for name in ("datasets", "train_flags"):
-            before, here = begun[name], now[name]
-            if name == "datasets":
-                before, here = sorted(before.values()), sorted(here.values())
-            if before != here:
-                raise UserError(f"{options.out}: was begun with other {name.replace('_', ' ')}; choose another --out")
-    write_text(path, json.dumps(now | {"models": options.models, "seeds": options.seeds}, indent=2) + "\n")
+        begun = json_files.read(path, _StudyFile, "choose another --out")
+        if sorted(begun.datasets.values()) != sorted(now.datasets.values()):
+            raise UserError(f"{options.out}: was begun with other datasets; choose another --out")
+        if begun.train_flags != now.train_flags:
+            raise UserError(f"{options.out}: was begun with other train flags; choose another --out")
+    json_files.write(path, now)
 
 
 def _train(cells: list[Cell]) -> None:
@@ -174,21 +194,36 @@ def _train(cells: list[Cell]) -> None:
                 continue
             cell.state = "running"
             _say(f"{number + 1}/{len(cells)} {cell.name}: running")
-            _run(cell)
+            _run(cell, _precision_flags(cell, cells))
             _say(
                 f"{number + 1}/{len(cells)} {cell.name}: {cell.state} after {cell.seconds:.0f} s {cell.reason}".rstrip()
             )
 
 
-def _run(cell: Cell) -> None:
-    """Train one cell in a child process; if we end early, so does the child, which saves a checkpoint."""
+def _precision_flags(cell: Cell, cells: Sequence[Cell]) -> list[str]:
+    """Return the precision and XLA of the study's first run of the same model, as flags of train.
+
+    A cell that was begun keeps its own.
+    """
+    if (cell.run / files.CONFIG).exists():
+        return []
+    for other in cells:
+        if other.model == cell.model and (other.run / files.CONFIG).exists():
+            config = Run(other.run).config
+            return ["--precision", config.precision, "--xla", config.xla]
+    return []
+
+
+def _run(cell: Cell, first_flags: Sequence[str]) -> None:
+    """Train one cell in a child process; if this process ends early, so does the child, which saves a checkpoint."""
+    flags = [*first_flags, *cell.flags]  # of two flags of one name the last counts
     started = time.monotonic()
     cell.log.parent.mkdir(parents=True, exist_ok=True)
     with cell.log.open("a", encoding="utf-8") as output:
-        output.write(f"$ fastmri-cls train {' '.join(cell.flags)}\n")
+        output.write(f"$ fastmri-cls train {' '.join(flags)}\n")
         output.flush()
         child = subprocess.Popen(
-            [*TRAIN, *cell.flags],
+            [*TRAIN, *flags],
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -197,7 +232,7 @@ def _run(cell: Cell) -> None:
         try:
             while child.poll() is None:
                 cell.seconds = time.monotonic() - started
-                time.sleep(_LOOK_SECONDS)
+                time.sleep(_POLL_SECONDS)
         finally:
             if child.poll() is None:
                 child.terminate()
@@ -209,16 +244,16 @@ def _run(cell: Cell) -> None:
 
 
 def _end_with_parent() -> None:
-    """Have Linux kill this child when a kill -9 ends its parent: it would hold the RUN that a new study goes on with.
+    """Have Linux kill this child when its parent is killed: it would hold the RUN that a new study resumes.
 
-    It loses what came after its last checkpoint, a minute at most, and `--resume` makes up for that to the bit.
+    It loses what came after its last checkpoint, at most a minute; `--resume` repeats that to the bit.
     """
     if hasattr(_LIBC, "prctl"):
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _reason(cell: Cell, code: int) -> str:
-    """What the child said last, or how it ended."""
+    """Return the child's error, or how it ended."""
     lines = cell.log.read_text(encoding="utf-8", errors="replace").splitlines()
     own = lines[max(i for i, line in enumerate(lines) if line.startswith("$ ")) :]
     said = [line.split(_ERROR_MARK, 1)[1] for line in own if _ERROR_MARK in line]
@@ -229,42 +264,39 @@ def _reason(cell: Cell, code: int) -> str:
 
 
 def _live(cells: Sequence[Cell]) -> AbstractContextManager[Live | None]:
-    """The table while it changes, where stderr is a terminal."""
+    """Return a table that updates itself if stderr is a terminal."""
     if not console.is_terminal:
         return nullcontext()
     return Live(get_renderable=lambda: _progress(cells), console=console, refresh_per_second=2)
 
 
 def _progress(cells: Sequence[Cell]) -> Table:
-    """The live table: how far each cell is."""
+    """Return the table of cells and how far each is."""
     table = Table("cell", box=None, header_style="bold", pad_edge=False)
     for name in ("state", "epochs", "validation", "test", "time"):
         table.add_column(name, justify="right")
     for cell in cells:
-        epochs, validation = _history_end(cell)
+        epochs, validation = _progress_of_training(cell)
         seconds = f"{cell.seconds:.0f} s" if cell.seconds else ""
         table.add_row(cell.name, cell.state, epochs, validation, _test_accuracy(cell), seconds)
     return table
 
 
-def _history_end(cell: Cell) -> tuple[str, str]:
+def _progress_of_training(cell: Cell) -> tuple[str, str]:
+    """Return the number of epochs and the last validation accuracy."""
     try:
-        with (cell.run / "history.csv").open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return str(len(rows)), f"{float(rows[-1]['val_accuracy']):.3f}"
-    except (OSError, IndexError, KeyError, TypeError, ValueError):  # not there yet, or just being written
+        history = Run(cell.run).history
+    except UserError:  # not there yet, or being written
         return "", ""
+    return str(len(history)), f"{history[-1].val_accuracy:.3f}"
 
 
 def _test_accuracy(cell: Cell) -> str:
-    if not cell.is_finished:
-        return ""
-    metrics = json.loads((cell.run / "metrics.json").read_text(encoding="utf-8"))
-    return f"{metrics['tests']['pooled']['accuracy']:.3f}"
+    return f"{Run(cell.run).metrics['pooled'].accuracy.value:.3f}" if cell.is_finished else ""
 
 
 def _say(line: str) -> None:
-    """A log line where there is no live table."""
+    """Log a line if there is no live table."""
     if not console.is_terminal:
         log.info(line)
 

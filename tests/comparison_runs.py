@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from fastmri_cls.evaluation.choices import choose
-from fastmri_cls.evaluation.metrics import all_metrics
+from fastmri_cls.evaluation.calibration import fit_calibration
+from fastmri_cls.evaluation.sets import all_metrics
+from fastmri_cls.runs.metrics import EvaluatedDataset, RunMetrics, Timing, write_metrics
 from fastmri_cls.runs.predictions import Predictions, write_predictions
 
 CLASSES = ("glioma", "meningioma", "notumor", "pituitary")
@@ -38,7 +39,7 @@ def write_run(folder: Path, tests: Predictions, **changes: Any) -> Path:
     """Write the files of a finished RUN; `changes` replace entries of config.json."""
     folder.mkdir(parents=True)
     validation = replace(make_predictions(120, skill=1.5, seed=99, luck=changes.get("seed", 0)), classes=tests.classes)
-    choices = choose(validation)
+    calibration = fit_calibration(validation)
     config = {
         "model": "small-cnn",
         "weights": "default",
@@ -73,14 +74,17 @@ def write_run(folder: Path, tests: Predictions, **changes: Any) -> Path:
     history = ["phase,epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds,images_per_second"]
     history += [f"1,{e},{2 / e},{1 - 1 / (e + 1)},{2.2 / e},{0.9 - 1 / (e + 1)},0.001,{10 + e},100" for e in (1, 2, 3)]
     history += [f"2,{e},0.5,0.8,0.6,0.75,0.0001,{20 + e},60" for e in (1, 2)]
-    metrics = {
-        **all_metrics(tests, validation, choices),
-        "temperature": choices.temperature,
-        "baselines": {},
-        "timing": {"epochs": 5, "training_seconds": 79.0, "images_per_second": 100.0},
-    }
+    tests_metrics, validation_metrics = all_metrics(tests, validation, calibration)
+    metrics = RunMetrics(
+        tests_metrics,
+        validation_metrics,
+        calibration.temperature,
+        baselines={},
+        timing=Timing(epochs=5, training_seconds=79.0, images_per_second=100.0),
+        dataset=EvaluatedDataset("nowhere", config["dataset"].get("fingerprint", "")),
+    )
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "history.csv").write_text("\n".join(history) + "\n")
-    (folder / "metrics.json").write_text(json.dumps(metrics))
+    write_metrics(folder / "metrics.json", metrics)
     write_predictions(folder / "predictions.csv", tests)
     return folder

@@ -77,6 +77,7 @@ def trained_run(phantom_dataset: Path, tmp_path_factory: pytest.TempPathFactory)
 
     out = tmp_path_factory.mktemp("runs") / "trained"
     protocol = resolve_protocol("strict", {"phase1_epochs": 8, "phase2_epochs": 2})
-    metrics = run_experiment(TrainOptions(phantom_dataset, "small-cnn", out, protocol, precision="float32"))
-    assert metrics["tests"]["pooled"]["accuracy"] > 0.9
+    found = run_experiment(TrainOptions(phantom_dataset, "small-cnn", out, protocol, precision="float32"))
+    assert found
+    assert found.metrics["pooled"].accuracy.value > 0.9
     return out

@@ -1,6 +1,7 @@
 """Stands in for `train` in tests of a study: writes a RUN in a moment, or fails as the environment says.
 
 FAKE_TRAIN: `fail:NAME` ends with an error line in the cell of that name, `crash:NAME` by a signal, `hang:NAME` waits.
+FAKE_TRAIN_PRECISION: what `--precision auto` resolves to.
 """
 
 import os
@@ -30,7 +31,9 @@ def main() -> None:
     protocol = {"name": "strict", "preprocessing": "own", "contrast": float(given.get("--contrast", 1))}
     fold = {"fold": int(given["--fold"])} if "--fold" in given else {}
     luck = seed + 10 * fold.get("fold", 0)
-    write_run(run, make_predictions(luck=luck), model=given["--model"], seed=seed, protocol=protocol, **fold)
+    precision = given.get("--precision", os.environ.get("FAKE_TRAIN_PRECISION", "float32"))
+    system = {"model": given["--model"], "protocol": protocol, "precision": precision, **fold}
+    write_run(run, make_predictions(luck=luck), seed=seed, **system)
     for name in ("report.html", "README.md"):
         (run / name).write_text("done")
 

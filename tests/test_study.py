@@ -118,6 +118,37 @@ def test_finished_cells_are_kept_and_new_seeds_added(dataset, tmp_path, no_repor
     assert {path: stamp for path, stamp in stamps(out / "runs").items() if path in before} == before
 
 
+def flags_of(out: Path, name: str) -> list[str]:
+    """The command line in a cell's log."""
+    return (out / "logs" / f"{name}.log").read_text().splitlines()[0].removeprefix("$ fastmri-cls train ").split()
+
+
+def test_auto_means_the_same_in_every_cell_of_a_model(dataset, tmp_path, monkeypatch, no_report):
+    """However busy the machine is when the second seed begins: it is told what the first one measured."""
+    out = tmp_path / "out"
+    monkeypatch.setenv("FAKE_TRAIN_PRECISION", "mixed_bfloat16")
+    run_study(options(dataset, out, seeds=(0,), models=("small-cnn",)))
+    monkeypatch.setenv("FAKE_TRAIN_PRECISION", "float32")
+    found = run_study(options(dataset, out, models=("small-cnn", "convnext-tiny")))
+    assert "--precision" not in flags_of(out, "small-cnn-seed0")
+    assert flags_of(out, "small-cnn-seed1")[:4] == ["--precision", "mixed_bfloat16", "--xla", "off"]
+    assert "--precision" not in flags_of(out, "convnext-tiny-seed0")
+    assert flags_of(out, "convnext-tiny-seed1")[:4] == ["--precision", "float32", "--xla", "off"]
+    assert [len(system.runs) for system in found.systems] == [2, 2]
+
+
+def test_a_cell_that_was_begun_keeps_its_own_precision(dataset, tmp_path, monkeypatch, no_report):
+    out = tmp_path / "out"
+    run_study(options(dataset, out))
+    for name in ("small-cnn-seed1", "small-cnn-seed0"):
+        (out / "runs" / name / "README.md").unlink()
+    (out / "logs" / "small-cnn-seed1.log").unlink()
+    monkeypatch.setenv("FAKE_TRAIN", "fail:small-cnn-seed1")
+    with pytest.raises(UserError):
+        run_study(options(dataset, out))
+    assert "--precision" not in flags_of(out, "small-cnn-seed1")
+
+
 def test_a_broken_cell_stops_no_other_and_is_reported_at_the_end(dataset, tmp_path, monkeypatch):
     out = tmp_path / "out"
     monkeypatch.setenv("FAKE_TRAIN", "fail:small-cnn-seed0")

@@ -15,7 +15,7 @@ from fastmri_cls.audit.report import write_audit_report
 from fastmri_cls.duplicates.groups import connected_groups
 from fastmri_cls.duplicates.index import MAX_NEIGHBOURS
 from fastmri_cls.duplicates.pairs import Pair, find_duplicates
-from fastmri_cls.evaluation.shortcuts import baseline_accuracies
+from fastmri_cls.evaluation.baselines import baseline_accuracies
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.checks import check_target

@@ -42,19 +42,24 @@ def demo(
 
     # Imported after the build, whose worker processes need no TensorFlow.
     from fastmri_cls.evaluate import run_experiment
+    from fastmri_cls.runs import files
+    from fastmri_cls.runs.metrics import to_json
     from fastmri_cls.runs.options import TrainOptions
     from fastmri_cls.runs.protocol import resolve_protocol
 
     print("3. train --model small-cnn --phase1-epochs 12 --phase2-epochs 3 --batch-size 16, then evaluate and report")
     protocol = resolve_protocol("strict", {"phase1_epochs": 12, "phase2_epochs": 3, "batch_size": 16})
-    metrics = run_experiment(TrainOptions(out / "dataset", "small-cnn", out / "run", protocol))
-    print_metrics(metrics)
-    seconds, report = time.monotonic() - started, out / "run" / "report.html"
+    found = run_experiment(TrainOptions(out / "dataset", "small-cnn", out / "run", protocol))
+    if not found:  # a worker that is not the chief
+        return
+    plain = to_json(found.metrics)
+    print_metrics(plain)
+    seconds, report = time.monotonic() - started, found.folder / files.REPORT
     print(f"report: {report}  ({seconds:.0f} s in total)")
     example = next((out / "sources").rglob("Testing"))
     print(f"next: fastmri-cls predict {out / 'run'} {example} --out {out / 'predictions.csv'}")
     if as_json:
-        document = {"report": str(report), "seconds": round(seconds, 1), "tests": metrics["tests"]}
+        document = {"report": str(report), "seconds": round(seconds, 1), "tests": plain["tests"]}
         print_document(json.dumps(document))
 
 

@@ -11,22 +11,35 @@ from fastmri_cls.cli.output import AsJson, print_document
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A finished RUN folder.")],
-    data: Annotated[Path, typer.Option(help="Any dataset folder with the same classes.")],
-    out: Annotated[Path | None, typer.Option(help="Where results go; by default into RUN.")] = None,
+    data: Annotated[Path, typer.Option(help="A dataset folder with the same classes.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the results. By default RUN for the dataset it was trained on, "
+            "RUN/evaluations/NAME for any other."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate a trained RUN again: predictions.csv, metrics.json, figures/ and report.html, into RUN or --out.
+    """Evaluate a RUN on a dataset: predictions.csv, metrics.json, figures/ and report.html.
+
+    Results on another dataset never replace those on the RUN's own.
 
     Example: `fastmri-cls evaluate runs/first --data data/mri`
     """
     from fastmri_cls.foundation.quiet import import_tensorflow
 
     import_tensorflow()
-    from fastmri_cls.evaluate import evaluate_and_report
+    from fastmri_cls import evaluate as library
+    from fastmri_cls.dataset import Dataset
     from fastmri_cls.report.tables import print_metrics
+    from fastmri_cls.runs import files
+    from fastmri_cls.runs.metrics import to_json
+    from fastmri_cls.runs.run import Run
 
-    metrics = evaluate_and_report(run, data, out or run)
-    print_metrics(metrics)
-    print(f"report: {(out or run) / 'report.html'}")
+    found = library.evaluate(Run(run), Dataset(data), out)
+    plain = to_json(found.metrics)
+    print_metrics(plain)
+    print(f"report: {found.folder / files.REPORT}")
     if as_json:
-        print_document(json.dumps(metrics["tests"]))
+        print_document(json.dumps(plain["tests"]))

@@ -23,23 +23,24 @@ class Format(StrEnum):
 def predict(
     run: Annotated[Path, typer.Argument(help="A finished RUN folder.")],
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images, DICOM files, or folders of them.")],
-    out: Annotated[Path | None, typer.Option(help="The file to write; by default the terminal.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write; stdout by default.")] = None,
     format_: Annotated[Format, typer.Option("--format", help="A table, or one JSON object a line.")] = Format.csv,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images of one forward pass.")] = 32,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images in one forward pass.")] = 32,
     calibrated: Annotated[
-        bool, typer.Option("--calibrated", help="Scale by the temperature found on validation.")
+        bool, typer.Option("--calibrated", help="Scale by the temperature fitted on validation.")
     ] = False,
     flips: Annotated[
-        bool, typer.Option("--flips", help="The mean over each image and its left-right mirror image.")
+        bool,
+        typer.Option("--flips", help="Test-time augmentation: average over the image and its mirror image."),
     ] = False,
     gradcam: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Make this folder, with each image under its heat map.")
+        Path | None, typer.Option(metavar="DIR", help="Make this folder, with the Grad-CAM heat map of each image.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict images: a probability for each class, and how unlike the training images each is (above 1: unlike).
+    """Predict images: a probability for each class and an out-of-distribution score (above 1: unusual).
 
-    A file that is no usable image gets its reason in the column `error`; the others go on.
+    A file that is not a usable image gets the reason in the column `error`.
 
     Example: `fastmri-cls predict runs/first scans/ --out predictions.csv --gradcam heat`
     """
@@ -49,14 +50,15 @@ def predict(
     from fastmri_cls.foundation.atomic import new_directory, new_file
     from fastmri_cls.foundation.errors import UserError
     from fastmri_cls.foundation.progress import log, track
-    from fastmri_cls.inference.predictor import Failure, PredictOptions, Predictor, find_images
+    from fastmri_cls.inference.predictor import PredictOptions, Predictor, UnusableFile, find_images
     from fastmri_cls.inference.writers import Row, csv_writer, jsonl_writer, row_collector
+    from fastmri_cls.runs.run import Run
     from fastmri_cls.sources.notes import NoteCounts
 
     files = find_images(paths)
     with ExitStack() as stack:
         folder = stack.enter_context(new_directory(gradcam)) if gradcam else None
-        predictor = Predictor(run, PredictOptions(batch_size, calibrated, flips, folder))
+        predictor = Predictor(Run(run), PredictOptions(batch_size, calibrated, flips, folder))
         target: TextIO = sys.stdout
         if out:
             target = stack.enter_context(stack.enter_context(new_file(out)).open("w", newline="", encoding="utf-8"))
@@ -65,12 +67,12 @@ def predict(
             write = row_collector(rows, predictor)
         else:
             write = (csv_writer if format_ is Format.csv else jsonl_writer)(target, predictor)
-        failures: list[Failure] = []
+        failures: list[UnusableFile] = []
         notes = NoteCounts()
         started = time.perf_counter()
         for result in track(predictor.predict(files), "predicting", len(files)):
             write(result)
-            if isinstance(result, Failure):
+            if isinstance(result, UnusableFile):
                 failures.append(result)
                 log.warning(f"{result.path}: {result.reason}")
             else:

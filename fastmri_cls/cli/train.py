@@ -194,6 +194,8 @@ def train(
     import_tensorflow()
     from fastmri_cls.evaluate import run_experiment
     from fastmri_cls.report.tables import print_metrics
+    from fastmri_cls.runs import files
+    from fastmri_cls.runs.metrics import to_json
     from fastmri_cls.runs.options import TrainOptions
     from fastmri_cls.runs.protocol import resolve_protocol
 
@@ -213,7 +215,7 @@ def train(
         "preprocessing": preprocessing.value if preprocessing else None,
         "label_smoothing": label_smoothing,
     }
-    metrics = run_experiment(
+    found = run_experiment(
         TrainOptions(
             data=data,
             model=model,
@@ -232,9 +234,10 @@ def train(
             resume=resume,
         )
     )
-    if not metrics:  # a worker that is not the chief
+    if not found:  # a worker that is not the chief
         return
-    print_metrics(metrics)
-    print(f"report: {out / 'report.html'}")
+    plain = to_json(found.metrics)
+    print_metrics(plain)
+    print(f"report: {found.folder / files.REPORT}")
     if as_json:
-        print_document(json.dumps(metrics["tests"]))
+        print_document(json.dumps(plain["tests"]))

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from fastmri_cls.comparison.settings import Settings, identity, names, settings_of
+from fastmri_cls.foundation import json_files
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.runs.checksums import check as check_checksums
+from fastmri_cls.runs.config import read_config
 from fastmri_cls.runs.predictions import Predictions, read_predictions
-from fastmri_cls.runs.run import read_config
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def group_into_systems(runs: Sequence[Run]) -> list[System]:
 
 def _read_run(path: Path) -> Run:
     check_checksums(path, ("config.json", "history.csv", "predictions.csv", "metrics.json"))
-    config = read_config(path)
+    config = json_files.to_plain(read_config(path))
     tests = read_predictions(path / "predictions.csv")
     try:
         metrics = json.loads((path / "metrics.json").read_text(encoding="utf-8"))

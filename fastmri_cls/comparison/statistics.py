@@ -11,12 +11,13 @@ from itertools import combinations
 import numpy as np
 
 from fastmri_cls.comparison.runs import Run, System
-from fastmri_cls.evaluation.metrics import BOOTSTRAP_SEED, evaluation_sets
+from fastmri_cls.evaluation.metrics import BOOTSTRAP_SEED
 from fastmri_cls.evaluation.paired import DeLong, McNemar, delong_macro, holm, mcnemar
+from fastmri_cls.evaluation.sets import evaluation_sets
 from fastmri_cls.evaluation.statistics import (
-    bootstrap_weights,
-    interval,
-    share_interval,
+    cluster_bootstrap,
+    percentile_ci,
+    proportion_ci,
     weighted_accuracy,
     weighted_auc_macro,
 )
@@ -140,7 +141,7 @@ def compute(systems: Sequence[System]) -> Numbers:
         first.source_names,
         accuracies | {_MEAN: _mean_of_sources(rows, correct, draws[_MEAN], sets, first)},
         {
-            system: _estimate(aucs[chosen].mean(), interval(draws[_AUC][chosen].mean(axis=0)), _sd(aucs[chosen]))
+            system: _estimate(aucs[chosen].mean(), percentile_ci(draws[_AUC][chosen].mean(axis=0)), _sd(aucs[chosen]))
             for system, chosen in rows.items()
         },
         [_difference(a, b, rows, correct.mean(axis=1), aucs, draws) for a, b in combinations(rows, 2)],
@@ -150,7 +151,7 @@ def compute(systems: Sequence[System]) -> Numbers:
 
 def _weights(p: Predictions) -> Iterator[np.ndarray]:
     """Yield the bootstrap draws that the intervals of metrics.json come from too."""
-    return bootstrap_weights(p.groups, p.labels, BOOTSTRAP_SEED)
+    return cluster_bootstrap(p.groups, p.labels, BOOTSTRAP_SEED)
 
 
 def weighted_accuracies(correct: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -206,7 +207,7 @@ def _accuracy(correct: np.ndarray, drawn: np.ndarray, groups: np.ndarray) -> Est
         groups: int [n].
     """
     by_repeat = correct.mean(axis=1)
-    low, high = share_interval(drawn.mean(axis=0), correct.ravel(), np.tile(groups, len(correct))) or (None, None)
+    low, high = proportion_ci(drawn.mean(axis=0), correct.ravel(), np.tile(groups, len(correct))) or (None, None)
     return Estimate(float(by_repeat.mean()), low, high, _sd(by_repeat))
 
 
@@ -226,7 +227,7 @@ def _mean_of_sources(
     found = {}
     for system, chosen in rows.items():
         repeats = correct[chosen]
-        bounds = share_interval(drawn[chosen].mean(axis=0), repeats.ravel(), np.tile(first.groups, len(repeats)))
+        bounds = proportion_ci(drawn[chosen].mean(axis=0), repeats.ravel(), np.tile(first.groups, len(repeats)))
         low, high = bounds or (None, None)
         found[system] = Estimate(float(by_run[chosen].mean()), low, high, _sd(by_run[chosen]))
     return SetAccuracies(len(first), found)
@@ -237,7 +238,7 @@ def _difference(
 ) -> Difference:
     def between(values: np.ndarray, drawn: np.ndarray) -> Estimate | None:
         differences = drawn[rows[a]].mean(axis=0) - drawn[rows[b]].mean(axis=0)
-        return _estimate(values[rows[a]].mean() - values[rows[b]].mean(), interval(differences))
+        return _estimate(values[rows[a]].mean() - values[rows[b]].mean(), percentile_ci(differences))
 
     accuracy = between(accuracies, draws[_POOLED])
     assert accuracy is not None  # an accuracy is always defined

@@ -1,31 +1,52 @@
-"""How far a model's confidence is from its accuracy, and temperature scaling, which closes the gap.
+"""Post-hoc calibration: how far confidence is from accuracy, softmax temperature, and per-class decision thresholds.
 
-Formulas: Guo et al. 2017, On Calibration of Modern Neural Networks.
+Sources: Guo et al. 2017, On Calibration of Modern Neural Networks (ECE, temperature scaling); Platt 1999 (targets);
+Youden 1950 (thresholds).
 """
 
 from typing import NamedTuple
 
 import numpy as np
 from scipy import optimize, special
+from sklearn import metrics
+
+from fastmri_cls.runs.calibration import Calibration
+from fastmri_cls.runs.predictions import Predictions
 
 BINS = 15  # as Guo et al.
 _TEMPERATURES = (0.02, 50.0)  # bounds of the search
-_SMALLEST = float(np.finfo(np.float32).tiny)  # a float32 softmax underflows to 0, whose logarithm has no use
+_MIN_PROBABILITY = float(np.finfo(np.float32).tiny)  # a float32 softmax underflows to 0, which has no logarithm
 
 
 class Reliability(NamedTuple):
-    """Of each non-empty bin of confidence: its mean confidence, its accuracy, its images; float64/int64 [bins]."""
+    """The non-empty bins of a reliability diagram.
+
+    Attributes:
+        confidence: mean confidence of each bin, float64 [bins].
+        accuracy: accuracy of each bin, float64 [bins].
+        images: images in each bin, int64 [bins].
+    """
 
     confidence: np.ndarray
     accuracy: np.ndarray
     images: np.ndarray
 
 
+def fit_calibration(validation: Predictions) -> Calibration:
+    """Fit the temperature with the smallest log loss, and each class's threshold with the largest Youden index."""
+    thresholds = {
+        name: youden_threshold(validation.labels == label, validation.probabilities[:, label])
+        for label, name in enumerate(validation.classes)
+    }
+    return Calibration(fit_temperature(validation.labels, validation.probabilities), thresholds, len(validation))
+
+
 def reliability(labels: np.ndarray, probabilities: np.ndarray) -> Reliability:
-    """Bin images by the probability of the predicted class into `BINS` bins of equal width, (0, 1/15], (1/15, 2/15] ...
+    """Sort images by confidence, the highest probability, into `BINS` bins of equal width: (0, 1/15], (1/15, 2/15] ...
 
     Args:
-        labels: int [n]. probabilities: float [n, classes].
+        labels: int [n].
+        probabilities: float [n, classes].
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
     correct = probabilities.argmax(axis=1) == labels
@@ -44,11 +65,15 @@ def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray) ->
 
 
 def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the temperature that gives `probabilities` [n, classes] the smallest log loss against `labels` int [n].
+    """Return the temperature with the smallest log loss.
 
-    Below 1 it sharpens (a model trained with label smoothing is under-confident), above 1 it softens. The targets are
-    Platt's (1999): every class is credited with one image more than was seen, so that a model without a mistake on
-    these images is not made infinitely sure; with hundreds of images this changes nothing that can be seen.
+    A temperature below 1 sharpens (a model trained with label smoothing is under-confident), above 1 it softens. The
+    targets are Platt's: every class gets one image more than there is, so that a model without a mistake on these
+    images does not become infinitely confident; with hundreds of images the difference is negligible.
+
+    Args:
+        labels: int [n].
+        probabilities: float [n, classes].
     """
     n, classes = probabilities.shape
     logits = _logits(probabilities)
@@ -63,10 +88,28 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def scale_by_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Return softmax(logits / temperature) of softmax(logits), float64 [n, classes]; the argmax stays."""
-    return special.softmax(_logits(probabilities) / temperature, axis=1)
+    """Return softmax(logits / temperature) for probabilities [n, classes], float64; the most probable class stays."""
+    return np.asarray(special.softmax(_logits(probabilities) / temperature, axis=1))
+
+
+def youden_threshold(truth: np.ndarray, scores: np.ndarray) -> float | None:
+    """Return the highest threshold t that maximises sensitivity + specificity - 1 of `scores` >= t.
+
+    Args:
+        truth: bool [n].
+        scores: float [n].
+
+    Returns:
+        None if `truth` has one side only, or if no threshold is better than chance.
+    """
+    if truth.all() or not truth.any():
+        return None
+    false, true, thresholds = metrics.roc_curve(truth, scores, drop_intermediate=False)
+    best = int(np.argmax(true - false))
+    return float(thresholds[best]) if true[best] > false[best] else None
 
 
 def _logits(probabilities: np.ndarray) -> np.ndarray:
-    """Logits but for a constant a row, which no softmax sees."""
-    return np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST))
+    """Return the logits up to a constant in each row, which softmax ignores."""
+    logits: np.ndarray = np.log(np.maximum(probabilities.astype(np.float64), _MIN_PROBABILITY))
+    return logits

@@ -1,9 +1,9 @@
-"""Intervals that respect groups: a bootstrap over groups of copies (or patients), not over images.
+"""Confidence intervals that respect groups: a cluster bootstrap, stratified by class.
 
-Images of one group are not independent, so groups are drawn with replacement; each draw is a weight an image, and a
-metric is a function of weights that serves all draws at once. Draws are stratified by class: every draw has as many
-groups of each class as the set itself. A group with several classes (copies labelled differently) counts for the class
-most of its images have, the first in label order where that is a tie.
+Images of one group (near duplicates, or slices of one patient) are not independent, so whole groups are drawn with
+replacement. A draw is a weight for each image, and a metric is a function of weights, computed for many draws at once.
+Every draw has as many groups of each class as the set itself. A group with several classes (duplicates with conflicting
+labels) counts for the class most of its images have; a tie goes to the first class in label order.
 """
 
 from collections.abc import Iterator
@@ -12,15 +12,23 @@ import numpy as np
 from scipy import stats
 
 DRAWS = 2000
-_LEVEL = 0.95
+LEVEL = 0.95
 _BLOCK = 250  # draws at once: 250 x 10 000 images are 20 MB
 
+Bounds = tuple[float, float]
 
-def bootstrap_weights(groups: np.ndarray, labels: np.ndarray, seed: int, draws: int = DRAWS) -> Iterator[np.ndarray]:
-    """Yield blocks of float64 [draws, n]: how often each image is in each draw of whole groups.
+
+def cluster_bootstrap(groups: np.ndarray, labels: np.ndarray, seed: int, draws: int = DRAWS) -> Iterator[np.ndarray]:
+    """Yield the weights of the draws in blocks: how often each image is in each draw of whole groups.
 
     Args:
-        groups: int [n]. labels: int [n].
+        groups: the group of each image, [n] of any type that sorts.
+        labels: int [n].
+        seed: of the draws.
+        draws: how many draws in all.
+
+    Yields:
+        float64 [draws in the block, n].
     """
     _, member = np.unique(groups, return_inverse=True)
     strata = _majority_labels(member, labels)
@@ -37,68 +45,78 @@ def _majority_labels(member: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return int [groups], the label most images of each group have."""
     counts = np.zeros((member.max() + 1, labels.max() + 1), np.int64)
     np.add.at(counts, (member, labels), 1)
-    return counts.argmax(axis=1)
+    return np.asarray(counts.argmax(axis=1))
 
 
-def interval(values: np.ndarray) -> list[float] | None:
-    """Return the percentile interval [low, high] of 95 % of the finite `values`; None where there are none."""
+def percentile_ci(values: np.ndarray) -> Bounds | None:
+    """Return the 95 % percentile interval of the finite `values`; None if there are none."""
     finite = values[np.isfinite(values)]
     if len(finite) == 0:
         return None
-    tail = (1 - _LEVEL) / 2
-    return [float(bound) for bound in np.quantile(finite, (tail, 1 - tail))]
+    tail = (1 - LEVEL) / 2
+    low, high = np.quantile(finite, (tail, 1 - tail))
+    return float(low), float(high)
 
 
-def share_interval(drawn: np.ndarray, hit: np.ndarray, groups: np.ndarray) -> list[float] | None:
-    """Return the interval of a share (accuracy, sensitivity, specificity) from its bootstrap draws.
+def proportion_ci(drawn: np.ndarray, hit: np.ndarray, groups: np.ndarray) -> Bounds | None:
+    """Return the 95 % interval of a proportion (accuracy, sensitivity, specificity) from its bootstrap draws.
 
-    Where every image is hit, or none, all draws are equal: the exact binomial interval (Clopper and Pearson) for as
-    many trials as there are groups stands in, since a width of 0 would say more than the set can.
+    If all images are hit, or none, the bootstrap is degenerate; the exact binomial interval (Clopper and Pearson) with
+    the number of groups as n takes its place.
 
     Args:
-        drawn: float [draws]. hit: bool [n], of the images the share is of. groups: int [n], theirs.
+        drawn: the proportion in each draw, float [draws].
+        hit: bool [n], one entry for each image that counts.
+        groups: [n], their groups.
     """
     if len(hit) == 0 or len(set(hit.tolist())) > 1:
-        return interval(drawn)
+        return percentile_ci(drawn)
     trials = len(np.unique(groups))
-    exact = stats.binomtest(trials if hit[0] else 0, trials).proportion_ci(_LEVEL, method="exact")
-    return [float(exact.low), float(exact.high)]
+    exact = stats.binomtest(trials if hit[0] else 0, trials).proportion_ci(LEVEL, method="exact")
+    return float(exact.low), float(exact.high)
 
 
-def weighted_share(hit: np.ndarray, of: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return float64 [draws], the weighted share of the images `of` that are `hit`, NaN where a draw has none of them.
+def weighted_proportion(hit: np.ndarray, counted: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the weighted fraction of the images `counted` that are `hit`.
 
     Args:
-        hit, of: bool [n]. weights: float64 [draws, n].
+        hit: bool [n].
+        counted: bool [n].
+        weights: float64 [draws, n].
+
+    Returns:
+        float64 [draws]; NaN for a draw without counted images.
     """
     with np.errstate(invalid="ignore"):
-        return weights @ (hit & of).astype(np.float64) / (weights @ of.astype(np.float64))
+        fraction: np.ndarray = weights @ (hit & counted).astype(np.float64) / (weights @ counted.astype(np.float64))
+    return fraction
 
 
 def weighted_accuracy(correct: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return float64 [draws]; `correct` bool [n], `weights` [draws, n]."""
-    return weighted_share(correct, np.ones(len(correct), bool), weights)
+    """Return the accuracy in each draw, float64 [draws]; `correct` is bool [n], `weights` float64 [draws, n]."""
+    return weighted_proportion(correct, np.ones(len(correct), bool), weights)
 
 
 def weighted_aucs(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return float64 [classes, draws], each class's AUC against the rest; NaN where a draw has one side only."""
+    """Return the one-vs-rest AUC of each class in each draw, float64 [classes, draws]; NaN where it is not defined."""
     return np.stack([_weighted_auc(labels == c, probabilities[:, c], weights) for c in range(probabilities.shape[1])])
 
 
-def mean_of_defined(values: np.ndarray) -> np.ndarray:
-    """Return the mean over the first axis of what is not NaN; NaN where nothing is."""
-    defined = np.isfinite(values)
-    with np.errstate(invalid="ignore"):
-        return np.where(defined, values, 0.0).sum(axis=0) / defined.sum(axis=0)
-
-
 def weighted_auc_macro(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Return float64 [draws], the mean over classes of the one-against-rest AUC; NaN where no class has both sides."""
+    """Return the mean over classes of the one-vs-rest AUC in each draw, float64 [draws]; NaN where none is defined."""
     return mean_of_defined(weighted_aucs(labels, probabilities, weights))
 
 
+def mean_of_defined(values: np.ndarray) -> np.ndarray:
+    """Return the mean of the finite values along the first axis; NaN where there are none."""
+    defined = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        mean: np.ndarray = np.where(defined, values, 0.0).sum(axis=0) / defined.sum(axis=0)
+    return mean
+
+
 def _weighted_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The weighted Mann-Whitney statistic: the share of (positive, negative) pairs in order, ties count half."""
+    """Return the weighted Mann-Whitney statistic: the fraction of pairs in order, ties count half."""
     if not positive.any() or positive.all():
         return np.full(len(weights), np.nan)
     order = np.argsort(scores, kind="stable")
@@ -108,4 +126,5 @@ def _weighted_auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray)
     below = np.cumsum(negatives, axis=1) - negatives
     pairs = positives.sum(axis=1) * negatives.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (positives * (below + negatives / 2)).sum(axis=1) / pairs
+        auc: np.ndarray = (positives * (below + negatives / 2)).sum(axis=1) / pairs
+    return auc

@@ -1,21 +1,19 @@
 """A RUN -> a folder for another runtime: the model, labels.txt and a card; checked, and whole or not there at all."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.dataset import Dataset
-from fastmri_cls.evaluation.inference import load_model
 from fastmri_cls.export.card import export_card
 from fastmri_cls.export.check import Agreement, check_export
 from fastmri_cls.export.formats import FORMATS, Exported
+from fastmri_cls.foundation import json_files
 from fastmri_cls.foundation.atomic import new_directory
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.quiet import without_native_output
-from fastmri_cls.runs import checksums
-from fastmri_cls.runs.run import read_config
+from fastmri_cls.runs.run import Run
 
 CALIBRATION_IMAGES = 128  # enough for ranges of activations: TensorFlow's guide speaks of 100 to 500
 _CHECKED_IMAGES = 64
@@ -30,10 +28,9 @@ def export_run(run: Path, format_: str, out: Path, data: Path | None) -> Agreeme
     Raises:
         UserError: the RUN or the dataset is not fit, an extra is missing, or the check failed; then nothing is written.
     """
-    checksums.check(run, ("config.json", "model.keras"))
-    config = read_config(run)
-    dataset = _fitting_dataset(data or Path(config["data"]), run, config)
-    model = load_model(run, config)
+    opened = Run(run)
+    dataset = _fitting_dataset(data or opened.config.data, opened)
+    model = opened.model()
     checked = spread_images(dataset, dataset.manifest.test_splits or list(dataset.splits), _CHECKED_IMAGES)
     calibration = spread_images(dataset, list(dataset.splits)[:1], CALIBRATION_IMAGES)
     expected = np.asarray(model(tf.cast(checked, tf.float32), training=False))
@@ -43,21 +40,23 @@ def export_run(run: Path, format_: str, out: Path, data: Path | None) -> Agreeme
             FORMATS[format_].write(exported, folder)
             agreement = check_export(format_, folder, checked, expected)
         (folder / "labels.txt").write_text("".join(f"{name}\n" for name in dataset.classes), encoding="utf-8")
-        (folder / "README.md").write_text(export_card(format_, config, agreement), encoding="utf-8")
+        (folder / "README.md").write_text(
+            export_card(format_, json_files.to_plain(opened.config), agreement), encoding="utf-8"
+        )
     return agreement
 
 
-def _fitting_dataset(directory: Path, run: Path, config: dict[str, Any]) -> Dataset:
+def _fitting_dataset(directory: Path, run: Run) -> Dataset:
     if not directory.is_dir():
-        raise UserError(f"{directory}: the dataset of {run} is not there any more; say where with --data")
-    dataset = Dataset(directory, verify=True)
-    for name, found in (
-        ("classes", list(dataset.classes)),
-        ("image_size", dataset.image_size),
-        ("channels", dataset.channels),
+        raise UserError(f"{directory}: the dataset of {run.path} is not there any more; say where with --data")
+    dataset, config = Dataset(directory, verify=True), run.config
+    for name, found, needed in (
+        ("classes", dataset.classes, config.classes),
+        ("image_size", dataset.image_size, config.image_size),
+        ("channels", dataset.channels, config.channels),
     ):
-        if found != config[name]:
-            raise UserError(f"--data {directory}: {name} is {found}, {run} has {config[name]}; give the RUN's dataset")
+        if found != needed:
+            raise UserError(f"--data {directory}: {name} is {found}, {run.path} has {needed}; give the RUN's dataset")
     return dataset
 
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -53,8 +53,12 @@ def write(path: Path, value: object) -> None:
 
 def dumps(value: object, indent: int | None = 2) -> str:
     """Return `value` as JSON text; see `write`."""
-    plain = msgspec.to_builtins(value, enc_hook=_to_builtin)
-    return json.dumps(plain, indent=indent, ensure_ascii=False, allow_nan=False)
+    return json.dumps(to_plain(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def to_plain(value: object) -> Any:
+    """Return `value` as dicts, lists, strings and numbers; see `write`."""
+    return msgspec.to_builtins(value, enc_hook=_to_builtin)
 
 
 def _to_builtin(value: object) -> object:

@@ -1,7 +1,6 @@
 """A RUN and image files -> probabilities: decoding in threads ahead of the forward pass, in bounded memory.
 
-Files go through the decoder and the resize method the RUN's dataset was built with, so that an image gets the same
-pixels here as there.
+Files are decoded and resized as when the RUN's dataset was built, so that an image has the same pixels here and there.
 """
 
 from collections import deque
@@ -10,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -18,19 +16,14 @@ import tensorflow as tf
 from PIL import Image
 
 from fastmri_cls.evaluation.calibration import scale_by_temperature
-from fastmri_cls.evaluation.choices import FILE_NAME as CHOICES_NAME
-from fastmri_cls.evaluation.choices import read_choices
-from fastmri_cls.evaluation.inference import load_model
 from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.inference.gradcam import make_explain, overlay
-from fastmri_cls.inference.ood import FILE_NAME as REFERENCE_NAME
 from fastmri_cls.inference.ood import read_reference
 from fastmri_cls.models.parts import take_apart
 from fastmri_cls.records.ingest import with_channels
-from fastmri_cls.runs import checksums
-from fastmri_cls.runs.run import read_config
+from fastmri_cls.runs.run import Run
 from fastmri_cls.sources.decode import Decoded, decode_file, resize
 from fastmri_cls.sources.folders import files_below
 from fastmri_cls.sources.notes import Note
@@ -43,11 +36,11 @@ _BATCHES_AHEAD = 3  # decoded or being decoded while one is in the forward pass
 class PredictOptions:
     """How to predict.
 
-    Fields:
-        batch_size: images of one forward pass.
-        calibrated: scale by the temperature that validation gave.
-        flips: the mean over the image and its left-right mirror image.
-        gradcam: an existing folder for overlays, or None.
+    Attributes:
+        batch_size: images in one forward pass.
+        calibrated: scale by the temperature fitted on validation.
+        flips: test-time augmentation: average over the image and its left-right mirror image.
+        gradcam: an existing folder for Grad-CAM overlays, or None.
     """
 
     batch_size: int = 32
@@ -58,18 +51,31 @@ class PredictOptions:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one file: float64 [classes], how unlike the training images, the overlay's file name."""
+    """The prediction for one file.
+
+    Attributes:
+        path: the file.
+        probabilities: float64 [classes].
+        ood_score: out-of-distribution score, above 1 for an unusual image; None if the RUN has no reference for it.
+        overlay: file name of the Grad-CAM overlay; None if none was asked for.
+        notes: what decoding had to ignore or guess.
+    """
 
     path: Path
     probabilities: np.ndarray
-    novelty: float | None
+    ood_score: float | None
     overlay: str | None
     notes: tuple[Note, ...]
 
 
 @dataclass(frozen=True)
-class Failure:
-    """A file that is no usable image, and why."""
+class UnusableFile:
+    """A file that is not a usable image.
+
+    Attributes:
+        path: the file.
+        reason: why it cannot be used.
+    """
 
     path: Path
     reason: str
@@ -88,35 +94,42 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
 
 
 class Predictor:
-    """The model of a RUN, ready to predict files; `forward` is its graph on a batch of pixels.
+    """The model of a RUN, ready to predict files.
+
+    Args:
+        run: a finished RUN.
+        options: how to predict.
+
+    Attributes:
+        classes: names in the order of the probabilities.
+        forward: images uint8 [n, size, size, channels] -> pooled features [n, d] and probabilities [n, classes].
 
     Raises:
         UserError: the RUN is unfinished or damaged, or lacks what the options need.
     """
 
-    def __init__(self, run: Path, options: PredictOptions) -> None:
-        checksums.check(run, ("config.json", "model.keras", REFERENCE_NAME, CHOICES_NAME))
-        config = read_config(run)
-        self.classes: tuple[str, ...] = tuple(config["classes"])
+    def __init__(self, run: Run, options: PredictOptions) -> None:
+        config = run.config
+        self.classes = config.classes
         self._options = options
-        self._form = config["image_size"], config["channels"], _resize_method(run, config)
-        self._reference = read_reference(run)
+        self._form = config.image_size, config.channels, _resize_method(run)
+        self._reference = read_reference(run.ood_reference)
         if self._reference is None:
-            log.warning(f"note: {run} has no novelty.npz, so there is no novelty column; run evaluate on its dataset")
+            log.warning(f"note: no column ood_score, {run.ood_reference} does not exist; run evaluate on its dataset")
         self._temperature = _temperature(run) if options.calibrated else None
-        model = load_model(run, config)
+        model = run.model()
         self.forward = _make_forward(model, options.flips)
         self._explain = make_explain(model) if options.gradcam else None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """What `forward` takes of each image: rows, columns, channels."""
+        """Shape of one image in `forward`: rows, columns, channels."""
         size, channels, _ = self._form
         return size, size, channels
 
     @property
-    def has_novelty(self) -> bool:
-        """Whether predictions carry a novelty."""
+    def has_ood_score(self) -> bool:
+        """Whether predictions have an out-of-distribution score."""
         return self._reference is not None
 
     @property
@@ -124,20 +137,20 @@ class Predictor:
         """Whether overlays are written."""
         return self._explain is not None
 
-    def predict(self, files: Sequence[Path]) -> Iterator[Prediction | Failure]:
-        """Yield one result a file, in their order."""
+    def predict(self, files: Sequence[Path]) -> Iterator[Prediction | UnusableFile]:
+        """Yield one result for each file, in order."""
         number = 0
         for batch in self._decoded_batches(files):
             usable = [image.pixels for _, image in batch if isinstance(image, Decoded)]
             predictions = iter(self._predict_batch(np.stack(usable)) if usable else ())
             for path, image in batch:
                 if isinstance(image, Decoded):
-                    probabilities, novelty, heat = next(predictions)
+                    probabilities, ood_score, heat = next(predictions)
                     name = f"{number:05d}-{path.stem}.png"
                     saved = None if heat is None else self._save_overlay(name, image.pixels, heat)
-                    yield Prediction(path, probabilities, novelty, saved, image.notes)
+                    yield Prediction(path, probabilities, ood_score, saved, image.notes)
                 else:
-                    yield Failure(path, image)
+                    yield UnusableFile(path, image)
                 number += 1
 
     def _decoded_batches(self, files: Sequence[Path]) -> Iterator[list[tuple[Path, Decoded | str]]]:
@@ -167,17 +180,17 @@ class Predictor:
         return replace(image, pixels=pixels.reshape(size, size, channels))
 
     def _predict_batch(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, float | None, np.ndarray | None]]:
-        """Yield probabilities, novelty and heat of each of `images` uint8 [n, size, size, channels]."""
-        # Every batch has one size, so that the graph is traced once and a result does not depend on its neighbours.
+        """Yield probabilities, out-of-distribution score and heat map of each image uint8 [n, size, size, channels]."""
+        # All batches have one size: the graph is traced once, and a result does not depend on the rest of its batch.
         missing = self._options.batch_size - len(images)
         outputs = self.forward(np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0))))
         features, probabilities = (tensor.numpy()[: len(images)] for tensor in outputs)
         if self._temperature is not None:
             probabilities = scale_by_temperature(probabilities, self._temperature)
         nothing = [None] * len(images)
-        novelties = self._reference.score(features).tolist() if self._reference else nothing
+        scores = self._reference.score(features).tolist() if self._reference else nothing
         heats = self._explain(images, probabilities.argmax(axis=1)) if self._explain else nothing
-        yield from zip(probabilities, novelties, heats, strict=True)
+        yield from zip(probabilities, scores, heats, strict=True)
 
     def _save_overlay(self, name: str, pixels: np.ndarray, heat: np.ndarray) -> str:
         assert self._options.gradcam is not None
@@ -200,17 +213,16 @@ def _make_forward(model: keras.Model, flips: bool) -> Callable[[np.ndarray], tup
     return run
 
 
-def _resize_method(run: Path, config: dict[str, Any]) -> str:
-    method = config["dataset"].get("resize")
+def _resize_method(run: Run) -> str:
+    method = run.config.dataset.resize
     if method is None:
-        raise UserError(f"{run}: its config.json does not say how images were resized; train again")
-    return str(method)
+        raise UserError(f"{run.path}: its config does not say how images were resized; train again")
+    return method
 
 
-def _temperature(run: Path) -> float:
-    choices = read_choices(run)
-    if choices is None:
+def _temperature(run: Run) -> float:
+    if run.calibration is None:
         raise UserError(
-            f"--calibrated: {run} has no calibration.json; run evaluate on its dataset, which needs a validation split"
+            f"--calibrated: {run.path} has no calibration; run evaluate on its dataset, which needs a validation split"
         )
-    return choices.temperature
+    return run.calibration.temperature

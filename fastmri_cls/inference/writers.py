@@ -1,70 +1,68 @@
-"""Predictions as text: one CSV row or one JSON object a file.
+"""Predictions as text: one CSV row or one JSON object for each file.
 
-CSV columns: path, prediction, one a class, novelty (where the RUN can tell), overlay (where asked for), error.
+The CSV columns are path, prediction, one probability a class (see `class_columns`), ood_score (if the RUN has a
+reference for it), overlay (with Grad-CAM), error.
 """
 
 import csv
 import json
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import TextIO
 
-from fastmri_cls.inference.predictor import Failure, Prediction, Predictor
+from fastmri_cls.inference.predictor import Prediction, Predictor, UnusableFile
+from fastmri_cls.runs.predictions import class_columns
 from fastmri_cls.sources.folders import printable
 
+_FIRST = ("path", "prediction")
+_OPTIONAL = ("ood_score", "overlay")
+_LAST = ("error",)
 _DIGITS = 6
 
-Write = Callable[[Prediction | Failure], object]
+Write = Callable[[Prediction | UnusableFile], object]
 Row = dict[str, object]
 
 
 def csv_writer(file: TextIO, predictor: Predictor) -> Write:
-    """Write the header to `file` and return what writes a row."""
-    optional = [name for name, there in _optional(predictor).items() if there]
-    writer = csv.writer(file)
-    writer.writerow(["path", "prediction", *predictor.classes, *optional, "error"])
+    """Write the header to `file` and return a function that writes one row for each result."""
+    optional = [
+        name for name, there in zip(_OPTIONAL, (predictor.has_ood_score, predictor.has_overlays), strict=True) if there
+    ]
+    of_classes = class_columns(predictor.classes, (*_FIRST, *_OPTIONAL, *_LAST))
+    writer = csv.DictWriter(file, [*_FIRST, *of_classes, *optional, *_LAST], restval="", extrasaction="ignore")
+    writer.writeheader()
 
-    def write(result: Prediction | Failure) -> None:
-        path = printable(str(result.path))
-        if isinstance(result, Failure):
-            empty = [""] * (1 + len(predictor.classes) + len(optional))
-            writer.writerow([path, *empty, result.reason])
-            return
-        probabilities = [f"{p:.{_DIGITS}f}" for p in result.probabilities]
-        facts = [_facts(result)[name] for name in optional]
-        writer.writerow([path, _predicted(result, predictor), *probabilities, *facts, ""])
+    def write(result: Prediction | UnusableFile) -> None:
+        row = _row(result, predictor.classes)
+        if isinstance(result, Prediction):
+            row |= {name: f"{p:.{_DIGITS}f}" for name, p in zip(of_classes, result.probabilities, strict=True)}
+        writer.writerow(row)
 
     return write
 
 
 def jsonl_writer(file: TextIO, predictor: Predictor) -> Write:
-    """Return a function that writes one JSON object per result; see `_row`."""
-    return lambda result: file.write(json.dumps(_row(result, predictor), ensure_ascii=False) + "\n")
+    """Return a function that writes one JSON object for each result; see `_row`."""
+    return lambda result: file.write(json.dumps(_row(result, predictor.classes), ensure_ascii=False) + "\n")
 
 
 def row_collector(rows: list[Row], predictor: Predictor) -> Write:
-    """Return a function that appends one dict per result to `rows`; see `_row`."""
-    return lambda result: rows.append(_row(result, predictor))
+    """Return a function that appends one dict for each result to `rows`; see `_row`."""
+    return lambda result: rows.append(_row(result, predictor.classes))
 
 
-def _row(result: Prediction | Failure, predictor: Predictor) -> Row:
-    """Return path and error, or path, prediction, probabilities {class: p} and the optional facts."""
+def _row(result: Prediction | UnusableFile, classes: tuple[str, ...]) -> Row:
+    """Return path and error, or path, prediction, probabilities {class: p} and what else is known."""
     path = printable(str(result.path))
-    if isinstance(result, Failure):
+    if isinstance(result, UnusableFile):
         return {"path": path, "error": result.reason}
-    rounded = (round(float(p), _DIGITS) for p in result.probabilities)
-    probabilities = dict(zip(predictor.classes, rounded, strict=True))
-    facts = {name: value for name, value in _facts(result).items() if value is not None}
-    return {"path": path, "prediction": _predicted(result, predictor), "probabilities": probabilities, **facts}
-
-
-def _optional(predictor: Predictor) -> dict[str, bool]:
-    return {"novelty": predictor.has_novelty, "overlay": predictor.has_overlays}
-
-
-def _facts(result: Prediction) -> dict[str, Any]:
-    novelty = None if result.novelty is None else round(result.novelty, 3)
-    return {"novelty": novelty, "overlay": result.overlay}
-
-
-def _predicted(result: Prediction, predictor: Predictor) -> str:
-    return predictor.classes[int(result.probabilities.argmax())]
+    probabilities = {name: round(float(p), _DIGITS) for name, p in zip(classes, result.probabilities, strict=True)}
+    row: Row = {
+        "path": path,
+        "prediction": classes[int(result.probabilities.argmax())],
+        "probabilities": probabilities,
+    }
+    if result.ood_score is not None:
+        row["ood_score"] = round(result.ood_score, 3)
+    if result.overlay is not None:
+        row["overlay"] = result.overlay
+    return row

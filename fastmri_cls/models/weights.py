@@ -6,7 +6,6 @@ never a half-loaded model. Only weights are read from it; nothing in it is execu
 
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -19,11 +18,12 @@ from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.models.pretrained import check_digest, fetch
 from fastmri_cls.models.registry import Backbone, Weights, find_backbone
 from fastmri_cls.models.weights_safety import vet_weights_file
-from fastmri_cls.runs.checksums import check
-from fastmri_cls.runs.run import read_config
+from fastmri_cls.runs import files
+from fastmri_cls.runs.config import LoadedWeights
+from fastmri_cls.runs.run import Run
 
 
-def load_weights(classifier: Classifier, spec: str) -> dict[str, Any] | None:
+def load_weights(classifier: Classifier, spec: str) -> LoadedWeights | None:
     """Load what `--weights spec` means into the classifier's backbone, or into each of its two.
 
     Args:
@@ -31,7 +31,7 @@ def load_weights(classifier: Classifier, spec: str) -> dict[str, Any] | None:
             or an earlier RUN folder, whose backbone is taken. Of a hybrid one for both, or SPEC+SPEC.
 
     Returns:
-        `{spec, path, sha256, tensors}`, or None where the backbone stays as initialised.
+        What was loaded; None where the backbone stays as initialised.
 
     Raises:
         UserError: the file is missing, damaged, or belongs to another architecture; the download failed.
@@ -48,12 +48,16 @@ def load_weights(classifier: Classifier, spec: str) -> dict[str, Any] | None:
         bare = branches[loaded.index(None)].name
         raise UserError(f"--weights {spec}: {bare} would stay frozen as initialised; give weights for both, or none")
     if len(found) > 1:
-        joined = {name: " + ".join(one[name] for one in found) for name in ("path", "sha256")}
-        return {"spec": spec, **joined, "tensors": sum(one["tensors"] for one in found)}
+        return LoadedWeights(
+            spec,
+            path=" + ".join(one.path for one in found),
+            sha256=" + ".join(one.sha256 for one in found),
+            tensors=sum(one.tensors for one in found),
+        )
     return found[0] if found else None
 
 
-def _load(backbone: Backbone, base: keras.Model, options: ClassifierOptions, spec: str) -> dict[str, Any] | None:
+def _load(backbone: Backbone, base: keras.Model, options: ClassifierOptions, spec: str) -> LoadedWeights | None:
     name = backbone.default_weights if spec == "default" else spec
     if name == "none":
         return None
@@ -66,8 +70,8 @@ def _load(backbone: Backbone, base: keras.Model, options: ClassifierOptions, spe
         if not np.isfinite(value).all():
             raise UserError(f"--weights {path}: holds values that are not finite; the file is damaged, get it again")
     base.set_weights(values)
-    file = path / "model.keras" if path.is_dir() else path
-    return {"spec": spec, "path": str(path), "sha256": file_sha256(file), "tensors": len(values)}
+    file = path / files.MODEL if path.is_dir() else path
+    return LoadedWeights(spec, str(path), file_sha256(file), len(values))
 
 
 def _of_file(path: Path, backbone: Backbone, base: keras.Model) -> list[np.ndarray]:
@@ -86,33 +90,31 @@ def _of_file(path: Path, backbone: Backbone, base: keras.Model) -> list[np.ndarr
     return list(rewritten.get_weights())
 
 
-def _of_run(run: Path, backbone: Backbone, base: keras.Model, options: ClassifierOptions) -> list[np.ndarray]:
-    """Read the backbone out of an earlier RUN: its model is built from its config.json, then weights alone are read."""
-    check(run, ("config.json", "model.keras"))
-    config = read_config(run)
-    found = find_model(config["model"])
+def _of_run(path: Path, backbone: Backbone, base: keras.Model, options: ClassifierOptions) -> list[np.ndarray]:
+    """Read the backbone from an earlier RUN: build its model from its config, then read nothing but weights."""
+    run = Run(path)
+    config = run.config
+    found = find_model(config.model)
     alike = [branch for branch in found.branches if branch.build is backbone.build]
     if not alike:
         raise UserError(
-            f"--weights {run}: that RUN trained {found.name}, not {backbone.name}; choose --model {found.name}"
+            f"--weights {path}: that RUN trained {found.name}, not {backbone.name}; choose --model {found.name}"
         )
     earlier = build_classifier(
         found,
-        ClassifierOptions(
-            len(config["classes"]), config["image_size"], config["channels"], config["protocol"]["preprocessing"]
-        ),
+        ClassifierOptions(len(config.classes), config.image_size, config.channels, config.protocol.preprocessing),
         fast=False,  # as it was saved
     )
     chosen = next((branch for branch in alike if branch.name == backbone.name), alike[0])
     its_base = earlier.bases[found.branches.index(chosen)]
     if its_base.input_shape[-1] != base.input_shape[-1]:
         raise UserError(
-            f"--weights {run}: that RUN's images have {config['channels']} channels, this dataset's "
-            f"{options.channels}; rebuild the dataset with --channels {config['channels']}"
+            f"--weights {path}: that RUN's images have {config.channels} channels, this dataset's "
+            f"{options.channels}; rebuild the dataset with --channels {config.channels}"
         )
-    if not (run / "model.keras").exists():
-        raise UserError(f"--weights {run}: has no model.keras; its training has not finished")
-    _read_into(earlier.model, run / "model.keras", f"the classifier of {run}")
+    if not run.model_file.exists():
+        raise UserError(f"--weights {path}: has no {files.MODEL}; its training has not finished")
+    _read_into(earlier.model, run.model_file, f"the classifier of {path}")
     return list(its_base.get_weights())
 
 

@@ -1,13 +1,15 @@
 """config.json of a RUN as a type: every option as resolved, the dataset, the weights, the machine and the versions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation import json_files
-from fastmri_cls.foundation.environment import Environment
+from fastmri_cls.foundation.environment import Environment, describe
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.runs import files
 from fastmri_cls.runs.options import TrainOptions
@@ -65,21 +67,64 @@ class RunConfig(TrainOptions):
         workers: processes of a distributed training.
         replicas: devices that each took a slice of the batch.
         environment: versions, commit and machine.
+        refresh_views: an option of version 0.1; such a RUN cannot be resumed.
     """
 
     classes: Annotated[tuple[str, ...], msgspec.Meta(min_length=2)]
     image_size: Annotated[int, msgspec.Meta(ge=1, le=_MAX_SIZE)]
-    channels: Literal[1, 3]
+    channels: int
     dataset: DatasetFacts
     loaded_weights: LoadedWeights | None
     devices: tuple[str, ...] = ()  # type: ignore[assignment]
     workers: int = 1
     replicas: int = 1
     environment: Environment
+    refresh_views: float = 0.0
 
     def __post_init__(self) -> None:
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("classes has a name twice")
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels is {self.channels}, not 1 or 3")
+
+
+def new_config(
+    options: TrainOptions,
+    dataset: Dataset,
+    loaded_weights: LoadedWeights | None,
+    devices: Sequence[str],
+    *,
+    workers: int = 1,
+    replicas: int = 1,
+) -> RunConfig:
+    """Return the config of a training that begins now, on this machine.
+
+    Args:
+        options: as resolved; none is `auto`.
+        dataset: to train on.
+        loaded_weights: None where the backbone is trained from scratch.
+        devices: names of TensorFlow's logical devices.
+        workers: processes of a distributed training.
+        replicas: devices that each take a slice of the batch.
+    """
+    manifest = dataset.manifest
+    return RunConfig(
+        **vars(options) | {"devices": tuple(devices)},
+        classes=dataset.classes,
+        image_size=dataset.image_size,
+        channels=dataset.channels,
+        dataset=DatasetFacts(
+            fingerprint=dataset.fingerprint,
+            split=manifest.split,
+            resize=manifest.options["resize"],
+            splits={name: split.num_examples for name, split in dataset.splits.items()},
+            per_class={name: split.per_class for name, split in dataset.splits.items()},
+        ),
+        loaded_weights=loaded_weights,
+        workers=workers,
+        replicas=replicas,
+        environment=describe(),
+    )
 
 
 def write_config(run: Path, config: RunConfig) -> None:

@@ -163,6 +163,7 @@ class RunMetrics:
         baselines: {test set: {shortcut baseline: accuracy}}.
         timing: of the training.
         dataset: what was evaluated; None in files of versions that did not record it.
+        model_sha256: of the model that was evaluated; None likewise.
     """
 
     tests: dict[str, SetMetrics]
@@ -171,6 +172,7 @@ class RunMetrics:
     baselines: dict[str, dict[str, float]]
     timing: Timing
     dataset: EvaluatedDataset | None = None
+    model_sha256: str | None = None
 
     def __getitem__(self, test_set: str) -> SetMetrics:
         """Return the metrics of a test set by its name."""

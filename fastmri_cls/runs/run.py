@@ -1,6 +1,5 @@
 """A RUN folder, opened for reading; and what guards a RUN while it is written."""
 
-import json
 import os
 import zipfile
 import zlib
@@ -8,15 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastmri_cls.foundation.atomic import is_leftover
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.locks import try_lock
 from fastmri_cls.runs import checksums, files
-from fastmri_cls.runs import config as typed
 from fastmri_cls.runs.calibration import Calibration, read_calibration
-from fastmri_cls.runs.config import RunConfig
+from fastmri_cls.runs.config import RunConfig, read_config
 from fastmri_cls.runs.history import Epoch, read_history
 from fastmri_cls.runs.metrics import RunMetrics, read_metrics
 from fastmri_cls.runs.predictions import Predictions, read_predictions
@@ -29,9 +27,6 @@ _UNLOADABLE = (
     ValueError, KeyError, IndexError, AttributeError, OSError, TypeError, RuntimeError, NotImplementedError,
     ImportError, RecursionError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
-
-_LARGEST_SIZE = 1 << 14  # pixels; far above what build-tfrecords makes
-_NEEDED = ("model", "classes", "image_size", "channels", "protocol", "dataset")
 
 
 class Run:
@@ -58,7 +53,7 @@ class Run:
         self.results = Path(path)
         is_evaluation = self.results.parent.name == files.EVALUATIONS and not (self.results / files.CONFIG).exists()
         self.path = self.results.parent.parent if is_evaluation else self.results
-        self.config: RunConfig = typed.read_config(self._checked(files.CONFIG).parent)
+        self.config: RunConfig = read_config(self._checked(files.CONFIG).parent)
 
     def __repr__(self) -> str:
         return f"Run({str(self.results)!r})"
@@ -76,7 +71,13 @@ class Run:
     @cached_property
     def metrics(self) -> RunMetrics:
         """The metrics of every test set."""
-        return read_metrics(self._checked_result(files.METRICS))
+        metrics = read_metrics(self._checked_result(files.METRICS))
+        if self.results == self.path and not _is_of_own_dataset(metrics, self.config):
+            raise UserError(
+                f"{self.path / files.METRICS}: has the results of another dataset than the RUN was trained on; run "
+                "evaluate on its own dataset again"
+            )
+        return metrics
 
     @cached_property
     def predictions(self) -> Predictions:
@@ -97,7 +98,13 @@ class Run:
     @property
     def ood_reference(self) -> Path:
         """The file of training features that out-of-distribution scores are measured against; it may be missing."""
-        return self._checked(files.OOD_REFERENCE)
+        is_old = not (self.path / files.OOD_REFERENCE).exists() and (self.path / files.OLD_OOD_REFERENCE).exists()
+        return self._checked(files.OLD_OOD_REFERENCE if is_old else files.OOD_REFERENCE)
+
+    @property
+    def model_file(self) -> Path:
+        """The file of the trained model; it is missing while training goes on."""
+        return self._checked(files.MODEL)
 
     def model(self) -> "keras.Model":
         """Load model.keras in Keras' safe mode, not compiled.
@@ -105,7 +112,7 @@ class Run:
         Raises:
             UserError: it does not exist, is damaged, or is not the model that config.json describes.
         """
-        return _load_model(self._checked(files.MODEL), self.config)
+        return _load_model(self.model_file, self.config)
 
     def _checked(self, name: str) -> Path:
         checksums.check(self.path, [name])
@@ -115,41 +122,6 @@ class Run:
         path = self.results / name
         checksums.check(self.path, [path.relative_to(self.path).as_posix()])
         return path
-
-
-def read_config(run: Path) -> dict[str, Any]:
-    """Return config.json of a RUN.
-
-    Raises:
-        UserError: `run` is no RUN folder, or its config.json is not what `train` wrote.
-    """
-    path = run / files.CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{run}: no {files.CONFIG} in it; give the --out folder of a train command") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid JSON ({error}); train again") from None
-    missing = [name for name in _NEEDED if not isinstance(config, dict) or name not in config]
-    if missing:
-        raise UserError(f"{path}: has no {', '.join(missing)}; it was not written by train")
-    wrong = _wrong_value(config)
-    if wrong:
-        raise UserError(f"{path}: {wrong} cannot be what train wrote; train again")
-    return dict(config)
-
-
-def _wrong_value(config: dict[str, Any]) -> str:
-    """Return the name of the first entry that readers rely on and that is of another kind, empty when none is."""
-    classes, size = config["classes"], config["image_size"]
-    if not isinstance(classes, list) or len(set(map(str, classes))) < max(2, len(classes)):
-        return "classes"
-    if not isinstance(size, int) or not 1 <= size <= _LARGEST_SIZE:
-        return "image_size"
-    if config["channels"] not in (1, 3):
-        return "channels"
-    names = (("protocol", "name"), ("protocol", "preprocessing"), ("dataset", "fingerprint"))
-    return next((part for part, name in names if not isinstance(config[part], dict) or name not in config[part]), "")
 
 
 def _load_model(path: Path, config: RunConfig) -> "keras.Model":
@@ -173,6 +145,14 @@ def _load_model(path: Path, config: RunConfig) -> "keras.Model":
             f"({size}, {size}, {channels}) and {classes}; one of them was changed: train again"
         )
     return model
+
+
+def _is_of_own_dataset(metrics: RunMetrics, config: RunConfig) -> bool:
+    """Compare fingerprints; for a file of a version that recorded none, the numbers of test images."""
+    if metrics.dataset:
+        return metrics.dataset.fingerprint == config.dataset.fingerprint
+    counts = [count for name, count in config.dataset.splits.items() if name.startswith("test.")]
+    return not counts or metrics["pooled"].n == sum(counts)
 
 
 def is_finished(run: Path) -> bool:

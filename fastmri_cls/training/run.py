@@ -2,16 +2,13 @@
 
 import json
 from contextlib import ExitStack
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import fields, replace
 
 import keras
 import tensorflow as tf
 
 from fastmri_cls.dataset import Dataset
-from fastmri_cls.foundation.atomic import new_file, write_text
-from fastmri_cls.foundation.environment import describe
+from fastmri_cls.foundation.atomic import new_file
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log, log_to
 from fastmri_cls.models.backbones import unfreeze_each
@@ -20,15 +17,15 @@ from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.models.weights import load_weights
 from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.runs import files
+from fastmri_cls.runs.config import LoadedWeights, new_config, write_config
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import Protocol
-from fastmri_cls.runs.run import exclusive, is_taken, read_config
+from fastmri_cls.runs.run import Run, exclusive, is_taken
 from fastmri_cls.training.data import load_training_data
 from fastmri_cls.training.distribution import Distribution, check_fits
 from fastmri_cls.training.phases import check_feature_views, run_phases
 from fastmri_cls.training.resolve import resolve
 
-MODEL_NAME = "model.keras"
 _RESOLVED = ("cache", "precision", "xla")  # what may be `auto`
 _ANEW = ("out", "data", "resume", "strategy", "devices")  # what may be another when a RUN is resumed
 
@@ -88,38 +85,15 @@ def _train(options: TrainOptions, distribution: Distribution) -> None:
             held.enter_context(log_to(options.out / files.LOG))
             _check_resize(dataset.manifest, options.protocol)
             if not (options.out / files.CONFIG).exists():
-                write_config(options, dataset.manifest, loaded, distribution)
+                devices = [device.name for device in tf.config.list_logical_devices()]
+                replicas = {"workers": distribution.workers, "replicas": distribution.replicas}
+                write_config(options.out, new_config(options, dataset, loaded, devices, **replicas))
             _check_weights_as_begun(options, loaded)
-        if not (options.out / MODEL_NAME).exists():
+        if not (options.out / files.MODEL).exists():
             run_phases(classifier, data, options, dataset, distribution, from_scratch=loaded is None)
             if distribution.is_chief:
-                with new_file(options.out / MODEL_NAME) as path:
+                with new_file(options.out / files.MODEL) as path:
                     float32_copy(classifier).model.save(path)
-
-
-def write_config(
-    options: TrainOptions, manifest: Manifest, loaded: dict[str, Any] | None, distribution: Distribution
-) -> None:
-    """Write config.json: every option as resolved, the dataset, the weights, versions and devices."""
-    config = {
-        **{name: str(value) if isinstance(value, Path) else value for name, value in asdict(options).items()},
-        "classes": list(manifest.classes),
-        "image_size": manifest.image_size,
-        "channels": manifest.channels,
-        "dataset": {
-            "fingerprint": manifest.fingerprint,
-            "split": manifest.split,
-            "resize": manifest.options["resize"],
-            "splits": {name: split.num_examples for name, split in manifest.splits.items()},
-            "per_class": {name: split.per_class for name, split in manifest.splits.items()},
-        },
-        "loaded_weights": loaded,
-        "devices": [device.name for device in tf.config.list_logical_devices()],
-        "workers": distribution.workers,
-        "replicas": distribution.replicas,
-        "environment": describe(),
-    }
-    write_text(options.out / files.CONFIG, json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
 
 def check_protocol(dataset: Dataset, protocol: Protocol) -> None:
@@ -142,30 +116,30 @@ def _as_begun(options: TrainOptions, dataset: Dataset) -> TrainOptions:
     Raises:
         UserError: an option or the dataset differs from the RUN's.
     """
-    config = read_config(options.out)
-    if config["dataset"]["fingerprint"] != dataset.fingerprint:
+    config = Run(options.out).config
+    if config.dataset.fingerprint != dataset.fingerprint:
         raise UserError(
             f"{options.out}: was begun with another dataset than {options.data}; give that, or another --out"
         )
-    asked = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(options).items()}
-    for name in set(asked) - {*_ANEW, *_RESOLVED}:
-        if json.loads(json.dumps(asked[name])) != config.get(name):
+    for name in {field.name for field in fields(TrainOptions)} - {*_ANEW, *_RESOLVED}:
+        if getattr(options, name) != getattr(config, name):
             raise UserError(f"{options.out}: was begun with another {name}; give the same options, or another --out")
-    if config.get("refresh_views"):
+    if config.refresh_views:
         raise UserError(
             f"{options.out}: was begun with --refresh-views, which this version does not have; choose another --out"
         )
-    for name in _RESOLVED:
+    begun = {name: getattr(config, name) for name in _RESOLVED}
+    for name, value in begun.items():
         if name == "cache" and options.feature_views:
             continue  # features have a tier of their own
-        if asked[name] not in ("auto", config[name]):
-            raise UserError(f"{options.out}: was begun with --{name} {config[name]}; give the same, or another --out")
-    return replace(options, **{name: config[name] for name in _RESOLVED})
+        if getattr(options, name) not in ("auto", value):
+            raise UserError(f"{options.out}: was begun with --{name} {value}; give the same, or another --out")
+    return replace(options, **begun)
 
 
-def _check_weights_as_begun(options: TrainOptions, loaded: dict[str, Any] | None) -> None:
-    begun = read_config(options.out).get("loaded_weights")
-    if (begun or {}).get("sha256") != (loaded or {}).get("sha256"):
+def _check_weights_as_begun(options: TrainOptions, loaded: LoadedWeights | None) -> None:
+    begun = Run(options.out).config.loaded_weights
+    if (begun and begun.sha256) != (loaded and loaded.sha256):
         raise UserError(
             f"{options.out}: was begun with other weights than {options.weights} now are (another sha256); "
             "give the same file, or another --out"

@@ -11,9 +11,9 @@ from PIL import Image
 from scipy.special import softmax
 
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.inference.ood import Reference, fit_reference, read_reference
-from fastmri_cls.inference.predictor import Failure, Prediction, PredictOptions, Predictor, find_images
-from fastmri_cls.runs.predictions import read_predictions
+from fastmri_cls.inference.ood import OodReference, fit_reference, read_reference
+from fastmri_cls.inference.predictor import Prediction, PredictOptions, Predictor, UnusableFile, find_images
+from fastmri_cls.runs.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_a_folder_gives_the_probabilities_that_evaluate_gave(cli, trained_run, s
     result = cli("predict", trained_run, sources, "--out", out, "--json")
     assert result.returncode == 0, result.stderr
     rows = {row["path"]: row for row in rows_of(out)}
-    evaluated = read_predictions(trained_run / "predictions.csv")
+    evaluated = Run(trained_run).predictions
     assert len(evaluated) > 50
     for i, (source, name) in enumerate(zip(evaluated.sources, evaluated.filenames, strict=True)):
         row = rows[str(sources / source / name)]
@@ -67,7 +67,7 @@ def test_nothing_usable_is_an_error_and_leaves_nothing(cli, trained_run, tmp_pat
 
 def test_overlays_are_written_one_an_image(trained_run, sources, tmp_path):
     files = find_images([sources / "alpha" / "Testing" / "meningioma"])
-    results = list(Predictor(trained_run, PredictOptions(batch_size=4, gradcam=tmp_path)).predict(files))
+    results = list(Predictor(Run(trained_run), PredictOptions(batch_size=4, gradcam=tmp_path)).predict(files))
     for file, result in zip(files, results, strict=True):
         assert isinstance(result, Prediction)
         with Image.open(tmp_path / str(result.overlay)) as image:
@@ -78,7 +78,7 @@ def test_overlays_are_written_one_an_image(trained_run, sources, tmp_path):
 def test_the_batch_size_changes_no_probability(trained_run, sources):
     files = find_images([sources / "beta" / "Testing"])
     by_size = [
-        [r.probabilities for r in Predictor(trained_run, PredictOptions(batch_size=size)).predict(files)
+        [r.probabilities for r in Predictor(Run(trained_run), PredictOptions(batch_size=size)).predict(files)
          if isinstance(r, Prediction)]
         for size in (3, 64)
     ]  # fmt: skip
@@ -90,8 +90,8 @@ def test_flips_give_the_mean_over_the_mirror_image(trained_run, sources, tmp_pat
     mirrored = tmp_path / "mirrored.png"
     with Image.open(original) as image:
         image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(mirrored)
-    plain = [r.probabilities for r in Predictor(trained_run, PredictOptions()).predict([original, mirrored])]
-    (both,) = Predictor(trained_run, PredictOptions(flips=True)).predict([original])
+    plain = [r.probabilities for r in Predictor(Run(trained_run), PredictOptions()).predict([original, mirrored])]
+    (both,) = Predictor(Run(trained_run), PredictOptions(flips=True)).predict([original])
     # Resized and then mirrored, or mirrored and then resized: Pillow's rounding differs in a level here and there.
     np.testing.assert_allclose(both.probabilities, np.mean(plain, axis=0), atol=5e-3)
 
@@ -99,7 +99,7 @@ def test_flips_give_the_mean_over_the_mirror_image(trained_run, sources, tmp_pat
 def test_calibrated_divides_the_logits_by_the_temperature_of_validation(trained_run, sources):
     files = find_images([sources / "alpha" / "Testing" / "pituitary"])
     plain, scaled = (
-        np.stack([r.probabilities for r in Predictor(trained_run, PredictOptions(calibrated=c)).predict(files)])
+        np.stack([r.probabilities for r in Predictor(Run(trained_run), PredictOptions(calibrated=c)).predict(files)])
         for c in (False, True)
     )
     temperature = json.loads((trained_run / "calibration.json").read_text())["temperature"]
@@ -111,7 +111,7 @@ def test_a_run_without_calibration_says_how_to_get_it(trained_run, tmp_path):
     shutil.copytree(trained_run, run)
     (run / "calibration.json").unlink()
     with pytest.raises(UserError, match="run evaluate"):
-        Predictor(run, PredictOptions(calibrated=True))
+        Predictor(Run(run), PredictOptions(calibrated=True))
 
 
 def test_images_unlike_the_training_images_score_higher(trained_run, sources, tmp_path):
@@ -123,10 +123,10 @@ def test_images_unlike_the_training_images_score_higher(trained_run, sources, tm
         for name, pixels in (("noise", noise), ("stripes", stripes)):
             strange.append(tmp_path / f"{name}-{number}.png")
             Image.fromarray(pixels).save(strange[-1])
-    predictor = Predictor(trained_run, PredictOptions())
+    predictor = Predictor(Run(trained_run), PredictOptions())
     usual = find_images([sources / "alpha" / "Testing"])
     scores = {
-        name: np.array([r.novelty for r in predictor.predict(files)])
+        name: np.array([r.ood_score for r in predictor.predict(files)])
         for name, files in (("usual", usual), ("strange", strange))
     }
     assert (scores["usual"] <= 1).mean() > 0.9
@@ -140,8 +140,8 @@ def test_the_score_is_the_distance_to_the_tenth_neighbour_by_direct_computation(
     distances = [np.sort(np.linalg.norm(u[:, None] - unit[0][None], axis=-1), axis=1)[:, 9] for u in unit[1:]]
     expected = distances[1] / np.quantile(distances[0], 0.99)
     np.testing.assert_allclose(fit_reference(training, held_out).score(new), expected, rtol=1e-4)
-    kept = read_reference(trained_run)
-    assert isinstance(kept, Reference)
+    kept = read_reference(Run(trained_run).ood_reference)
+    assert isinstance(kept, OodReference)
     np.testing.assert_allclose(np.linalg.norm(kept.features, axis=1), 1, atol=1e-5)
 
 
@@ -154,12 +154,12 @@ def test_a_hidden_file_is_passed_over_and_an_empty_folder_refused(tmp_path):
 def test_memory_holds_a_few_batches_whatever_the_number_of_files(trained_run, sources, monkeypatch):
     """Decoding stays at most three batches ahead of what was taken."""
     file = next((sources / "alpha" / "Testing" / "glioma").iterdir())
-    predictor = Predictor(trained_run, PredictOptions(batch_size=4))
+    predictor = Predictor(Run(trained_run), PredictOptions(batch_size=4))
     decoded = []
     plain = predictor._decode
     monkeypatch.setattr(predictor, "_decode", lambda path: decoded.append(path) or plain(path))
     results = predictor.predict([file] * 400)
     for taken in range(1, 101):
-        assert not isinstance(next(results), Failure)
+        assert not isinstance(next(results), UnusableFile)
         assert len(decoded) <= (taken + 3) // 4 * 4 + 3 * 4
     results.close()

@@ -20,7 +20,7 @@ from fastmri_cls.comparison.tables import (
     sets_table,
     table_one,
 )
-from fastmri_cls.evaluation.statistics import bootstrap_weights
+from fastmri_cls.evaluation.statistics import cluster_bootstrap
 from fastmri_cls.foundation.tables import Estimate
 from fastmri_cls.runs.predictions import Predictions
 from tests.comparison_runs import CLASSES, make_predictions, write_run
@@ -58,7 +58,7 @@ def redrawn(repeats: list[Predictions], metric: Callable[[Predictions], float]) 
     """The mean metric of `repeats` in every draw of the bootstrap, each draw written out as a set of images."""
     first = repeats[0]
     values = []
-    for weights in np.concatenate(list(bootstrap_weights(first.groups, first.labels, seed=0))):
+    for weights in np.concatenate(list(cluster_bootstrap(first.groups, first.labels, seed=0))):
         rows = np.repeat(np.arange(len(first)), weights.astype(int))
         values.append(np.mean([metric(p.where(rows)) for p in repeats]))
     return np.array(values)

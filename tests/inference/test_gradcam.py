@@ -8,12 +8,11 @@ import pytest
 from PIL import Image
 from scipy.special import softmax
 
-from fastmri_cls.evaluation.inference import load_model
 from fastmri_cls.inference.gradcam import make_explain, overlay
 from fastmri_cls.models.head import ClassifierOptions, build_classifier
 from fastmri_cls.models.parts import take_apart
 from fastmri_cls.models.registry import BACKBONES
-from fastmri_cls.runs.run import read_config
+from fastmri_cls.runs.run import Run
 from fastmri_cls.sources.decode import resize
 from fastmri_cls.sources.phantom import CLASSES, draw_phantom
 
@@ -23,7 +22,7 @@ TUMOURS = [label for label in CLASSES if label != "notumor"]
 
 @pytest.fixture(scope="module")
 def model(trained_run: Path) -> keras.Model:
-    return load_model(trained_run, read_config(trained_run))
+    return Run(trained_run).model()
 
 
 @pytest.fixture(scope="module")

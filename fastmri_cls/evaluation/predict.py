@@ -1,0 +1,49 @@
+"""A model on the splits of a dataset -> predictions, in the order the images were written."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
+
+from fastmri_cls.dataset import Dataset
+from fastmri_cls.pipeline.batches import EvaluationBatches
+from fastmri_cls.runs.predictions import Predictions
+
+if TYPE_CHECKING:
+    import keras
+
+# One batch size for every evaluation: another order of sums would change the last digits of a probability.
+_BATCH = 32
+
+
+def predict_splits(model: "keras.Model", dataset: Dataset, splits: Sequence[str]) -> Predictions:
+    """Return the predictions of a model on splits of a dataset.
+
+    Args:
+        model: images float32 [n, size, size, channels] of 0..255 -> probabilities [n, classes].
+        dataset: with the model's classes, image size and channels.
+        splits: names of splits.
+    """
+    facts = dataset.facts(splits)
+    return Predictions(
+        splits=facts.splits,
+        sources=facts.sources,
+        filenames=facts.filenames,
+        groups=facts.groups,
+        clean=facts.clean,
+        labels=facts.labels,
+        probabilities=np.concatenate([_probabilities(model, dataset, name) for name in splits]),
+        classes=dataset.classes,
+    )
+
+
+def _probabilities(model: "keras.Model", dataset: Dataset, split: str) -> np.ndarray:
+    batches = EvaluationBatches(dataset.examples(split), _BATCH)
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def forward(images: tf.Tensor) -> tf.Tensor:
+        return model(tf.cast(images, tf.float32), training=False)
+
+    rows = [forward(batch["image"]).numpy() for batch in batches.epoch(0)]
+    return np.concatenate(rows)[: dataset.count(split)]
