@@ -33,8 +33,8 @@ from fastmri_cls.runs.run import Run, exclusive, is_finished, is_taken
 
 # Named variants as flags of `train`. Leakage kept or dropped is decided when a dataset is built: give both folders.
 ABLATIONS: dict[str, dict[str, tuple[str, ...]]] = {
-    "preprocessing": {"own": ("--preprocessing", "own"), "keras": ("--preprocessing", "keras")},
-    "contrast": {"contrast1": ("--contrast", "1"), "contrast1.5": ("--contrast", "1.5")},
+    "preprocessing": {"own": ("--set", "preprocessing=own"), "keras": ("--set", "preprocessing=keras")},
+    "contrast": {"contrast1": ("--set", "contrast=1"), "contrast1.5": ("--set", "contrast=1.5")},
     "pretraining": {"pretrained": (), "scratch": ("--weights", "none")},
 }
 

@@ -71,7 +71,7 @@ def phantom_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained_run(phantom_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A RUN of small-cnn, evaluated, that tells the phantoms of `phantom_dataset` apart. Read it, never change it."""
-    from fastmri_cls.evaluate import run_experiment
+    from fastmri_cls.experiment import run_experiment
     from fastmri_cls.runs.options import TrainOptions
     from fastmri_cls.runs.protocol import resolve_protocol
 

@@ -28,7 +28,9 @@ def main() -> None:
         if what == "hang":
             print(f"pid {os.getpid()}", flush=True)
             time.sleep(120)
-    protocol = {"name": "strict", "preprocessing": "own", "contrast": float(given.get("--contrast", 1))}
+    pairs = zip(sys.argv[1:], sys.argv[2:], strict=False)
+    settings = dict(value.split("=") for flag, value in pairs if flag == "--set")
+    protocol = {"name": "strict", "preprocessing": "own", "contrast": float(settings.get("contrast", 1))}
     fold = {"fold": int(given["--fold"])} if "--fold" in given else {}
     luck = seed + 10 * fold.get("fold", 0)
     precision = given.get("--precision", os.environ.get("FAKE_TRAIN_PRECISION", "float32"))

@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parents[1] / "fastmri_cls"
 FLOORS = (
     "foundation", "sources", "duplicates", "records", "augment", "pipeline", "dataset", "runs", "models", "training",
     "evaluation",
-    "report", "inference", "audit", "export", "evaluate", "comparison", "profiling", "benchmark", "study", "cli",
+    "report", "inference", "auditing", "export", "experiment", "comparison", "profiling", "benchmark", "study", "api",
+    "cli",
 )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def fake_train(monkeypatch):
 @pytest.fixture
 def no_report(monkeypatch):
     """The comparison is made and nothing is drawn."""
-    monkeypatch.setattr(study, "compare_runs", lambda paths, out, title, failures: analyse(paths))
+    monkeypatch.setattr(study, "compare_runs", lambda paths, out, title, failures, *, force: analyse(paths))
 
 
 def options(data: Path, out: Path, **changes) -> StudyOptions:
@@ -62,7 +62,7 @@ def test_ablations_are_flags_of_train(dataset, tmp_path):
         "small-cnn-contrast1.5-own-seed0",
         "small-cnn-contrast1.5-keras-seed0",
     ]
-    assert cells[3].flags[:6] == ["--xla", "on", "--contrast", "1.5", "--preprocessing", "keras"]
+    assert cells[3].flags[:6] == ["--xla", "on", "--set", "contrast=1.5", "--set", "preprocessing=keras"]
 
 
 def test_a_model_without_pretrained_weights_is_not_trained_from_scratch_twice(dataset, tmp_path):

@@ -28,8 +28,8 @@ def audit(
 
     Example: `fastmri-cls audit nickparvar=archive1 bhuvaji=archive2 --out audits/mri`
     """
-    from fastmri_cls.audit.report import print_audit
-    from fastmri_cls.audit.run import audit as run_audit
+    from fastmri_cls.auditing.report import print_audit
+    from fastmri_cls.auditing.run import audit as run_audit
     from fastmri_cls.foundation.cpu import available_cores
     from fastmri_cls.report.tables import terminal
     from fastmri_cls.sources.classes import ClassNames, read_classes

@@ -41,7 +41,7 @@ def demo(
     print_dataset(Dataset(out / "dataset"))
 
     # Imported after the build, whose worker processes need no TensorFlow.
-    from fastmri_cls.evaluate import run_experiment
+    from fastmri_cls.experiment import run_experiment
     from fastmri_cls.runs import files
     from fastmri_cls.runs.metrics import to_json
     from fastmri_cls.runs.options import TrainOptions

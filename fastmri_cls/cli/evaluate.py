@@ -27,17 +27,12 @@ def evaluate(
 
     Example: `fastmri-cls evaluate runs/first --data data/mri`
     """
-    from fastmri_cls.foundation.quiet import import_tensorflow
-
-    import_tensorflow()
-    from fastmri_cls import evaluate as library
-    from fastmri_cls.dataset import Dataset
+    from fastmri_cls import api
     from fastmri_cls.report.tables import print_metrics
     from fastmri_cls.runs import files
     from fastmri_cls.runs.metrics import to_json
-    from fastmri_cls.runs.run import Run
 
-    found = library.evaluate(Run(run), Dataset(data), out)
+    found = api.evaluate(run, data, out)
     plain = to_json(found.metrics)
     print_metrics(plain)
     print(f"report: {found.folder / files.REPORT}")

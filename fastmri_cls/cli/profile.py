@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from fastmri_cls.cli.output import AsJson, print_document
-from fastmri_cls.cli.train import Cache, Precision, Xla
+from fastmri_cls.runs.options import Cache, Precision, Xla
 
 
 def profile(
@@ -20,9 +20,9 @@ def profile(
     steps: Annotated[int, typer.Option(min=1, help="Steps to record, after three to warm up.")] = 20,
     batch_size: Annotated[int | None, typer.Option(min=1, help="[default: 32]")] = None,
     augment: Annotated[str | None, typer.Option(help="As for train. [default: paper]")] = None,
-    cache: Annotated[Cache, typer.Option(help="As for train.")] = Cache.auto,
-    precision: Annotated[Precision, typer.Option(help="As for train.")] = Precision.auto,
-    xla: Annotated[Xla, typer.Option(help="As for train.")] = Xla.auto,
+    cache: Annotated[Cache, typer.Option(help="As for train.")] = "auto",
+    precision: Annotated[Precision, typer.Option(help="As for train.")] = "auto",
+    xla: Annotated[Xla, typer.Option(help="As for train.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Record some training steps for TensorBoard's profiler, and say where their time goes and what to change.
@@ -46,7 +46,7 @@ def profile(
     protocol = resolve_protocol("strict", {"batch_size": batch_size, "augment": augment})
     with new_directory(out) as folder:
         dataset = Dataset(data)
-        asked = TrainOptions(data, model, folder, protocol, cache=cache.value, precision=precision.value, xla=xla.value)
+        asked = TrainOptions(data, model, folder, protocol, cache=cache, precision=precision, xla=xla)
         options = resolve(asked, dataset)
         times = profile_steps(options, dataset, phase, steps)
         operations = slowest_operations(folder)

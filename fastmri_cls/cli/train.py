@@ -1,187 +1,175 @@
 """`fastmri-cls train`."""
 
+import inspect
 import json
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 import typer
 
 from fastmri_cls.cli.output import AsJson, print_document
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.runs.options import Cache, Precision, Strategy, Xla
+
+_RECIPE, _SPEED, _RUN = "Recipe (changes to the protocol)", "Speed and devices", "Run"
 
 
-class ProtocolName(StrEnum):
-    """The recipes."""
+def _read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Make the options in the file the defaults of this command; flags override them."""
+    if path:
+        from fastmri_cls.runs.train_file import read_train_file
 
-    strict = "strict"
-    paper = "paper"
-    notebook = "notebook"
-
-
-class Preprocessing(StrEnum):
-    """What turns 0..255 images into a backbone's input."""
-
-    own = "own"
-    keras = "keras"
-    densenet = "densenet"
-
-
-class Cache(StrEnum):
-    """Where decoded images are kept."""
-
-    auto = "auto"
-    none = "none"
-    ram = "ram"
-    device = "device"
-
-
-class Precision(StrEnum):
-    """Arithmetic of the model."""
-
-    auto = "auto"
-    float32 = "float32"
-    mixed_bfloat16 = "mixed_bfloat16"
-    mixed_float16 = "mixed_float16"
-
-
-class Xla(StrEnum):
-    """Whether the step is compiled."""
-
-    auto = "auto"
-    on = "on"
-    off = "off"
-
-
-class Strategy(StrEnum):
-    """On what it trains."""
-
-    auto = "auto"
-    single = "single"
-    mirrored = "mirrored"
-    multiworker = "multiworker"
-
-
-class Schedule(StrEnum):
-    """How the learning rate falls."""
-
-    constant = "constant"
-    cosine = "cosine"
-
-
-def _share_or_layer(text: str) -> float | str:
-    try:
-        share = float(text)
-    except ValueError:
-        return text
-    if not 0 <= share <= 1:
-        raise typer.BadParameter(f"{text}: a share is from 0 to 1")
-    return share
+        names = [name for name in inspect.signature(train).parameters if name not in ("config", "as_json")]
+        try:
+            values = read_train_file(path, ["set" if name == "settings" else name for name in names])
+        except UserError as error:
+            raise typer.BadParameter(str(error), ctx=context, param_hint="--config") from None
+        changes = values.pop("set", {})
+        if isinstance(changes, dict):
+            values["settings"] = [f"{name}={json.dumps(value)}" for name, value in changes.items()]
+        context.default_map = values
+    return path
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="A dataset folder made by build-tfrecords.")],
+    data: Annotated[Path, typer.Option(help="Dataset folder made by build-tfrecords.")],
     model: Annotated[
         str,
         typer.Option(
-            help="densenet121-radimagenet, densenet121-imagenet, efficientnetv2s, convnext-tiny, small-cnn, or two "
-            "side by side: hybrid:A+B."
+            help="densenet121-radimagenet, densenet121-imagenet, efficientnetv2s, convnext-tiny, small-cnn, or "
+            "hybrid:A+B for two backbones side by side."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The RUN folder to make.")],
+    out: Annotated[Path, typer.Option(help="RUN folder to make.")],
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            callback=_read_config,
+            is_eager=True,
+            metavar="FILE",
+            help="Read options from a YAML file, such as train.yaml of a RUN. Flags override it.",
+        ),
+    ] = None,
     protocol: Annotated[
-        ProtocolName, typer.Option(help="The recipe; the flags below override it.")
-    ] = ProtocolName.strict,
+        Literal["strict", "paper", "notebook"],
+        typer.Option(help="Recipe: strict refuses leaky splits, paper and notebook reproduce the publication."),
+    ] = "strict",
     weights: Annotated[
         str,
         typer.Option(
-            metavar="default|imagenet|none|PATH",
-            help="PATH: .h5, .weights.h5, .keras or an earlier RUN. Of a hybrid one for both, or A+B.",
+            metavar="NAME|PATH",
+            help="Pretrained weights: default, imagenet, none, or the path of a .h5, .weights.h5 or .keras file or of "
+            "an earlier RUN. For a hybrid model: one specification for both backbones, or one for each as A+B.",
         ),
     ] = "default",
-    batch_size: Annotated[int | None, typer.Option(min=1, help="[default: 32]")] = None,
-    phase1_epochs: Annotated[int | None, typer.Option(min=0, help="At most. [default: 50]")] = None,
-    phase2_epochs: Annotated[int | None, typer.Option(min=0, help="At most. [default: 10]")] = None,
-    unfreeze: Annotated[
-        Any,
+    fold: Annotated[
+        int | None, typer.Option(min=0, help="Fold to validate on, of a dataset built with --folds.")
+    ] = None,
+    feature_views: Annotated[
+        int,
         typer.Option(
-            parser=_share_or_layer,
-            metavar="SHARE|LAYER",
-            help="Of the backbone, what phase 2 trains: its last share of layers, or from a layer on. [default: 0.2]",
+            min=0,
+            help="Run the frozen backbone once over K augmented views of each image, not in every epoch; 0 trains "
+            "on images. Views are cached and do not depend on --seed.",
+        ),
+    ] = 0,
+    phase1_epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Maximum number of epochs with a frozen backbone. [default: 50]", rich_help_panel=_RECIPE
+        ),
+    ] = None,
+    phase2_epochs: Annotated[
+        int | None,
+        typer.Option(min=0, help="Maximum number of epochs of fine-tuning. [default: 10]", rich_help_panel=_RECIPE),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images in the global batch. [default: 32]", rich_help_panel=_RECIPE),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            min=1e-9,
+            help="Learning rate of phase 1; phase 2 uses a tenth of it. [default: 1e-4, from scratch 1e-3]",
+            rich_help_panel=_RECIPE,
         ),
     ] = None,
     optimizer: Annotated[
         str | None,
         typer.Option(
-            metavar="adam|adamw|lion|sgd|...",
-            help="Keras' own, with its defaults but for the rate: also adamax, nadam, adafactor, adagrad, rmsprop. "
-            "[default: adam]",
+            metavar="NAME",
+            help="adam, adamw, adamax, nadam, adafactor, adagrad, lion, rmsprop or sgd, with Keras' defaults except "
+            "the learning rate. [default: adam]",
+            rich_help_panel=_RECIPE,
         ),
     ] = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(min=1e-9, help="Phase 1's; phase 2's is a tenth. [default: 1e-4, from scratch 1e-3]"),
-    ] = None,
-    schedule: Annotated[
-        Schedule | None,
-        typer.Option(help="cosine: down to 1e-7 over each phase, in place of the plateau. [default: constant]"),
-    ] = None,
-    ema: Annotated[
-        bool, typer.Option("--ema", help="Validate and save the exponential moving average of the weights.")
-    ] = False,
-    clip_norm: Annotated[
-        float | None, typer.Option(min=1e-6, help="Longest gradient, over all weights. [default: any]")
-    ] = None,
-    accumulate: Annotated[
-        int | None, typer.Option(min=1, help="Steps whose mean gradient makes one update. [default: 1]")
+    unfreeze: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FRACTION|LAYER",
+            help="Part of the backbone that phase 2 trains: the last fraction of its layers, or all from a named layer "
+            "on. [default: 0.2]",
+            rich_help_panel=_RECIPE,
+        ),
     ] = None,
     augment: Annotated[
         str | None,
         typer.Option(
-            metavar="none|paper|paper+flip|randaugment|augmix|cutmix|mixup",
-            help="cutmix and mixup come on top of paper. [default: paper]",
+            metavar="POLICY",
+            help="none, paper, paper+flip, randaugment, augmix, cutmix or mixup; the last two add to paper. "
+            "[default: paper]",
+            rich_help_panel=_RECIPE,
         ),
     ] = None,
-    contrast: Annotated[
-        float | None,
-        typer.Option(min=0.1, max=10.0, help="Contrast factor about the mean, in training only. [default: 1]"),
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Change any other field of the protocol; repeatable: schedule=cosine, ema=true, clip_norm=1, "
+            "accumulate=4, label_smoothing=0, contrast=1.5, preprocessing=keras, phase1.plateau_patience=5, ...",
+            rich_help_panel=_RECIPE,
+        ),
     ] = None,
-    preprocessing: Annotated[
-        Preprocessing | None,
-        typer.Option(help="own: what the weights were trained with; keras: the family's. [default: own]"),
-    ] = None,
-    label_smoothing: Annotated[float | None, typer.Option(min=0.0, max=0.9, help="[default: 0.1]")] = None,
-    fold: Annotated[
-        int | None, typer.Option(min=0, help="The fold to validate on, of a dataset built with --folds.")
-    ] = None,
-    feature_views: Annotated[
-        int,
-        typer.Option(min=0, help="Run the frozen trunk once over so many augmented views; 0 trains on images."),
-    ] = 0,
     cache: Annotated[
         Cache,
         typer.Option(
-            help="Of images: none streams from the shards, ram decodes once and keeps, device keeps on the GPU."
+            help="Decoded images: none streams them from the shards, ram and device keep them there.",
+            rich_help_panel=_SPEED,
         ),
-    ] = Cache.auto,
-    precision: Annotated[Precision, typer.Option()] = Precision.auto,
-    xla: Annotated[Xla, typer.Option(help="Compile forward and backward.")] = Xla.auto,
+    ] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="Dtype policy; auto measures some steps.", rich_help_panel=_SPEED)
+    ] = "auto",
+    xla: Annotated[Xla, typer.Option(help="Compile the training step.", rich_help_panel=_SPEED)] = "auto",
     strategy: Annotated[
         Strategy,
         typer.Option(
-            help="mirrored: all GPUs of this machine; multiworker: the processes that TF_CONFIG or SLURM names. auto "
-            "takes what there is."
+            help="mirrored: all GPUs of this machine; multiworker: the processes that TF_CONFIG or SLURM names; auto: "
+            "chosen from what is available.",
+            rich_help_panel=_SPEED,
         ),
-    ] = Strategy.auto,
+    ] = "auto",
     devices: Annotated[
         int | None,
-        typer.Option(min=1, help="The first so many GPUs; without a GPU so many logical CPUs. [default: all]"),
+        typer.Option(
+            min=1,
+            help="Number of GPUs to use; without a GPU, number of logical CPU devices. [default: all]",
+            rich_help_panel=_SPEED,
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,  # what numpy takes
+    seed: Annotated[
+        int,
+        typer.Option(min=0, max=2**32 - 1, help="Seed of weights, augmentation and image order.", rich_help_panel=_RUN),
+    ] = 0,  # numpy's range
     deterministic: Annotated[
-        bool, typer.Option("--deterministic", help="Bit-identical repeats, at some speed.")
+        bool,
+        typer.Option("--deterministic", help="Make repeats bit-identical, at some speed.", rich_help_panel=_RUN),
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted RUN; starts it where there is none.")
+        bool,
+        typer.Option("--resume", help="Go on with an interrupted RUN, or start a new one.", rich_help_panel=_RUN),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -189,55 +177,55 @@ def train(
 
     Example: `fastmri-cls train --data data/mri --model small-cnn --out runs/first`
     """
-    from fastmri_cls.foundation.quiet import import_tensorflow
-
-    import_tensorflow()
-    from fastmri_cls.evaluate import run_experiment
-    from fastmri_cls.report.tables import print_metrics
-    from fastmri_cls.runs import files
-    from fastmri_cls.runs.metrics import to_json
-    from fastmri_cls.runs.options import TrainOptions
+    from fastmri_cls import api
     from fastmri_cls.runs.protocol import resolve_protocol
 
-    overrides = {
-        "batch_size": batch_size,
+    flags = {
         "phase1_epochs": phase1_epochs,
         "phase2_epochs": phase2_epochs,
-        "unfreeze": unfreeze,
-        "optimizer": optimizer,
+        "batch_size": batch_size,
         "learning_rate": learning_rate,
-        "schedule": schedule.value if schedule else None,
-        "ema": ema or None,
-        "clip_norm": clip_norm,
-        "accumulate": accumulate,
+        "optimizer": optimizer,
+        "unfreeze": unfreeze,
         "augment": augment,
-        "contrast": contrast,
-        "preprocessing": preprocessing.value if preprocessing else None,
-        "label_smoothing": label_smoothing,
     }
-    found = run_experiment(
-        TrainOptions(
-            data=data,
-            model=model,
-            out=out,
-            protocol=resolve_protocol(protocol.value, overrides),
-            weights=weights,
-            fold=fold,
-            feature_views=feature_views,
-            cache=cache.value,
-            precision=precision.value,
-            xla=xla.value,
-            seed=seed,
-            deterministic=deterministic,
-            strategy=strategy.value,
-            devices=devices,
-            resume=resume,
-        )
+    changes = dict(map(_parse_setting, settings or ())) | {name: v for name, v in flags.items() if v is not None}
+    run = api.train(
+        data,
+        model,
+        out,
+        protocol=resolve_protocol(protocol, changes),
+        weights=weights,
+        fold=fold,
+        feature_views=feature_views,
+        cache=cache,
+        precision=precision,
+        xla=xla,
+        strategy=strategy,
+        devices=devices,
+        seed=seed,
+        deterministic=deterministic,
+        resume=resume,
     )
-    if not found:  # a worker that is not the chief
+    if run is None:  # a worker that is not the chief
         return
-    plain = to_json(found.metrics)
+    from fastmri_cls.report.tables import print_metrics
+    from fastmri_cls.runs.metrics import to_json
+
+    plain = to_json(run.metrics)
     print_metrics(plain)
-    print(f"report: {found.folder / files.REPORT}")
+    print(f"report: {run.report}")
+    print(f"next: fastmri-cls predict {out} IMAGE...  or  tensorboard --logdir {run.tensorboard}")
     if as_json:
         print_document(json.dumps(plain["tests"]))
+
+
+def _parse_setting(text: str) -> tuple[str, object]:
+    """Return field and value of FIELD=VALUE; a value that is JSON, such as true, 4 or null, is read as it."""
+    name, separator, value = text.partition("=")
+    if not (separator and name.strip()):
+        raise typer.BadParameter(f"{text}: give FIELD=VALUE", param_hint="--set")
+    try:
+        return name.strip(), json.loads(value)
+    except ValueError:
+        return name.strip(), value.strip()

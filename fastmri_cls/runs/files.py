@@ -11,6 +11,7 @@ OOD_REFERENCE = "ood_reference.npz"
 OLD_OOD_REFERENCE = "novelty.npz"  # in RUNs of version 0.1
 CHECKSUMS = "checksums.json"
 LOG = "train.log"
+TRAIN_FILE = "train.yaml"
 REPORT = "report.html"
 CARD = "README.md"
 FIGURES = "figures"

@@ -1,21 +1,38 @@
-"""What `train` is asked for, as one frozen dataclass; its flags map one to one."""
+"""The options of one training as a frozen dataclass, for the flags of `train` and the arguments of `api.train`."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
+from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.runs.protocol import Protocol
+
+Cache = Literal["auto", "none", "ram", "device"]
+Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
+Xla = Literal["auto", "on", "off"]
+Strategy = Literal["auto", "single", "mirrored", "multiworker"]
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What a run is made with.
+    """The options of one training.
 
-    Fields:
-        weights: default, none, a published set's name, or a path. cache, precision, xla: may be `auto`.
-        feature_views: 0 trains on images; K runs the frozen trunk once over K augmented views of each.
-        fold: of a dataset cut into folds, the one to validate on; the others are trained on.
-        strategy: auto, single, mirrored or multiworker. devices: how many, see `make_distribution`.
-        resume: go on with a RUN begun before, if there is one.
+    Attributes:
+        data: the dataset folder.
+        model: a name of the registry, or `hybrid:A+B`.
+        out: the RUN folder.
+        protocol: the recipe.
+        weights: `default`, `imagenet`, `none`, the name of published weights, or a path.
+        feature_views: 0 trains on images; K runs the frozen backbone once over K augmented views of each image.
+        cache: where decoded images are kept; one of Cache.
+        precision: Keras' dtype policy; one of Precision.
+        xla: whether the training step is compiled; one of Xla.
+        fold: the fold to validate on, of a dataset built with folds; the others are trained on.
+        seed: of weights, augmentation and order.
+        deterministic: repeat bit for bit.
+        strategy: of distribution; one of Strategy.
+        devices: number of GPUs, or of logical CPUs without a GPU; None for all.
+        resume: go on with an interrupted RUN if there is one.
     """
 
     data: Path
@@ -33,3 +50,13 @@ class TrainOptions:
     strategy: str = "auto"
     devices: int | None = None
     resume: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a value that is not among the choices.
+
+        Raises:
+            UserError: names the option, the value and the choices.
+        """
+        for name, choices in (("cache", Cache), ("precision", Precision), ("xla", Xla), ("strategy", Strategy)):
+            if getattr(self, name) not in get_args(choices):
+                raise UserError(f"--{name} {getattr(self, name)}: choose one of {', '.join(get_args(choices))}")

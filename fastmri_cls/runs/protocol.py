@@ -1,46 +1,67 @@
-"""The recipes as frozen dataclasses: `strict`, `paper` and `notebook`. A flag of `train` overrides one field.
+"""The recipes as frozen dataclasses: the presets `strict`, `paper` and `notebook`, and changes to them.
 
-What each says, and why the notebook differs from its paper, stands in the README and in the published code.
+docs/reference describes the presets and why the notebooks differ from their paper.
 """
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from difflib import get_close_matches
+from typing import Annotated, Literal, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta
 
 from fastmri_cls.foundation.errors import UserError
 
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase: at most `max_epochs` that begin at `learning_rate`, with the patience of both callbacks in epochs."""
+    """One phase of training.
 
-    max_epochs: int
-    learning_rate: float
-    early_stopping_patience: int
-    plateau_patience: int
+    Attributes:
+        max_epochs: maximum number of epochs; early stopping may end the phase sooner.
+        learning_rate: at the start of the phase.
+        early_stopping_patience: epochs without a better validation accuracy before the phase ends.
+        plateau_patience: epochs without a lower validation loss before the learning rate is lowered.
+    """
+
+    max_epochs: Annotated[int, Meta(ge=0)]
+    learning_rate: Annotated[float, Meta(ge=1e-9)]
+    early_stopping_patience: Annotated[int, Meta(ge=0)]
+    plateau_patience: Annotated[int, Meta(ge=0)]
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """Everything about a training that is decided before it starts, but for the model, the data and the machine.
+    """The recipe of a training: everything decided before it starts except model, data and machine.
 
-    Fields:
-        train_on: `split`, the train split; `first-source`, all Training images of the first source alone
-            (while the class weights count every source's, as the notebooks do).
-        steps_per_epoch: None for one pass; else that many steps of an endless shuffled stream.
+    Attributes:
+        name: of the preset it started from.
+        train_on: `split`, the train split; `first-source`, all Training images of the first source only. Class weights
+            count all sources in both cases, as the notebooks do.
+        steps_per_epoch: None for one pass over the training images; otherwise steps of an infinite shuffled stream.
         validate_on: `split`, the val split; `sliding-window`, the notebooks' window over the first test set.
-        preprocessing: `own`, what the weights were trained with; `keras`, keras.applications' for the family;
-            `densenet`, DenseNet's whatever the backbone.
-        straddling_allowed: accept a dataset whose copies of one image are in more than one split.
+        preprocessing: `own`, the one the weights were trained with; `keras`, keras.applications' for the family;
+            `densenet`, DenseNet's for every backbone.
+        straddling_allowed: accept a dataset with duplicates in more than one split.
         contrast: factor about the mean, in training only.
-        resize: how the images should have been resized when the dataset was built.
-        scratch_factor: multiplies both learning rates without pretrained weights, where nothing is to be protected and
-            both phases train the whole network; 1 where --learning-rate is given.
-        unfreeze: what phase 2 trains of the backbone: a share of its layers, from the top, or from a layer's name on.
-        optimizer: Keras' own by its name in small letters, with Keras' defaults but for the rate; one of OPTIMIZERS.
-        schedule: `constant`, lowered where validation stops to improve; `cosine`, down to `min_learning_rate` over
-            each phase's `max_epochs`, and no plateau.
+        resize: the filter the images should have been resized with when the dataset was built.
+        augment: name of an augmentation policy.
+        batch_size: images in the global batch.
+        phase1: the frozen phase: only the head trains.
+        phase2: the fine-tuning phase.
+        scratch_factor: multiplies both learning rates without pretrained weights, where both phases train the whole
+            network; 1 if the learning rate was given explicitly.
+        unfreeze: the part of the backbone that phase 2 trains: a fraction of its layers, counted from the top, or the
+            name of the first layer that trains.
+        label_smoothing: of the cross-entropy.
+        plateau_factor: multiplies the learning rate when validation loss stops improving.
+        min_learning_rate: the schedule never goes below it.
+        optimizer: one of OPTIMIZERS, with Keras' defaults except the learning rate.
+        schedule: `constant`, lowered when validation loss stops improving; `cosine`, decay to `min_learning_rate` over
+            `max_epochs` of each phase instead.
         ema: validate and save the exponential moving average of the weights (Keras' `use_ema`).
-        clip_norm: longest gradient of all weights together (Keras' `global_clipnorm`); None for any.
+        clip_norm: maximum global norm of the gradient (Keras' `global_clipnorm`); None for no limit.
         accumulate: steps whose mean gradient makes one update (Keras' `gradient_accumulation_steps`).
     """
 
@@ -50,22 +71,37 @@ class Protocol:
     validate_on: Literal["split", "sliding-window"] = "split"
     preprocessing: Literal["own", "keras", "densenet"] = "own"
     straddling_allowed: bool = False
-    contrast: float = 1.0
+    contrast: Annotated[float, Meta(ge=0.1, le=10.0)] = 1.0
     resize: str = "bilinear"
     augment: str = "paper"
-    batch_size: int = 32
+    batch_size: Annotated[int, Meta(ge=1)] = 32
     phase1: Phase = field(default=Phase(50, 1e-4, early_stopping_patience=8, plateau_patience=3))
     phase2: Phase = field(default=Phase(10, 1e-5, early_stopping_patience=5, plateau_patience=2))
     scratch_factor: float = 10.0
-    unfreeze: float | str = 0.2
-    label_smoothing: float = 0.1
-    plateau_factor: float = 0.2
-    min_learning_rate: float = 1e-7
+    unfreeze: Annotated[float, Meta(ge=0.0, le=1.0)] | str = 0.2
+    label_smoothing: Annotated[float, Meta(ge=0.0, le=0.9)] = 0.1
+    plateau_factor: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.2
+    min_learning_rate: Annotated[float, Meta(ge=0.0)] = 1e-7
     optimizer: str = "adam"
     schedule: Literal["constant", "cosine"] = "constant"
     ema: bool = False
-    clip_norm: float | None = None
-    accumulate: int = 1
+    clip_norm: Annotated[float, Meta(ge=1e-6)] | None = None
+    accumulate: Annotated[int, Meta(ge=1)] = 1
+
+    @classmethod
+    def strict(cls, **changes: object) -> "Protocol":
+        """Return the default recipe with changes; see `resolve_protocol` for their names."""
+        return resolve_protocol("strict", changes)
+
+    @classmethod
+    def paper(cls, **changes: object) -> "Protocol":
+        """Return the recipe that the paper describes, with changes."""
+        return resolve_protocol("paper", changes)
+
+    @classmethod
+    def notebook(cls, **changes: object) -> "Protocol":
+        """Return the recipe that the published notebooks run, with changes."""
+        return resolve_protocol("notebook", changes)
 
 
 PROTOCOLS = {
@@ -86,39 +122,94 @@ PROTOCOLS = {
     )
 }
 
-# Keras' optimizers that need to be told nothing but the rate.
+_PHASES = ("phase1", "phase2")
+
+# Keras' optimizers that need no argument besides the learning rate.
 OPTIMIZERS = (
     "adam", "adamw", "adamax", "nadam", "adafactor", "adagrad", "lion", "rmsprop", "sgd",
 )  # fmt: skip
 
-# The notebooks' validation: `steps` of 54 over an endless, unshuffled first test set that goes on from epoch to epoch.
+# The notebooks' validation: 54 batches of an endless, unshuffled first test set, continued from epoch to epoch.
 SLIDING_WINDOW_BATCHES = 54
 
 
-def resolve_protocol(name: str, overrides: dict[str, Any]) -> Protocol:
-    """Return the preset with the given fields replaced.
+def resolve_protocol(name: str, changes: Mapping[str, object]) -> Protocol:
+    """Return a preset with changes, checked against the types and ranges of the fields.
 
-    `phase1_epochs` and `phase2_epochs` reach into the phases; `learning_rate` is phase 1's, from scratch too, and
-    phase 2's keeps its proportion to it.
+    Args:
+        name: `strict`, `paper` or `notebook`.
+        changes: new values by field name, applied in order; a field of a phase as `phase1.learning_rate`. Three names
+            change several fields: `phase1_epochs` and `phase2_epochs` set `max_epochs`; `learning_rate` sets phase 1's
+            rate, from scratch too, and keeps phase 2's proportion to it. Values may be text, as on a command line.
 
     Raises:
-        UserError: no preset or no optimizer has that name.
+        UserError: the preset, a field or the optimizer is unknown, or a value is out of range.
     """
     if name not in PROTOCOLS:
         raise UserError(f"--protocol {name}: unknown; choose one of {', '.join(PROTOCOLS)}")
     protocol = PROTOCOLS[name]
-    given = {field: value for field, value in overrides.items() if value is not None}
-    rate = given.pop("learning_rate", None)
-    if rate:
-        given["scratch_factor"] = 1.0
-    for number in ("phase1", "phase2"):
-        phase: Phase = getattr(protocol, number)
-        epochs = given.pop(f"{number}_epochs", phase.max_epochs)
-        given[number] = replace(
-            phase,
-            max_epochs=epochs,
-            learning_rate=rate * (phase.learning_rate / protocol.phase1.learning_rate) if rate else phase.learning_rate,
-        )
-    if given.get("optimizer", protocol.optimizer) not in OPTIMIZERS:
-        raise UserError(f"--optimizer {given['optimizer']}: unknown; choose one of {', '.join(OPTIMIZERS)}")
-    return replace(protocol, **given)
+    values = asdict(protocol)
+    for field_name, value in changes.items():
+        for path, part in _expand(field_name, value, protocol):
+            _set_field(values, path, part)
+    changed = _convert(values)
+    if changed.optimizer not in OPTIMIZERS:
+        raise UserError(f"--optimizer {changed.optimizer}: unknown; choose one of {', '.join(OPTIMIZERS)}")
+    return changed
+
+
+def differences(protocol: Protocol) -> dict[str, object]:
+    """Return the fields that differ from the preset of the same name, as `resolve_protocol` takes them."""
+    mine, preset = _flat(protocol), _flat(PROTOCOLS[protocol.name])
+    return {name: value for name, value in mine.items() if value != preset[name]}
+
+
+def _flat(protocol: Protocol) -> dict[str, object]:
+    values = asdict(protocol)
+    phases = {f"{phase}.{name}": value for phase in _PHASES for name, value in values.pop(phase).items()}
+    return values | phases
+
+
+def _expand(name: str, value: object, protocol: Protocol) -> list[tuple[str, object]]:
+    """Return the fields that one change sets."""
+    if name in ("phase1_epochs", "phase2_epochs"):
+        return [(f"{name.removesuffix('_epochs')}.max_epochs", value)]
+    if name == "learning_rate":
+        rate = _number(value)
+        if rate is None:
+            raise UserError(f"learning_rate {value}: not a number")
+        ratio = protocol.phase2.learning_rate / protocol.phase1.learning_rate
+        return [("scratch_factor", 1.0), ("phase1.learning_rate", rate), ("phase2.learning_rate", rate * ratio)]
+    return [(name, value)]
+
+
+def _set_field(values: dict[str, object], name: str, value: object) -> None:
+    known = [field for field in _flat(PROTOCOLS["strict"]) if field != "name"]
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        cure = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(known)}"
+        raise UserError(f"--set {name}: the protocol has no such field; {cure}")
+    section, _, field_name = name.rpartition(".")
+    target = values[section] if section else values
+    assert isinstance(target, dict)
+    number = _number(value) if name == "unfreeze" else None  # a fraction, or the name of a layer
+    target[field_name] = value if number is None else number
+
+
+def _number(value: object) -> float | None:
+    """Return a number, or text that is one, as a float; None for anything else."""
+    try:
+        return msgspec.convert(value, float, strict=False)
+    except msgspec.ValidationError:
+        return None
+
+
+def _convert(values: dict[str, object]) -> Protocol:
+    """Return the protocol with these values, text converted to the types of the fields."""
+    try:
+        return msgspec.convert(values, Protocol, strict=False)
+    except msgspec.ValidationError as error:
+        fact, _, place = str(error).replace("`", "").partition(" - at $.")
+        choices = get_args(get_type_hints(Protocol).get(place))  # of a Literal
+        cure = f"; choose one of {', '.join(map(str, choices))}" if fact.startswith("Invalid enum") else ""
+        raise UserError(f"{place}: {fact[0].lower()}{fact[1:]}{cure}") from None

@@ -1,5 +1,6 @@
 """A RUN folder, opened for reading; and what guards a RUN while it is written."""
 
+import html
 import os
 import zipfile
 import zlib
@@ -57,6 +58,28 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.results)!r})"
+
+    def _repr_html_(self) -> str:
+        """Return the table of metrics that a notebook shows."""
+        rows = []
+        for name, found in self.metrics.tests.items():
+            cells = (name, found.n, found.accuracy, found.auc_macro or "-", f"{found.ece:.3f}")
+            rows.append("".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells))
+        columns = ("test set", "images", "accuracy [95 % CI]", "AUC [95 % CI]", "ECE")
+        head = "".join(f"<th>{column}</th>" for column in columns)
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        title = html.escape(f"{self.config.model}: {self.results}")
+        return f"<table><caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    @property
+    def report(self) -> Path:
+        """The HTML report."""
+        return self.results / files.REPORT
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder that TensorBoard reads."""
+        return self.path / files.TENSORBOARD
 
     @property
     def is_finished(self) -> bool:

@@ -187,7 +187,7 @@ def check_fits(options: TrainOptions, distribution: Distribution) -> None:
         )
     if replicas > 1 and protocol.accumulate > 1:
         raise UserError(
-            f"--accumulate {protocol.accumulate}: Keras cannot accumulate under --strategy {distribution.name}; "
+            f"accumulate={protocol.accumulate}: Keras cannot accumulate under --strategy {distribution.name}; "
             "choose a larger --batch-size, of which each replica has its part"
         )
     if distribution.workers > 1 and options.feature_views:

@@ -21,6 +21,7 @@ from fastmri_cls.runs.config import LoadedWeights, new_config, write_config
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import Protocol
 from fastmri_cls.runs.run import Run, exclusive, is_taken
+from fastmri_cls.runs.train_file import write_train_file
 from fastmri_cls.training.data import load_training_data
 from fastmri_cls.training.distribution import Distribution, check_fits
 from fastmri_cls.training.phases import check_feature_views, run_phases
@@ -88,6 +89,7 @@ def _train(options: TrainOptions, distribution: Distribution) -> None:
                 devices = [device.name for device in tf.config.list_logical_devices()]
                 replicas = {"workers": distribution.workers, "replicas": distribution.replicas}
                 write_config(options.out, new_config(options, dataset, loaded, devices, **replicas))
+                write_train_file(options.out, options)
             _check_weights_as_begun(options, loaded)
         if not (options.out / files.MODEL).exists():
             run_phases(classifier, data, options, dataset, distribution, from_scratch=loaded is None)

@@ -21,9 +21,9 @@ def import_everything() -> None:
     """Import what the commands import when they run; nothing here makes TensorFlow start its threads."""
     import encodings.cp437  # noqa: F401 - zipfile asks for it late, and nobody may not read every Python
 
-    import fastmri_cls.audit.run
+    import fastmri_cls.auditing.run
     import fastmri_cls.comparison.report
-    import fastmri_cls.evaluate
+    import fastmri_cls.experiment
     import fastmri_cls.export.run
     import fastmri_cls.inference.predictor
     import fastmri_cls.records.build

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastmri_cls.audit.report import sample_pairs
-from fastmri_cls.audit.run import audit
+from fastmri_cls.auditing.report import sample_pairs
+from fastmri_cls.auditing.run import audit
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.phantom import CLASSES, draw_phantom
@@ -191,7 +191,7 @@ def test_an_audit_that_fails_leaves_nothing(conflicting, tmp_path, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fastmri_cls.audit.run.write_audit_report", full)
+    monkeypatch.setattr("fastmri_cls.auditing.run.write_audit_report", full)
     with pytest.raises(OSError, match="No space"):
         audit([str(conflicting)], ClassNames(), tmp_path / "out", workers=1)
     assert list(tmp_path.iterdir()) == []
@@ -213,7 +213,7 @@ def test_a_dataset_is_audited_alone(dataset, conflicting, tmp_path):
 
 
 def test_the_sample_shows_each_pair_once_conflicts_first_and_groups_in_turn(phantom_sources):
-    from fastmri_cls.audit.leakage import Columns
+    from fastmri_cls.auditing.leakage import Columns
     from fastmri_cls.duplicates.pairs import Pair
 
     count = 80  # a clique of 40 images, and 40 images in pairs

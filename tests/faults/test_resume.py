@@ -23,9 +23,9 @@ from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress
 # two steps.
 TRAIN = """
 import sys
-from fastmri_cls import evaluate
+from fastmri_cls import experiment
 from fastmri_cls.training import checkpoint, engine
-evaluate.evaluate_and_report = lambda *_, **__: {}
+experiment.evaluate = lambda *_, **__: None
 checkpoint._SECONDS_BETWEEN = 0.0
 engine._STEPS_PER_CALL = 2
 from fastmri_cls.cli.app import main

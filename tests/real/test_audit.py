@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.audit import all_pairs, plain_rule_pairs
-from fastmri_cls.audit.leakage import Columns, count_groups, count_leaks
+from fastmri_cls.auditing.leakage import Columns, count_groups, count_leaks
 from fastmri_cls.duplicates.groups import connected_groups
 from fastmri_cls.duplicates.pairs import Duplicates, find_duplicates
 from fastmri_cls.foundation.cpu import available_cores

@@ -102,7 +102,7 @@ def test_published_without_test_images_stops(source: MakeSource, build: Build) -
 def test_training_without_a_test_split_is_refused_before_it_begins(
     two_classes: Path, build: Build, tmp_path: Path
 ) -> None:
-    from fastmri_cls.evaluate import run_experiment
+    from fastmri_cls.experiment import run_experiment
     from fastmri_cls.runs.options import TrainOptions
     from fastmri_cls.runs.protocol import resolve_protocol
 

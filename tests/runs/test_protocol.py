@@ -1,6 +1,7 @@
 """Protocols and what they train on: the published numbers, flags, folds, class weights, refusals."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.manifest import read_manifest
 from fastmri_cls.records.options import BuildOptions, SplitOptions
-from fastmri_cls.runs.protocol import PROTOCOLS, resolve_protocol
+from fastmri_cls.runs.protocol import PROTOCOLS, Protocol, differences, resolve_protocol
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.folders import parse_sources
 from fastmri_cls.training.data import class_weights, load_training_data, training_selection
@@ -43,12 +44,42 @@ def test_the_presets_are_the_papers_recipe():
 
 
 def test_a_flag_overrides_one_field():
-    changed = resolve_protocol("paper", {"phase2_epochs": 3, "contrast": 1.5, "augment": None})
+    changed = resolve_protocol("paper", {"phase2_epochs": 3, "contrast": "1.5"})
     assert changed.phase2.max_epochs == 3
     assert changed.phase2.learning_rate == 1e-5
     assert changed.contrast == 1.5
     assert changed.augment == "paper"
     assert PROTOCOLS["paper"].contrast == 1.0
+
+
+def test_a_learning_rate_is_phase_1s_and_phase_2_keeps_its_proportion():
+    changed = Protocol.paper(learning_rate="1e-3")
+    assert (changed.phase1.learning_rate, changed.phase2.learning_rate) == (1e-3, pytest.approx(1e-4))
+    assert changed.scratch_factor == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"lable_smoothing": 0}, "did you mean label_smoothing"),
+        ({"label_smoothing": 2}, "label_smoothing: expected float <= 0.9"),
+        ({"contrast": "nan"}, "contrast"),
+        ({"schedule": "linear"}, "choose one of constant, cosine"),
+        ({"unfreeze": "1.5"}, "unfreeze"),
+        ({"learning_rate": "fast"}, "learning_rate fast: not a number"),
+        ({"phase1.max_epochs": -1}, "phase1.max_epochs"),
+        ({"optimizer": "sdg"}, "--optimizer sdg"),
+    ],
+)
+def test_a_change_that_cannot_be_meant_is_refused_by_name(changes, says):
+    with pytest.raises(UserError, match=re.escape(says)):
+        resolve_protocol("strict", changes)
+
+
+def test_the_differences_of_a_protocol_rebuild_it():
+    protocol = Protocol.notebook(phase1_epochs=3, learning_rate=2e-4, ema="true", unfreeze="conv5_block1", accumulate=2)
+    assert resolve_protocol("notebook", differences(protocol)) == protocol
+    assert differences(PROTOCOLS["paper"]) == {}
 
 
 def test_class_weights_are_scikit_learns_of_what_is_trained_on(dataset):

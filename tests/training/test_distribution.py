@@ -232,7 +232,7 @@ class ThreeReplicas:
     [
         ({"batch_size": 32}, 1, 0, "--batch-size 32: is not a multiple of the 3 replicas .* choose 30"),
         ({"batch_size": 2}, 1, 0, "choose 3"),
-        ({"batch_size": 33, "accumulate": 2}, 1, 0, "--accumulate 2"),
+        ({"batch_size": 33, "accumulate": 2}, 1, 0, "accumulate=2"),
         ({"batch_size": 33}, 3, 4, "--feature-views: is for one machine"),
     ],
 )

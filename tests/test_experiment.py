@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fastmri_cls.dataset import Dataset
-from fastmri_cls.evaluate import evaluate
+from fastmri_cls.experiment import evaluate
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.options import BuildOptions, SplitOptions

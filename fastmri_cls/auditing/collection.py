@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastmri_cls.audit.leakage import Columns
+from fastmri_cls.auditing.leakage import Columns
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.duplicates.fingerprints import Fingerprints
 from fastmri_cls.duplicates.hashing import fingerprint

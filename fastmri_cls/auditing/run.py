@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from fastmri_cls.audit.collection import Collection, read_dataset, read_folders
-from fastmri_cls.audit.leakage import Columns, count_groups, count_leaks, count_pairs
-from fastmri_cls.audit.report import write_audit_report
+from fastmri_cls.auditing.collection import Collection, read_dataset, read_folders
+from fastmri_cls.auditing.leakage import Columns, count_groups, count_leaks, count_pairs
+from fastmri_cls.auditing.report import write_audit_report
 from fastmri_cls.duplicates.groups import connected_groups
 from fastmri_cls.duplicates.index import MAX_NEIGHBOURS
 from fastmri_cls.duplicates.pairs import Pair, find_duplicates

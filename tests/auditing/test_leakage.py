@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fastmri_cls.audit.leakage import Columns, count_groups, count_leaks, count_pairs
+from fastmri_cls.auditing.leakage import Columns, count_groups, count_leaks, count_pairs
 from fastmri_cls.duplicates.groups import connected_groups
 from fastmri_cls.duplicates.pairs import Duplicates, Pair
 

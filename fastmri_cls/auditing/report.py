@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from fastmri_cls.audit.leakage import KINDS, Columns
+from fastmri_cls.auditing.leakage import KINDS, Columns
 from fastmri_cls.duplicates.hashing import ORIENTATIONS
 from fastmri_cls.duplicates.pairs import Pair, bound_notes
 from fastmri_cls.foundation.tables import Table
