@@ -15,6 +15,8 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.manifest import Manifest, Split, check_files, read_manifest
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from fastmri_cls.pipeline.examples import Examples, Selection, WorkerShard
     from fastmri_cls.pipeline.reader import Facts
 
@@ -157,6 +159,68 @@ class Dataset:
         if cache == "auto":
             cache = choose_tier(cache, chosen.count(self.manifest) * self.image_size**2 * self.channels)
         return open_examples(self.path, self.manifest, chosen, cache, worker or WorkerShard())
+
+    def batches(
+        self,
+        splits: str | Sequence[str],
+        batch_size: int = 32,
+        *,
+        augment: str | None = None,
+        shuffle: bool | None = None,
+        seed: int = 0,
+        first_epoch: int = 0,
+        rgb: bool = False,
+        cache: str = "auto",
+    ) -> "tf.data.Dataset":
+        """Return batches for `keras.Model.fit`, `evaluate` and `predict`, or any other loop.
+
+        Every iterator over the result delivers one epoch: every image of `splits` once; the last batch may be smaller.
+        The next iterator delivers the next epoch, with an order and an augmentation of its own, so that
+        `fit(batches, epochs=10)` trains on ten different epochs. All of them depend on `seed` and the number of the
+        epoch alone: a new call of this method starts again from `first_epoch`.
+
+        Args:
+            splits: name or names of splits.
+            batch_size: images in a batch.
+            augment: a policy (`paper`, `paper+flip`, `randaugment`, `augmix`, `cutmix`, `mixup`), or None.
+            shuffle: a new order in each epoch. None: yes for `train` and with `augment`, otherwise the order written.
+            seed: of order and augmentation, 0..2**31 - 1.
+            first_epoch: number of the first epoch; give `initial_epoch` of `fit` to continue a training.
+            rgb: repeat the channel of grey images three times, for networks that need RGB.
+            cache: `ram` decodes all images once into memory, `none` reads the shards in each epoch, `auto` takes `ram`
+                if 40 % of the free memory hold the images.
+
+        Returns:
+            Dataset of (images, labels). Images are float32 [batch, image_size, image_size, channels] in 0..255, not
+            normalised; labels are one-hot float32 [batch, classes], with `cutmix` and `mixup` mixed.
+
+        Raises:
+            UserError: no such split or policy, no images, or images that do not fit into memory with `ram`.
+
+        Example:
+            >>> dataset = Dataset("data/mri")
+            >>> train = dataset.batches("train", augment="paper")
+            >>> model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+            >>> model.fit(train, validation_data=dataset.batches("val"), epochs=10)
+        """
+        from fastmri_cls.augment.policies import make_augmentation
+        from fastmri_cls.pipeline.keras_fit import FitBatches
+        from fastmri_cls.pipeline.tiers import choose_tier
+
+        names = self._names(splits)
+        if self.count(names) == 0:
+            raise UserError(f"{self.path}: has no images in {'+'.join(names)}; choose another split")
+        tier = choose_tier(cache, self.count(names) * self.image_size**2 * self.channels, device=False)
+        batches = FitBatches(
+            self.examples(names, tier),
+            len(self.classes),
+            batch_size,
+            make_augmentation(augment or "none"),
+            seed,
+            shuffle=("train" in names or augment is not None) if shuffle is None else shuffle,
+            rgb=rgb,
+        )
+        return batches.dataset(first_epoch)
 
     def _names(self, splits: str | Sequence[str]) -> tuple[str, ...]:
         names = (splits,) if isinstance(splits, str) else tuple(splits)

@@ -46,7 +46,7 @@ def _images(source: Path) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Some batches of images, grey and the same as RGB."""
     with prepare(source, "raw") as material:
         examples = material.dataset.examples("train")
-        batches = examples.shuffled(Position(0, 0), BATCH_SIZE, _BATCHES, seed=0).as_numpy_iterator()
+        batches = examples.stream(Position(0, 0), BATCH_SIZE, seed=0).take(_BATCHES).as_numpy_iterator()
         grey = [batch["image"][..., :1] for batch in batches]
     return grey, [np.repeat(batch, 3, axis=3) for batch in grey]
 

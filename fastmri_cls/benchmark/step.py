@@ -19,7 +19,7 @@ from fastmri_cls.foundation.progress import log
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, freeze_for_phase
 from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.pipeline.batches import EvaluationBatches, TrainingBatches
-from fastmri_cls.pipeline.examples import Element, Position
+from fastmri_cls.pipeline.examples import Examples
 from fastmri_cls.pipeline.tiers import TIERS
 from fastmri_cls.runs.protocol import PROTOCOLS
 from fastmri_cls.training.engine import Engine, StepOptions
@@ -36,26 +36,26 @@ _INPUTS = {
 }
 
 
-class _ConstantExamples:
+class _ConstantExamples(Examples):
     """One batch over and over, as a tier."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
         self.count = len(labels)
         self._element = {"image": tf.constant(images), "label": tf.constant(labels)}
 
-    def fetch(self, element: Element) -> Element:
-        return element
-
-    def in_order(self, batch_size: int) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensors(self._element)
-
-    def shuffled(self, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
-        return tf.data.Dataset.from_tensors(self._element).repeat(steps)
-
     def files(self) -> list[str]:
         return ["constant"] * self.count
 
-    def files_of_batch(self, start: Position, batch_size: int, seed: int) -> list[str]:
+    def _written(self) -> tf.data.Dataset:
+        return tf.data.Dataset.range(self.count)
+
+    def _shuffled(self, epoch: tf.Tensor, seed: int) -> tf.data.Dataset:
+        return self._written()
+
+    def _read(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        return batches.map(lambda _: self._element)
+
+    def _names(self, batches: tf.data.Dataset) -> list[str]:
         return self.files()
 
 
@@ -85,7 +85,7 @@ def benchmark_step(source: Path, model: str, steps: int, rounds: int) -> Result:
         opened = {name: dataset.examples("train", name) for name in TIERS}
         weights = [1.0] * len(dataset.classes)
         inputs = {
-            name: TrainingBatches(examples, _BATCH_SIZE, steps, weights, seed=0)
+            name: TrainingBatches(examples, _BATCH_SIZE, steps, weights, seed=0, endless=True)
             for name, examples in {"constant": constant, **opened}.items()
         }
         validation = EvaluationBatches(constant, _BATCH_SIZE)

@@ -1,8 +1,8 @@
-"""Examples -> the batches a step takes: `label` int64 and `weight` float32 [batch], and `image` uint8 once fetched.
+"""Examples -> the batches that a step of the training engine takes.
 
-The weight carries the class weight in training, and 1 or 0 (padding) in evaluation, where every batch is filled up so
-that one compiled step serves them all. `batch_size` is that of the global batch; with several workers each gets
-its own rows of the same batches.
+An element has `label` int64 and `weight` float32 [batch], and `image` uint8 once fetched. The weight is the class
+weight in training, and 1 or 0 (padding) in evaluation, where every batch is filled up so that one compiled step serves
+them all. `batch_size` is that of the global batch; with several workers each gets its own rows of the same batches.
 """
 
 from collections.abc import Sequence
@@ -10,16 +10,32 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from fastmri_cls.pipeline.examples import PREFETCHED, SINGLE_WORKER, Element, Examples, Position, WorkerShard
+from fastmri_cls.pipeline.examples import (
+    PREFETCHED,
+    SINGLE_WORKER,
+    Element,
+    Examples,
+    Position,
+    WorkerShard,
+    epochs_from,
+)
 
 _BATCHES_AHEAD = 2  # on the accelerator: one in the step, one on its way
 
 
 @dataclass(frozen=True)
 class TrainingBatches:
-    """The training stream: `steps_per_epoch` batches an epoch.
+    """The training stream.
 
-    An epoch is a fresh pass without its incomplete last batch, or (`endless`) goes on where the last one ended.
+    Attributes:
+        examples: the images.
+        batch_size: examples in the global batch.
+        steps_per_epoch: full batches in an epoch.
+        class_weights: weight of an example by its label.
+        seed: of the order.
+        endless: whether an epoch continues where the last one ended. Otherwise it is a new shuffle of all examples,
+            and what does not fill `steps_per_epoch` batches is left out.
+        worker: this worker's slice of each batch, that of `examples`.
     """
 
     examples: Examples
@@ -32,19 +48,26 @@ class TrainingBatches:
 
     def epoch(self, epoch: int, first_step: int = 0) -> tf.data.Dataset:
         """Return the batches of `epoch` from `first_step` on."""
-        start, rows = self._start(epoch, first_step), self.worker.rows(self.batch_size)
-        weights = tf.constant(self.class_weights, tf.float32)
-        return (
-            self.examples.shuffled(start, self.batch_size, self.steps_per_epoch - first_step, self.seed)
-            .map(lambda batch: _full(batch | {"weight": tf.gather(weights, batch["label"])}, rows))
-            .prefetch(PREFETCHED)
+        return self.stream(epoch, first_step).take(self.steps_per_epoch - first_step)
+
+    def stream(self, epoch: int, first_step: int = 0) -> tf.data.Dataset:
+        """Return the batches from `first_step` of `epoch` on and those of all later epochs."""
+        if self.endless:
+            batches = self.examples.stream(self._position(epoch, first_step), self.batch_size, self.seed)
+        else:
+            batches = self.examples.epochs(
+                epochs_from(epoch), self.batch_size, self.seed, self.steps_per_epoch, first_step
+            )
+        rows, weights = self.worker.rows(self.batch_size), tf.constant(self.class_weights, tf.float32)
+        return batches.map(lambda batch: _full(batch | {"weight": tf.gather(weights, batch["label"])}, rows)).prefetch(
+            PREFETCHED
         )
 
     def files(self, epoch: int, step: int) -> list[str]:
-        """Return the files of one step's batch, as SOURCE/FILENAME, found by going through the order again."""
-        return self.examples.files_of_batch(self._start(epoch, step), self.batch_size, self.seed)
+        """Return the files of one step's batch, as SOURCE/FILENAME, by going through the order again."""
+        return self.examples.files_of_batch(self._position(epoch, step), self.batch_size, self.seed)
 
-    def _start(self, epoch: int, step: int) -> Position:
+    def _position(self, epoch: int, step: int) -> Position:
         if self.endless:
             position = (epoch * self.steps_per_epoch + step) * self.batch_size
             return Position(*divmod(position, self.examples.count))
@@ -53,7 +76,13 @@ class TrainingBatches:
 
 @dataclass(frozen=True)
 class EvaluationBatches:
-    """The examples in the order written; the last batch is padded with examples of weight 0."""
+    """All examples in the order written; the last batch is padded with examples of weight 0.
+
+    Attributes:
+        examples: the images.
+        batch_size: examples in the global batch.
+        worker: this worker's slice of each batch, that of `examples`.
+    """
 
     examples: Examples
     batch_size: int
@@ -61,12 +90,16 @@ class EvaluationBatches:
 
     @property
     def count(self) -> int:
-        """Batches a pass."""
+        """Number of batches in an epoch."""
         return -(-self.examples.count // self.batch_size)
 
     def epoch(self, epoch: int) -> tf.data.Dataset:
         """Return all batches, the same in every epoch."""
-        return self.examples.in_order(self.batch_size).map(self._pad).prefetch(PREFETCHED)
+        return self.stream(epoch).take(self.count)
+
+    def stream(self, epoch: int) -> tf.data.Dataset:
+        """Return the batches of `epoch` and of all later epochs."""
+        return self.examples.in_order(self.batch_size).map(self._pad).repeat().prefetch(PREFETCHED)
 
     def _pad(self, batch: Element) -> Element:
         rows = self.worker.rows(self.batch_size)
@@ -81,10 +114,14 @@ class EvaluationBatches:
 
 @dataclass(frozen=True)
 class SlidingWindowBatches:
-    """The published notebooks' validation: `count` batches of an unshuffled set that goes on from epoch to epoch.
+    """Validation as in the published notebooks: a window over the batches of an unshuffled test set.
 
-    In epoch e (from 0) the window starts at batch `count + 1` * e modulo the set's batches: each epoch's validation
-    consumed one batch more than it used (the fit that explains all 154 logged epochs, see the README).
+    In epoch e (from 0) the window starts at batch `count + 1` * e modulo the number of batches: each validation of the
+    notebooks consumed one batch more than it used (this explains all 154 logged epochs, see the README).
+
+    Attributes:
+        whole: all batches of the test set.
+        count: batches in the window.
     """
 
     whole: EvaluationBatches
@@ -92,25 +129,29 @@ class SlidingWindowBatches:
 
     @property
     def examples(self) -> Examples:
-        """Where the images come from."""
+        """The images."""
         return self.whole.examples
 
     def epoch(self, epoch: int) -> tf.data.Dataset:
         """Return the window of `epoch`."""
-        start = (self.count + 1) * epoch % self.whole.count
-        return self.whole.epoch(epoch).repeat().skip(start).take(self.count)
+        return self.stream(epoch).take(self.count)
+
+    def stream(self, epoch: int) -> tf.data.Dataset:
+        """Return the windows of `epoch` and of all later epochs."""
+        consumed = self.count + 1
+        batches = self.whole.stream(0).skip(consumed * epoch % self.whole.count).enumerate()
+        return batches.filter(lambda number, _: number % consumed != self.count).map(lambda _, batch: batch)
 
 
 def _full(batch: Element, rows: int) -> Element:
-    """State the number of rows, which parsing forgets: a compiled step wants static shapes."""
+    """State the number of rows, which parsing forgets: a compiled step needs static shapes."""
     return {name: tf.ensure_shape(tensor, [rows, *tensor.shape[1:]]) for name, tensor in batch.items()}
 
 
 def prefetch_to_accelerator(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Return `batches`, copied to the GPU ahead of the step where there is exactly one; the last transformation.
+    """Return `batches`, copied ahead of the step to the only GPU; this must be the last transformation.
 
-    With several, each replica gets its rows later; on a CPU they are where they belong. Never run on a real GPU, only
-    towards a second logical CPU.
+    With several GPUs each replica gets its rows later; without one the batches are where they are needed.
     """
     accelerators = accelerator_names()
     if len(accelerators) != 1:
@@ -119,5 +160,5 @@ def prefetch_to_accelerator(batches: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def accelerator_names() -> list[str]:
-    """Return the names of the GPUs TensorFlow sees."""
+    """Return the names of the GPUs that TensorFlow sees."""
     return [device.name for device in tf.config.list_logical_devices("GPU")]

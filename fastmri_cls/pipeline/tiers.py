@@ -1,9 +1,10 @@
-"""The cache tiers: `none` streams from shards, `ram` keeps decoded images in memory, `device` on the accelerator.
+"""The cache tiers: `none` streams from the shards, `ram` keeps decoded images in memory, `device` on the accelerator.
 
-Both caches hold one uint8 array and shuffle exactly: a pass is a fresh permutation of the whole set, a batch a gather.
-With `device` a step moves indices and labels alone; the images are gathered where the step computes.
+Both caches hold one uint8 array and shuffle exactly: an epoch is a new permutation of the whole set, a batch a gather.
+With `device` the pipeline delivers indices and labels; the images are gathered where the step computes.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,27 +19,32 @@ from fastmri_cls.pipeline.examples import (
     SINGLE_WORKER,
     Element,
     Examples,
-    Position,
     Selection,
     StreamedExamples,
     WorkerShard,
+    epoch_seed,
     input_options,
-    pass_seed,
 )
 from fastmri_cls.records.manifest import Manifest
 
 TIERS = ("none", "ram", "device")
-_MEMORY_SHARE = 0.4  # of what is free in memory or on the device; the rest is for the model and its activations
-_ALIGNMENT = 64  # bytes; what TensorFlow's kernels ask of a tensor they did not allocate
+_MEMORY_FRACTION = 0.4  # of the free memory, of the host or the device; the rest is for the model and its activations
+_ALIGNMENT = 64  # bytes; TensorFlow's kernels need it of a tensor they did not allocate
 _READ_BATCH = 256
 
 
 def open_examples(
     directory: Path, manifest: Manifest, selection: Selection, tier: str, worker: WorkerShard = SINGLE_WORKER
 ) -> Examples:
-    """Return the examples of `selection` in the tier `none`, `ram` or `device`.
+    """Open the examples of a dataset in one tier.
 
-    With `ram` every worker keeps all images: any of them may be in its slice of a later batch.
+    Args:
+        directory: the dataset folder.
+        manifest: its dataset.json.
+        selection: which examples.
+        tier: `none`, `ram` or `device`.
+        worker: the slice of each batch that is delivered. With `ram` every worker still keeps all images, because any
+            of them may be in its slice of a later batch.
     """
     if tier == "none":
         return StreamedExamples(directory, manifest, selection, worker)
@@ -46,25 +52,32 @@ def open_examples(
     return CachedExamples(streamed, manifest, worker) if tier == "ram" else ResidentExamples(streamed, manifest)
 
 
-def choose_tier(requested: str, pixels_bytes: int, *, replicas: int = 1) -> str:
-    """Return the tier that `requested` means for images of `pixels_bytes` decoded; `auto` says what it chose and why.
+def choose_tier(requested: str, pixels_bytes: int, *, replicas: int = 1, device: bool = True) -> str:
+    """Return the tier to use; `auto` logs its choice and the reason.
 
-    auto: `device` where an accelerator has room, else `ram` where memory has, else `none`. On 2 cores a gather from
-    memory gives 300 000 images/s, reading raw records 22 000 and decoding JPEG 10 000; on the CPU itself `device` has
-    no advantage over `ram`. That `device` is best on an accelerator was never measured on one. With several replicas
-    it is out: the images would be in the memory of one of them.
+    auto: `device` if the accelerator has room, else `ram` if the host has, else `none`. On 2 cores a gather from memory
+    gives 300 000 images/s, reading raw records 22 000 and decoding JPEG 10 000; on the CPU itself `device` has no
+    advantage over `ram`.
+
+    Args:
+        requested: `auto`, `none`, `ram` or `device`.
+        pixels_bytes: size of all images decoded.
+        replicas: devices that train. With several, `device` is excluded: one of them would hold all images.
+        device: whether the caller can use `device`, so whether it calls `fetch` on the device.
 
     Raises:
-        UserError: `ram` or `device` was asked for and does not fit, or `device` for several replicas.
+        UserError: `ram` or `device` is requested and does not fit, or `device` is excluded.
     """
+    if requested == "device" and not device:
+        raise UserError("--cache device: is for the training of fastmri-cls itself; choose --cache ram")
     if requested == "device" and replicas > 1:
         raise UserError(f"--cache device: is for one device, and there are {replicas} replicas; choose --cache ram")
-    memory, accelerator = free_memory(), accelerator_memory() if replicas == 1 else 0
+    memory, accelerator = free_memory(), accelerator_memory() if device and replicas == 1 else 0
     size = pixels_bytes / 2**30
     if requested == "auto":
-        if pixels_bytes <= _MEMORY_SHARE * accelerator:
+        if pixels_bytes <= _MEMORY_FRACTION * accelerator:
             chosen, room = "device", f"the accelerator's {accelerator / 2**30:.1f} GiB"
-        elif pixels_bytes <= _MEMORY_SHARE * memory:
+        elif pixels_bytes <= _MEMORY_FRACTION * memory:
             chosen, room = "ram", f"{memory / 2**30:.1f} GiB of free memory"
         else:
             chosen, room = "none", f"too much for {memory / 2**30:.1f} GiB of free memory"
@@ -79,46 +92,74 @@ def choose_tier(requested: str, pixels_bytes: int, *, replicas: int = 1) -> str:
     return requested
 
 
-class CachedExamples:
+class IndexedExamples(Examples):
+    """Examples whose keys are indices into arrays; an epoch is an exact permutation of the whole set.
+
+    Args:
+        labels: int64 [count].
+        files: returns the files of the examples, as SOURCE/FILENAME, in the same order.
+    """
+
+    def __init__(self, labels: tf.Tensor, files: Callable[[], list[str]]) -> None:
+        self.count = int(labels.shape[0])
+        self._labels = labels
+        self._files = files
+
+    @property
+    def options(self) -> tf.data.Options:
+        """The usual options without tf.data's graph optimisation.
+
+        That writes captured tensors into a protocol buffer: 0.5 GB of images take 3.7 s per epoch and twice their
+        memory, and more than 2 GB do not fit. There is nothing to optimise in a gather.
+        """
+        options = input_options()
+        options.experimental_optimization.apply_default_optimizations = False
+        return options
+
+    def files(self) -> list[str]:
+        return self._files()
+
+    def _written(self) -> tf.data.Dataset:
+        return tf.data.Dataset.range(self.count)
+
+    def _shuffled(self, epoch: tf.Tensor, seed: int) -> tf.data.Dataset:
+        def draw(number: np.ndarray) -> np.ndarray:
+            return permutation(self.count, seed, int(number))
+
+        order = tf.numpy_function(draw, [epoch], tf.int64, stateful=False)
+        return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(order, [self.count]))
+
+    def _names(self, batches: tf.data.Dataset) -> list[str]:
+        files = self.files()
+        return [files[index] for batch in batches.as_numpy_iterator() for index in batch]
+
+
+def permutation(count: int, seed: int, epoch: int) -> np.ndarray:
+    """Return the order of an epoch, a permutation of 0..count - 1, int64."""
+    return np.random.default_rng(epoch_seed(seed, epoch)).permutation(count)
+
+
+class CachedExamples(IndexedExamples):
     """Examples decoded once into one array in memory, gathered from by the input pipeline."""
 
     def __init__(self, examples: StreamedExamples, manifest: Manifest, worker: WorkerShard = SINGLE_WORKER) -> None:
-        self.count = examples.count
-        self._worker = worker
-        self._streamed = examples
-        self._images, self._labels = _decode(examples, manifest)
+        self._images, labels = _decode(examples, manifest)
+        super().__init__(labels, examples.files)
+        self.worker = worker
 
-    def fetch(self, element: Element) -> Element:
-        return element
-
-    def in_order(self, batch_size: int) -> tf.data.Dataset:
-        return self._gather(self._worker.of(in_order_indices(self.count, batch_size), batch_size))
-
-    def shuffled(self, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
-        order = shuffled_indices(self.count, start, batch_size, steps, seed)
-        return self._gather(self._worker.of(order, batch_size))
-
-    def files(self) -> list[str]:
-        return self._streamed.files()
-
-    def files_of_batch(self, start: Position, batch_size: int, seed: int) -> list[str]:
-        return pick_files(self.files(), start, batch_size, seed)
-
-    def _gather(self, order: tf.data.Dataset) -> tf.data.Dataset:
-        return order.map(
+    def _read(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        return batches.map(
             lambda indices: {"image": tf.gather(self._images, indices), "label": tf.gather(self._labels, indices)},
             num_parallel_calls=PARALLEL_CALLS,
-        ).with_options(_options())
+        )
 
 
-class ResidentExamples:
-    """Examples decoded once into one array on the accelerator (or in memory where there is none), gathered within the
-    step."""
+class ResidentExamples(IndexedExamples):
+    """Examples decoded once into one array on the accelerator, gathered within the step; without one, in memory."""
 
     def __init__(self, examples: StreamedExamples, manifest: Manifest) -> None:
-        self.count = examples.count
-        self._streamed = examples
-        images, self._labels = _decode(examples, manifest)
+        images, labels = _decode(examples, manifest)
+        super().__init__(labels, examples.files)
         accelerators = tf.config.list_logical_devices("GPU")
         if accelerators:
             with tf.device(accelerators[0].name):
@@ -130,26 +171,12 @@ class ResidentExamples:
         others = {name: tensor for name, tensor in element.items() if name != "index"}
         return {"image": self._gather(element["index"]), **others}
 
-    def in_order(self, batch_size: int) -> tf.data.Dataset:
-        return self._index(in_order_indices(self.count, batch_size))
-
-    def shuffled(self, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
-        return self._index(shuffled_indices(self.count, start, batch_size, steps, seed))
-
-    def files(self) -> list[str]:
-        return self._streamed.files()
-
-    def files_of_batch(self, start: Position, batch_size: int, seed: int) -> list[str]:
-        return pick_files(self.files(), start, batch_size, seed)
-
-    def _index(self, order: tf.data.Dataset) -> tf.data.Dataset:
-        return order.map(
-            lambda indices: {"index": indices, "label": tf.gather(self._labels, indices)},
-        ).with_options(_options())
+    def _read(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        return batches.map(lambda indices: {"index": indices, "label": tf.gather(self._labels, indices)})
 
 
 def _decode(examples: Examples, manifest: Manifest) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return all images, uint8 [count, size, size, channels], and labels, int64 [count], taking little more memory."""
+    """Return all images, uint8 [count, size, size, channels], and labels, int64 [count], with little extra memory."""
     shape = (examples.count, manifest.image_size, manifest.image_size, manifest.channels)
     images = _aligned(shape)
     labels = np.empty(examples.count, np.int64)
@@ -158,7 +185,7 @@ def _decode(examples: Examples, manifest: Manifest) -> tuple[tf.Tensor, tf.Tenso
         part = slice(start, start + len(batch["label"]))
         images[part], labels[part] = batch["image"], batch["label"]
         start = part.stop
-    # By DLPack TensorFlow takes the array as it is; tf.constant would copy it twice.
+    # Through DLPack TensorFlow uses the array itself; tf.constant would copy it twice.
     return tf.experimental.dlpack.from_dlpack(images.__dlpack__()), tf.constant(labels)
 
 
@@ -167,31 +194,3 @@ def _aligned(shape: tuple[int, ...]) -> np.ndarray:
     memory = np.empty(size + _ALIGNMENT, np.uint8)
     first = -memory.ctypes.data % _ALIGNMENT
     return memory[first : first + size].reshape(shape)
-
-
-def in_order_indices(count: int, batch_size: int) -> tf.data.Dataset:
-    """Return batches of the indices 0..count - 1, int64 [batch]."""
-    return tf.data.Dataset.range(count).batch(batch_size)
-
-
-def shuffled_indices(count: int, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
-    """Return `steps` batches of indices, int64 [batch], from `start` on; pass k is a permutation by (seed, k)."""
-    needed = start.offset + steps * batch_size
-    passes = range(start.number, start.number + -(-needed // count))
-    orders = [np.random.default_rng(pass_seed(seed, k)).permutation(count) for k in passes]
-    order = np.concatenate(orders)[start.offset : needed]
-    return tf.data.Dataset.from_tensor_slices(order.reshape(steps, batch_size))
-
-
-def pick_files(files: list[str], start: Position, batch_size: int, seed: int) -> list[str]:
-    """Return those of the first batch of `shuffled_indices`, out of all in the order written."""
-    (indices,) = shuffled_indices(len(files), start, batch_size, 1, seed).as_numpy_iterator()
-    return [files[index] for index in indices]
-
-
-def _options() -> tf.data.Options:
-    """tf.data's graph optimisation writes captured tensors into a protocol buffer: 0.5 GB of images take 3.7 s an epoch
-    and twice their memory, and more than 2 GB do not fit into one. There is nothing to optimise in one gather."""
-    options = input_options()
-    options.experimental_optimization.apply_default_optimizations = False
-    return options

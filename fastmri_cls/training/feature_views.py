@@ -17,8 +17,8 @@ from fastmri_cls.augment.batch import Augmentation
 from fastmri_cls.models.cut import CutClassifier
 from fastmri_cls.models.head import Classifier
 from fastmri_cls.pipeline.batches import EvaluationBatches, SlidingWindowBatches
-from fastmri_cls.pipeline.examples import Element, Examples, Position, input_options
-from fastmri_cls.pipeline.tiers import in_order_indices, pick_files, shuffled_indices
+from fastmri_cls.pipeline.examples import Element, Examples
+from fastmri_cls.pipeline.tiers import IndexedExamples
 from fastmri_cls.training.data import TrainingData
 from fastmri_cls.training.feature_store import Features, FeatureStore, Source
 
@@ -36,7 +36,7 @@ class FeatureData:
     phase2: TrainingData
 
 
-class FeatureExamples:
+class FeatureExamples(IndexedExamples):
     """Features in place of images, read from memory-mapped files; a cache tier like the others.
 
     Args:
@@ -47,30 +47,19 @@ class FeatureExamples:
     """
 
     def __init__(self, views: Sequence[Features], name: str, dtype: tf.DType, files: Callable[[], list[str]]) -> None:
-        self.files = files
-        self.count = len(views[0]["labels"])
+        labels = views[0]["labels"]
+        super().__init__(tf.constant(labels[np.arange(len(labels))]), files)
         self._arrays = [view[name] for view in views]
         self._dtype = dtype
-        self._labels = tf.constant(views[0]["labels"][np.arange(self.count)])
 
-    def fetch(self, element: Element) -> Element:
-        return element
+    def _written(self) -> tf.data.Dataset:
+        return _with_epoch(super()._written(), tf.constant(0, tf.int64))
 
-    def in_order(self, batch_size: int) -> tf.data.Dataset:
-        order = in_order_indices(self.count, batch_size)
-        return self._gather(order.map(lambda indices: (indices, tf.zeros_like(indices))))
+    def _shuffled(self, epoch: tf.Tensor, seed: int) -> tf.data.Dataset:
+        return _with_epoch(super()._shuffled(epoch, seed), epoch)
 
-    def shuffled(self, start: Position, batch_size: int, steps: int, seed: int) -> tf.data.Dataset:
-        order = shuffled_indices(self.count, start, batch_size, steps, seed)
-        place = start.number * self.count + start.offset  # in the endless sequence of passes
-        places = tf.data.Dataset.range(place, place + steps * batch_size).batch(batch_size)
-        return self._gather(tf.data.Dataset.zip(order, places.map(lambda at: at // self.count)))
-
-    def files_of_batch(self, start: Position, batch_size: int, seed: int) -> list[str]:
-        return pick_files(self.files(), start, batch_size, seed)
-
-    def _gather(self, order: tf.data.Dataset) -> tf.data.Dataset:
-        """Read the features of `order`: indices and passes, int64 [batch]."""
+    def _read(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        """Read the features of `batches`: indices and epochs, int64 [batch]."""
         arrays = self._arrays
         shape, stored = arrays[0].shape, arrays[0].dtype
 
@@ -80,13 +69,20 @@ class FeatureExamples:
                 rows[numbers == number] = arrays[number][indices[numbers == number]]
             return rows
 
-        def batch(indices: tf.Tensor, passes: tf.Tensor) -> Element:
-            numbers = (indices + passes) % len(arrays)
+        def batch(indices: tf.Tensor, epochs: tf.Tensor) -> Element:
+            numbers = (indices + epochs) % len(arrays)
             rows = tf.ensure_shape(tf.numpy_function(read, (indices, numbers), stored, stateful=False), [None, *shape])
             image = rows if stored == self._dtype.as_numpy_dtype else tf.bitcast(rows, self._dtype)
             return {"image": image, "label": tf.gather(self._labels, indices)}
 
-        return order.map(batch, num_parallel_calls=2).with_options(input_options())
+        return batches.map(batch, num_parallel_calls=2)
+
+    def _names(self, batches: tf.data.Dataset) -> list[str]:
+        return super()._names(batches.map(lambda indices, _: indices))
+
+
+def _with_epoch(indices: tf.data.Dataset, epoch: tf.Tensor) -> tf.data.Dataset:
+    return tf.data.Dataset.zip(indices, tf.data.Dataset.from_tensors(epoch).repeat())
 
 
 def make_feature_data(
