@@ -9,7 +9,6 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.evaluation.baselines import baseline_accuracies
 from fastmri_cls.evaluation.choices import FILE_NAME as CHOICES_NAME
@@ -29,7 +28,7 @@ from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.predictions import Predictions, write_predictions
 from fastmri_cls.runs.run import read_config
 from fastmri_cls.training.distribution import make_distribution
-from fastmri_cls.training.run import MODEL_NAME, train
+from fastmri_cls.training.run import train
 
 
 def run_experiment(options: TrainOptions) -> dict[str, Any]:
@@ -39,11 +38,10 @@ def run_experiment(options: TrainOptions) -> dict[str, Any]:
     protocol = options.protocol
     if protocol.phase1.max_epochs + protocol.phase2.max_epochs == 0:
         raise UserError("--phase1-epochs 0 --phase2-epochs 0: nothing would be trained; give one of them epochs")
-    make_augmentation(protocol.augment, contrast=protocol.contrast)  # an unknown one is refused before a RUN is begun
     if not distribution.is_chief:
         train(options, distribution)
         return {}
-    if options.resume and (options.out / MODEL_NAME).exists():
+    if options.resume and (options.out / files.MODEL).exists():
         checksums.check(options.out, files.TRAINED)
     elif options.resume:
         checksums.forget(options.out)

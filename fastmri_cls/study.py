@@ -28,7 +28,9 @@ from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.errors import Stopped, UserError
 from fastmri_cls.foundation.progress import console, log
 from fastmri_cls.foundation.signals import stop_requests
-from fastmri_cls.models.hybrid import find_model
+from fastmri_cls.models.registry import find_model
+from fastmri_cls.runs import files
+from fastmri_cls.runs.config import read_config
 from fastmri_cls.runs.run import exclusive, is_taken
 
 # Named variants as flags of `train`; which leakage is kept or dropped is a matter of building: give both folders.
@@ -64,9 +66,21 @@ class StudyOptions:
 
 @dataclass
 class Cell:
-    """One training: its RUN folder, its log, and how far it is."""
+    """One training: its RUN folder, its log, and how far it is.
+
+    Attributes:
+        name: of its RUN folder.
+        system: the name without seed and fold; cells of one system are repeats of the same training.
+        flags: of `train`.
+        run: its RUN folder.
+        log: the output of its process.
+        state: waiting, running, done, failed or kept.
+        reason: of a failure.
+        seconds: so far.
+    """
 
     name: str
+    system: str
     flags: list[str]
     run: Path
     log: Path
@@ -116,18 +130,21 @@ def plan(options: StudyOptions) -> list[Cell]:
             architecture, _, weights = model.partition("=")
             # A hybrid's colon would be a drive's on Windows and a host's to rsync.
             parts = [architecture.replace(":", "-"), *([Path(weights).name] if weights else [])]
-            parts += [*(name for name, _ in variant), f"seed{seed}"]
+            parts += [name for name, _ in variant]
+            if len(options.data) > 1:
+                parts.insert(0, data.name)
+            system = "-".join(parts)
+            parts.append(f"seed{seed}")
             flags = ["--weights", weights] if weights else []
             flags += [flag for _, flags in variant for flag in flags]
             if fold is not None:
                 parts.append(f"fold{fold}")
                 flags += ["--fold", str(fold)]
-            if len(options.data) > 1:
-                parts.insert(0, data.name)
             name = "-".join(parts)
             run = options.out / "runs" / name
             fixed = ["--data", str(data), "--model", architecture, "--seed", str(seed), "--out", str(run), "--resume"]
-            cells.append(Cell(name, [*options.train_flags, *flags, *fixed], run, options.out / "logs" / f"{name}.log"))
+            all_flags = [*options.train_flags, *flags, *fixed]
+            cells.append(Cell(name, system, all_flags, run, options.out / "logs" / f"{name}.log"))
     return cells
 
 
@@ -173,11 +190,28 @@ def _train(cells: list[Cell]) -> None:
             if cell.is_finished:
                 continue
             cell.state = "running"
+            cell.flags += _as_resolved(cell.system, cells) if not (cell.run / files.CONFIG).exists() else []
             _say(f"{number + 1}/{len(cells)} {cell.name}: running")
             _run(cell)
             _say(
                 f"{number + 1}/{len(cells)} {cell.name}: {cell.state} after {cell.seconds:.0f} s {cell.reason}".rstrip()
             )
+
+
+def _as_resolved(system: str, cells: Sequence[Cell]) -> list[str]:
+    """Return what `auto` meant in the first cell of a system, as flags for its other cells.
+
+    Precision and XLA are measured, and a busy machine can measure differently: another seed would become another
+    system. The measurement stays in the process of the first cell, so that its device memory is free for the next.
+    """
+    for cell in cells:
+        if cell.system == system and (cell.run / files.CONFIG).exists():
+            try:
+                config = read_config(cell.run)
+            except UserError:  # damaged; the comparison reports it
+                continue
+            return ["--precision", config.precision, "--xla", config.xla]
+    return []
 
 
 def _run(cell: Cell) -> None:

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "fastmri_cls"
 FLOORS = (
     "foundation", "sources", "duplicates", "records", "augment", "pipeline", "dataset", "runs", "models", "training",
     "evaluation",
-    "report", "inference", "audit", "export", "evaluate", "comparison", "profiling", "benchmark", "study", "cli",
+    "report", "inference", "audit", "export", "evaluate", "comparison", "benchmark", "study", "cli",
 )  # fmt: skip
 
 

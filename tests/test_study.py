@@ -51,6 +51,18 @@ def test_cells_are_models_times_seeds_with_a_first_seed_of_all_first(dataset, tm
     ]
 
 
+def test_auto_is_resolved_once_for_all_seeds_of_a_system(dataset, tmp_path, no_report):
+    out, models = tmp_path / "out", ("small-cnn", "convnext-tiny")
+    run_study(options(dataset, out, models=models, seeds=(0, 1)))
+    configs = {path.parent.name: json.loads(path.read_text()) for path in out.glob("runs/*/config.json")}
+    assert len(configs) == 4
+    assert {config["precision"] for config in configs.values()} == {"float32"}
+    run_study(options(dataset, out, models=("small-cnn",), seeds=(0, 1, 2)))  # goes on with the choice it finds
+    assert json.loads((out / "runs" / "small-cnn-seed2" / "config.json").read_text())["precision"] == "float32"
+    log = (out / "logs" / "small-cnn-seed2.log").read_text()
+    assert "--resume --precision float32 --xla off" in log
+
+
 def test_ablations_are_flags_of_train(dataset, tmp_path):
     chosen = options(
         dataset, tmp_path, seeds=(0,), ablations=("contrast", "preprocessing"), train_flags=("--xla", "on")

@@ -1,12 +1,11 @@
-"""Pretrained weights -> a backbone: which file `--weights` means, and loading it safely.
+"""Loads pretrained weights into a backbone: which file `--weights` means, and how it is read safely.
 
-A file is loaded into a fresh copy of the architecture it belongs to, checked, and copied over only when it is whole:
-never a half-loaded model. Only weights are read from it; nothing in it is executed.
+A file is loaded into a fresh copy of the architecture it belongs to, checked, and copied only if it is complete, so a
+model is never half loaded. Only weights are read from a file; nothing in it is executed.
 """
 
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -15,23 +14,23 @@ from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.models.backbones import copy_weights
 from fastmri_cls.models.head import Classifier, ClassifierOptions, build_classifier
-from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.models.pretrained import check_digest, fetch
-from fastmri_cls.models.registry import Backbone, Weights, find_backbone
+from fastmri_cls.models.registry import Backbone, Weights, find_backbone, find_model
 from fastmri_cls.models.weights_safety import vet_weights_file
 from fastmri_cls.runs.checksums import check
-from fastmri_cls.runs.run import read_config
+from fastmri_cls.runs.config import LoadedWeights, read_config
 
 
-def load_weights(classifier: Classifier, spec: str) -> dict[str, Any] | None:
-    """Load what `--weights spec` means into the classifier's backbone, or into each of its two.
+def load_weights(classifier: Classifier, spec: str) -> LoadedWeights | None:
+    """Load the weights that `--weights spec` means into each backbone of the classifier.
 
     Args:
+        classifier: the model to change.
         spec: `default`, `none`, the name of a published set, the path of a weights file (.h5, .weights.h5, .keras),
-            or an earlier RUN folder, whose backbone is taken. Of a hybrid one for both, or SPEC+SPEC.
+            or an earlier RUN folder, whose backbone is used. For a hybrid: one for both backbones, or SPEC+SPEC.
 
     Returns:
-        `{spec, path, sha256, tensors}`, or None where the backbone stays as initialised.
+        What was loaded, or None if the backbones stay as initialised.
 
     Raises:
         UserError: the file is missing, damaged, or belongs to another architecture; the download failed.
@@ -39,21 +38,23 @@ def load_weights(classifier: Classifier, spec: str) -> dict[str, Any] | None:
     branches = classifier.backbone.branches
     specs = spec.split("+") if len(branches) > 1 and "+" in spec else [spec] * len(branches)
     if len(specs) != len(branches):
-        raise UserError(f"--weights {spec}: {classifier.backbone.name} takes one for both or two, SPEC+SPEC")
+        raise UserError(
+            f"--weights {spec}: {classifier.backbone.name} takes one specification for both backbones, or SPEC+SPEC"
+        )
     loaded = []
-    for branch, base, one in zip(branches, classifier.bases, specs, strict=True):
-        loaded.append(_load(branch, base, classifier.options, one))
-    found = [one for one in loaded if one is not None]
+    for branch, base, own_spec in zip(branches, classifier.bases, specs, strict=True):
+        loaded.append(_load(branch, base, classifier.options, own_spec))
+    found = [facts for facts in loaded if facts is not None]
     if 0 < len(found) < len(branches):
         bare = branches[loaded.index(None)].name
         raise UserError(f"--weights {spec}: {bare} would stay frozen as initialised; give weights for both, or none")
     if len(found) > 1:
-        joined = {name: " + ".join(one[name] for one in found) for name in ("path", "sha256")}
-        return {"spec": spec, **joined, "tensors": sum(one["tensors"] for one in found)}
+        paths, sums = (" + ".join(getattr(facts, name) for facts in found) for name in ("path", "sha256"))
+        return LoadedWeights(spec, paths, sums, sum(facts.tensors for facts in found))
     return found[0] if found else None
 
 
-def _load(backbone: Backbone, base: keras.Model, options: ClassifierOptions, spec: str) -> dict[str, Any] | None:
+def _load(backbone: Backbone, base: keras.Model, options: ClassifierOptions, spec: str) -> LoadedWeights | None:
     name = backbone.default_weights if spec == "default" else spec
     if name == "none":
         return None
@@ -61,17 +62,17 @@ def _load(backbone: Backbone, base: keras.Model, options: ClassifierOptions, spe
     if name not in backbone.weights and not path.exists():
         known = ", ".join(["default", *backbone.weights, "none"])
         raise UserError(f"--weights {spec}: no such file or RUN; for {backbone.name} give {known} or a PATH")
-    values = _of_run(path, backbone, base, options) if path.is_dir() else _of_file(path, backbone, base)
+    values = _from_run(path, backbone, base, options) if path.is_dir() else _from_file(path, backbone, base)
     for value in values:
         if not np.isfinite(value).all():
-            raise UserError(f"--weights {path}: holds values that are not finite; the file is damaged, get it again")
+            raise UserError(f"--weights {path}: contains values that are not finite; the file is damaged, get it again")
     base.set_weights(values)
     file = path / "model.keras" if path.is_dir() else path
-    return {"spec": spec, "path": str(path), "sha256": file_sha256(file), "tensors": len(values)}
+    return LoadedWeights(spec, str(path), file_sha256(file), len(values))
 
 
-def _of_file(path: Path, backbone: Backbone, base: keras.Model) -> list[np.ndarray]:
-    """Read a weights file of the backbone alone."""
+def _from_file(path: Path, backbone: Backbone, base: keras.Model) -> list[np.ndarray]:
+    """Return the weights in a file of the backbone without its top."""
     build = backbone.upstream or backbone.build
     fresh = build(base.input_shape[1:])
     before = fresh.get_weights()
@@ -86,11 +87,11 @@ def _of_file(path: Path, backbone: Backbone, base: keras.Model) -> list[np.ndarr
     return list(rewritten.get_weights())
 
 
-def _of_run(run: Path, backbone: Backbone, base: keras.Model, options: ClassifierOptions) -> list[np.ndarray]:
-    """Read the backbone out of an earlier RUN: its model is built from its config.json, then weights alone are read."""
+def _from_run(run: Path, backbone: Backbone, base: keras.Model, options: ClassifierOptions) -> list[np.ndarray]:
+    """Return the backbone's weights in an earlier RUN. Its model is built from config.json; only weights are read."""
     check(run, ("config.json", "model.keras"))
     config = read_config(run)
-    found = find_model(config["model"])
+    found = find_model(config.model)
     alike = [branch for branch in found.branches if branch.build is backbone.build]
     if not alike:
         raise UserError(
@@ -98,17 +99,15 @@ def _of_run(run: Path, backbone: Backbone, base: keras.Model, options: Classifie
         )
     earlier = build_classifier(
         found,
-        ClassifierOptions(
-            len(config["classes"]), config["image_size"], config["channels"], config["protocol"]["preprocessing"]
-        ),
+        ClassifierOptions(len(config.classes), config.image_size, config.channels, config.protocol.preprocessing),
         fast=False,  # as it was saved
     )
     chosen = next((branch for branch in alike if branch.name == backbone.name), alike[0])
     its_base = earlier.bases[found.branches.index(chosen)]
     if its_base.input_shape[-1] != base.input_shape[-1]:
         raise UserError(
-            f"--weights {run}: that RUN's images have {config['channels']} channels, this dataset's "
-            f"{options.channels}; rebuild the dataset with --channels {config['channels']}"
+            f"--weights {run}: that RUN's images have {config.channels} channels, this dataset's "
+            f"{options.channels}; rebuild the dataset with --channels {config.channels}"
         )
     if not (run / "model.keras").exists():
         raise UserError(f"--weights {run}: has no model.keras; its training has not finished")
@@ -134,10 +133,15 @@ def _first_sentence(error: Exception) -> str:
 
 
 def verify_file(path: Path, model: str, weights: Weights | None) -> str:
-    """Check a file against the published `weights` it should be and load it into `model`; return what the first said.
+    """Check that a file is the published set `weights` and can be loaded into `model`; return what the check rests on.
+
+    Args:
+        path: the file.
+        model: name of the backbone.
+        weights: the published set; None if there is none to compare with.
 
     Raises:
-        UserError: it is not the published file, not safe to open, or does not fit.
+        UserError: the file is not the published one, not safe to open, or does not fit.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; fetch it with weights fetch {model}")

@@ -1,7 +1,7 @@
-"""Weights files from anywhere, looked over before Keras opens them: nothing outside the file is read, nothing explodes.
+"""Checks weights files from untrusted sources before Keras opens them.
 
-HDF5 can point into other files (external links, external and virtual datasets) and claim shapes that would fill the
-memory; a .keras file is a ZIP, whose members can leave the folder or inflate without end. None of it is needed.
+HDF5 can refer to other files (external links, external and virtual datasets) and claim shapes that fill the memory; a
+.keras file is a ZIP whose members can leave the folder or inflate without end. No weights file needs any of this.
 """
 
 import zipfile
@@ -15,29 +15,29 @@ from fastmri_cls.foundation.errors import UserError
 
 _SUFFIXES = {".h5": b"\x89HDF\r\n\x1a\n", ".keras": b"PK\x03\x04"}
 _MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
-# Keras stores weights as they are, and weights hardly compress: far more values than bytes are a bomb.
+# Keras stores weights uncompressed, and weights hardly compress: far more values than bytes mean a decompression bomb.
 _MOST_INFLATED, _SPARE = 10, 1 << 20
-# What zipfile and h5py raise when a file's bytes make no sense.
+# The exceptions of zipfile and h5py on invalid bytes.
 _DAMAGED = (OSError, ValueError, RuntimeError, LookupError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def vet_weights_file(path: Path) -> None:
-    """Look over a .h5, .weights.h5 or .keras file without loading anything from it.
+    """Check a .h5, .weights.h5 or .keras file without loading anything from it.
 
     Raises:
-        UserError: it is none of them, reaches out of itself, claims absurd sizes, or is damaged.
+        UserError: the file has another format, refers to other files, claims absurd sizes, or is damaged.
     """
     if path.suffix not in _SUFFIXES:
-        raise UserError(f"{path}: is no weights file; give a .h5, .weights.h5 or .keras file, or a RUN folder")
+        raise UserError(f"{path}: is not a weights file; give a .h5, .weights.h5 or .keras file, or a RUN folder")
     with path.open("rb") as file:
         if not file.read(8).startswith(_SUFFIXES[path.suffix]):
-            raise UserError(f"{path}: is no {path.suffix} file, whatever its name says; get it again")
+            raise UserError(f"{path}: is not a {path.suffix} file, despite its name; get it again")
         try:
             fault = _hdf5_fault(file) if path.suffix == ".h5" else _zip_fault(file)
         except _DAMAGED as error:
             raise UserError(f"{path}: is damaged ({' '.join(str(error).split())[:200]}); get it again") from None
     if fault:
-        raise UserError(f"{path}: {fault}, which no weights file needs; do not trust it, get it from where it was made")
+        raise UserError(f"{path}: {fault}, which no weights file needs; do not trust it, get it from its publisher")
 
 
 def _zip_fault(file: BinaryIO) -> str | None:
@@ -73,7 +73,7 @@ def _hdf5_fault(file: BinaryIO) -> str | None:
                     if item.is_virtual or item.external:
                         return f"its dataset {item.name} takes its values from another file"
                     if item.dtype.kind not in "fiub":
-                        return f"its dataset {item.name} holds {item.dtype}, no numbers"
+                        return f"its dataset {item.name} holds {item.dtype}, not numbers"
                     values += item.size * item.dtype.itemsize
                     if _explodes(values, file):
                         return f"its dataset {item.name} claims {item.shape} values"

@@ -6,6 +6,7 @@ What each says, and why the notebook differs from its paper, stands in the READM
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from fastmri_cls.augment.names import POLICIES
 from fastmri_cls.foundation.errors import UserError
 
 
@@ -102,7 +103,7 @@ def resolve_protocol(name: str, overrides: dict[str, Any]) -> Protocol:
     phase 2's keeps its proportion to it.
 
     Raises:
-        UserError: no preset or no optimizer has that name.
+        UserError: no preset, optimizer or augmentation has that name.
     """
     if name not in PROTOCOLS:
         raise UserError(f"--protocol {name}: unknown; choose one of {', '.join(PROTOCOLS)}")
@@ -119,6 +120,7 @@ def resolve_protocol(name: str, overrides: dict[str, Any]) -> Protocol:
             max_epochs=epochs,
             learning_rate=rate * (phase.learning_rate / protocol.phase1.learning_rate) if rate else phase.learning_rate,
         )
-    if given.get("optimizer", protocol.optimizer) not in OPTIMIZERS:
-        raise UserError(f"--optimizer {given['optimizer']}: unknown; choose one of {', '.join(OPTIMIZERS)}")
+    for name, known in (("optimizer", OPTIMIZERS), ("augment", POLICIES)):
+        if name in given and given[name] not in known:
+            raise UserError(f"--{name} {given[name]}: unknown; choose one of {', '.join(known)}")
     return replace(protocol, **given)
