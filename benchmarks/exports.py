@@ -26,9 +26,9 @@ IMAGES = 64
 
 def spread_out(model, images: np.ndarray) -> None:
     """Scale and centre the last layer's logits over `images`."""
-    from fastmri_cls.models.parts import take_apart
+    from fastmri_cls.models.surgery import split_classifier
 
-    parts = take_apart(model)
+    parts = split_classifier(model)
     _, output_map = parts.backbone(parts.preprocessing(images.astype(np.float32)))
     units = parts.head(output_map).numpy()
     logits = units @ parts.last.kernel.numpy()
@@ -43,7 +43,7 @@ def untrained(name: str, size: int):
 
     from fastmri_cls.export.formats import Exported
     from fastmri_cls.models.head import ClassifierOptions, build_classifier
-    from fastmri_cls.models.hybrid import find_model
+    from fastmri_cls.models.registry import find_model
     from fastmri_cls.sources.phantom import CLASSES, draw_phantom
 
     rng = np.random.default_rng(0)

@@ -9,10 +9,10 @@ tests come after it (`fastmri-cls evaluate`). Each backbone is run once: it take
 
 import argparse
 import json
-import os
 import time
 from pathlib import Path
 
+from fastmri_cls.foundation.cache import cache_in
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.quiet import import_tensorflow
 
@@ -48,13 +48,13 @@ def main() -> None:
     arguments = parser.parse_args()
 
     arguments.out.mkdir(parents=True)
-    os.environ["FASTMRI_CLS_CACHE"] = str(arguments.out / "cache")  # where no views are found that an earlier run made
     import_tensorflow()
     rows = []
-    for model in arguments.models.split(","):
-        seconds = seconds_of(model, arguments.data, arguments.out / model, arguments.feature_views)
-        rows.append({"name": model, "seconds": seconds})
-        print(f"{model:24} {seconds / 60:6.1f} minutes", flush=True)
+    with cache_in(arguments.out / "cache"):  # views that an earlier run made would not be computed again
+        for model in arguments.models.split(","):
+            seconds = seconds_of(model, arguments.data, arguments.out / model, arguments.feature_views)
+            rows.append({"name": model, "seconds": seconds})
+            print(f"{model:24} {seconds / 60:6.1f} minutes", flush=True)
     print(f"{'together':24} {sum(row['seconds'] for row in rows) / 60:6.1f} minutes")
     if arguments.json:
         print(json.dumps({"rows": rows, "environment": describe()}))

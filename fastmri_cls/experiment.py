@@ -8,7 +8,6 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
-from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.evaluation.baselines import dataset_baselines
 from fastmri_cls.evaluation.calibration import fit_calibration
@@ -59,7 +58,6 @@ def run_experiment(options: TrainOptions) -> Evaluation | None:
     protocol = options.protocol
     if protocol.phase1.max_epochs + protocol.phase2.max_epochs == 0:
         raise UserError("--phase1-epochs 0 --phase2-epochs 0: nothing would be trained; give one of them epochs")
-    make_augmentation(protocol.augment, contrast=protocol.contrast)  # an unknown one is refused before a RUN is begun
     if not distribution.is_chief:
         train(options, distribution)
         return None

@@ -27,7 +27,7 @@ from fastmri_cls.foundation import json_files
 from fastmri_cls.foundation.errors import Stopped, UserError
 from fastmri_cls.foundation.progress import console, log
 from fastmri_cls.foundation.signals import stop_requests
-from fastmri_cls.models.hybrid import find_model
+from fastmri_cls.models.registry import find_model
 from fastmri_cls.runs import files
 from fastmri_cls.runs.run import Run, exclusive, is_finished, is_taken
 
@@ -143,14 +143,15 @@ def plan(options: StudyOptions) -> list[Cell]:
             architecture, _, weights = model.partition("=")
             # A hybrid's colon would be a drive's on Windows and a host's to rsync.
             parts = [architecture.replace(":", "-"), *([Path(weights).name] if weights else [])]
-            parts += [*(name for name, _ in variant), f"seed{seed}"]
+            parts += [name for name, _ in variant]
+            if len(options.data) > 1:
+                parts.insert(0, data.name)
+            parts.append(f"seed{seed}")
             flags = ["--weights", weights] if weights else []
             flags += [flag for _, flags in variant for flag in flags]
             if fold is not None:
                 parts.append(f"fold{fold}")
                 flags += ["--fold", str(fold)]
-            if len(options.data) > 1:
-                parts.insert(0, data.name)
             name = "-".join(parts)
             run = options.out / "runs" / name
             fixed = ["--data", str(data), "--model", architecture, "--seed", str(seed), "--out", str(run), "--resume"]

@@ -24,7 +24,7 @@ RESULTS = ("predictions.csv", "metrics.json", "report.html", "README.md", "calib
 def make_run(out: Path, dataset: Dataset) -> Path:
     """A RUN of an untrained small-cnn, as training leaves it."""
     from fastmri_cls.models.head import ClassifierOptions, build_classifier, float32_copy
-    from fastmri_cls.models.hybrid import find_model
+    from fastmri_cls.models.registry import find_model
 
     out.mkdir(parents=True)
     options = TrainOptions(dataset.path, "small-cnn", out, PROTOCOLS["strict"], precision="float32", xla="off")

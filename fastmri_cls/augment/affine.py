@@ -1,7 +1,8 @@
 """The paper's augmentation as one resampling: rotation, shift, shear and zoom in one matrix, then brightness.
 
-Draw and apply are apart. The maths is that of Keras' ImageDataGenerator (keras/src/legacy/preprocessing/image.py): with
-ox = W/2 - .5 and oy = H/2 - .5, output pixel (row i, column j) reads the input at
+Drawing and applying are separate functions. The maths is that of Keras' ImageDataGenerator
+(keras/src/legacy/preprocessing/image.py): with ox = W/2 - .5 and oy = H/2 - .5, output pixel (row i, column j) reads
+the input at
 
     column = zx cos(th) (j-ox) - zy sin(th+s) (i-oy) + cos(th) tx - sin(th) ty + ox
     row    = zx sin(th) (j-ox) + zy cos(th+s) (i-oy) + sin(th) tx + cos(th) ty + oy
@@ -18,10 +19,15 @@ import tensorflow as tf
 
 @dataclass(frozen=True)
 class AffineRanges:
-    """How far each parameter may go; the defaults are the paper's.
+    """The range of each parameter; the defaults are the paper's.
 
-    `rotation` and `shear` in degrees (ImageDataGenerator's shear is in degrees too: 0.05 moves nothing one can see),
-    `shift` as a fraction of height and width, `zoom` about 1, `brightness` as factors; `flip` adds a mirrored half.
+    Attributes:
+        rotation: largest angle in degrees, to both sides.
+        shift: largest shift as a fraction of height and width.
+        shear: largest shear angle in degrees, as in ImageDataGenerator; 0.05 moves nothing visibly.
+        zoom: largest relative change of scale.
+        brightness: smallest and largest factor.
+        flip: mirror half of the images left to right.
     """
 
     rotation: float = 5.0
@@ -33,7 +39,17 @@ class AffineRanges:
 
 
 class AffineParameters(NamedTuple):
-    """One value an image, float32 [batch], by ImageDataGenerator's names: radians, pixels, factors."""
+    """Parameters of each image, float32 [batch] each, named as in ImageDataGenerator.
+
+    Attributes:
+        theta: rotation in radians.
+        tx: shift of rows in pixels.
+        ty: shift of columns in pixels.
+        shear: shear angle in radians.
+        zx: factor of columns; negative mirrors.
+        zy: factor of rows.
+        brightness: factor.
+    """
 
     theta: tf.Tensor
     tx: tf.Tensor
@@ -45,9 +61,13 @@ class AffineParameters(NamedTuple):
 
 
 def draw_affine(seed: tf.Tensor, batch: int | tf.Tensor, size: int, ranges: AffineRanges) -> AffineParameters:
-    """Draw the parameters of `batch` images of `size` x `size` pixels, a pure function of `seed` int [2].
+    """Draw the parameters of a batch, a pure function of the arguments; both zooms are drawn independently.
 
-    As in ImageDataGenerator both zooms are drawn independently and shear is an angle.
+    Args:
+        seed: int [2].
+        batch: number of images.
+        size: height and width of the images in pixels.
+        ranges: of the parameters.
     """
     degree = math.pi / 180
     bounds = tf.constant(
@@ -59,10 +79,10 @@ def draw_affine(seed: tf.Tensor, batch: int | tf.Tensor, size: int, ranges: Affi
             (1 - ranges.zoom, 1 + ranges.zoom),
             (1 - ranges.zoom, 1 + ranges.zoom),
             ranges.brightness,
-            (-1.0, 1.0),  # its sign mirrors
+            (-1.0, 1.0),  # mirrors by its sign
         ]
     )
-    # Philox by name: `auto_select` would draw other numbers on other devices.
+    # Philox explicitly: `auto_select` draws different numbers on different devices.
     uniform = tf.random.stateless_uniform([batch, 8], seed, alg="philox")
     theta, tx, ty, shear, zx, zy, brightness, side = tf.unstack(
         bounds[:, 0] + uniform * (bounds[:, 1] - bounds[:, 0]), axis=1
@@ -73,7 +93,7 @@ def draw_affine(seed: tf.Tensor, batch: int | tf.Tensor, size: int, ranges: Affi
 
 
 def matrix(p: AffineParameters, height: int, width: int) -> tf.Tensor:
-    """Return float32 [batch, 6]: column = m0 j + m1 i + m2 and row = m3 j + m4 i + m5 for output column j and row i."""
+    """Return float32 [batch, 6]: for output column j and row i, column = m0 j + m1 i + m2, row = m3 j + m4 i + m5."""
     cos, sin = tf.cos(p.theta), tf.sin(p.theta)
     ox, oy = width / 2 - 0.5, height / 2 - 0.5
     m0, m1 = p.zx * cos, -p.zy * tf.sin(p.theta + p.shear)
@@ -84,7 +104,7 @@ def matrix(p: AffineParameters, height: int, width: int) -> tf.Tensor:
 
 
 def resample_projective(images: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
-    """Resample by TensorFlow's own kernel, which XLA cannot compile.
+    """Resample by TensorFlow's kernel, which XLA cannot compile.
 
     Args:
         images: uint8 or float32 [batch, height, width, channels].
@@ -107,13 +127,13 @@ def resample_projective(images: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
 
 
 def pack_pairs(images: tf.Tensor) -> tf.Tensor:
-    """Put each pixel and its right neighbour into one word, so that bilinear sampling reads two in place of four bytes.
+    """Put each pixel and its right neighbour into one word: bilinear sampling then reads two words, not four bytes.
 
     Args:
         images: uint8 [batch, height, width, channels].
 
     Returns:
-        uint16 [batch * channels, height, width]: colours as planes, which resample twice as fast as side by side.
+        uint16 [batch * channels, height, width]: one plane a channel resamples twice as fast as interleaved channels.
     """
     _, height, width, _ = images.shape
     left = tf.reshape(tf.cast(tf.transpose(images, [0, 3, 1, 2]), tf.uint16), [-1, height, width])
@@ -122,22 +142,23 @@ def pack_pairs(images: tf.Tensor) -> tf.Tensor:
 
 
 def resample_pairs(pairs: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
-    """Resample by two gathers of `pack_pairs` words, for XLA, which fuses the whole into one vectorised pass.
+    """Resample by two gathers of `pack_pairs` words, which XLA fuses into one vectorised pass.
 
-    On a CPU core, images/s at 224 px grey: 17 000; four gathers of bytes 11 000 (of floats 5 000); pairs packed within
-    the same XLA computation, where they are packed again for every word read, 14 000; both rows packed into 32 bits,
-    11 000, since XLA then writes the gathered words to memory; TensorFlow's kernel 2 000 (2026-11; `benchmark augment`
-    compares the first and the last).
+    Images/s on a CPU core at 224 px grey (2026-11; `benchmark augment` compares the first and the last):
+    17 000; four gathers of bytes 11 000 (of floats 5 000); pairs packed within the same XLA computation, which packs
+    them again for every word it reads, 14 000; both rows packed into 32 bits, whose gathered words XLA writes to
+    memory, 11 000; TensorFlow's kernel 2 000.
 
     Args:
-        pairs: uint16 [planes, height, width], see `pack_pairs`. matrices: float32 [planes, 6], see `matrix`.
+        pairs: uint16 [planes, height, width], see `pack_pairs`.
+        matrices: float32 [planes, 6], see `matrix`.
 
     Returns:
         float32 [planes, height, width].
     """
     planes, height, width = pairs.shape
     rows, columns = _coordinates(matrices, height, width)
-    # Conversion truncates towards 0, which is floor wherever it matters: what is negative is clipped to 0 anyway.
+    # Conversion truncates towards 0, which equals floor for all coordinates used: negative ones are clipped to 0.
     row = tf.clip_by_value(tf.cast(rows, tf.int32), 0, height - 2)
     column = tf.clip_by_value(tf.cast(columns, tf.int32), 0, width - 2)
     down, right = rows - tf.cast(row, tf.float32), columns - tf.cast(column, tf.float32)
@@ -156,16 +177,17 @@ def resample_pairs(pairs: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
 
 
 def apply_affine(images: tf.Tensor, parameters: AffineParameters, *, compiled: bool) -> tf.Tensor:
-    """Resample by `matrix` and scale brightness: the whole augmentation but for its draws.
+    """Resample by `matrix` and scale brightness: the whole augmentation except for its draws.
 
     Args:
         images: uint8 [batch, height, width, channels].
-        compiled: under XLA; else by TensorFlow's kernel. On CPUs XLA is 8 times faster (`benchmark augment`).
+        parameters: of each image.
+        compiled: use XLA instead of TensorFlow's kernel; on CPUs it is 8 times faster (`benchmark augment`).
 
     Returns:
         float32 [batch, height, width, channels], whole levels 0..255.
     """
-    if compiled:  # two computations: see `resample_pairs`
+    if compiled:  # two computations, see `resample_pairs`
         return _move_pairs(_pack_pairs(images), parameters, channels=images.shape[3])
     matrices = matrix(parameters, images.shape[1], images.shape[2])
     return scale_brightness(resample_projective(images, matrices), parameters.brightness)
@@ -179,9 +201,9 @@ def _pack_pairs(images: tf.Tensor) -> tf.Tensor:
 @tf.function(jit_compile=True)
 def _move_pairs(pairs: tf.Tensor, parameters: AffineParameters, channels: int) -> tf.Tensor:
     _, height, width = pairs.shape
-    of_planes = AffineParameters(*(tf.repeat(column, channels) for column in parameters))
-    moved = resample_pairs(pairs, matrix(of_planes, height, width))
-    levels = scale_brightness(moved[..., None], of_planes.brightness)
+    per_plane = AffineParameters(*(tf.repeat(column, channels) for column in parameters))
+    moved = resample_pairs(pairs, matrix(per_plane, height, width))
+    levels = scale_brightness(moved[..., None], per_plane.brightness)
     return tf.transpose(tf.reshape(levels, [-1, channels, height, width]), [0, 2, 3, 1])
 
 
@@ -192,16 +214,16 @@ def scale_brightness(images: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
 
 
 def scale_contrast(images: tf.Tensor, factor: float) -> tf.Tensor:
-    """Stretch float32 [batch, height, width, channels] about each image's and channel's mean, unclipped."""
+    """Scale contrast of float32 [batch, height, width, channels] about each image's and channel's mean, unclipped."""
     _, height, width, _ = images.shape
-    # As a product with ones: XLA's sums go one number after another on a CPU (21 us a grey 224 px image, so 10).
+    # A product with ones: on a CPU XLA adds up one number after another (21 us a grey 224 px image, this way 10 us).
     sums = tf.einsum("bijc,ij->bc", images, tf.ones([height, width]))
     mean = sums[:, None, None, :] / (height * width)
     return (images - mean) * factor + mean
 
 
 def _coordinates(matrices: tf.Tensor, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Rows and columns to read, float32 [batch, height, width] each."""
+    """Return the rows and columns to read, float32 [batch, height, width] each."""
     j = tf.range(width, dtype=tf.float32)[None, None, :]
     i = tf.range(height, dtype=tf.float32)[None, :, None]
     m = tf.unstack(matrices[:, None, None, :], axis=-1)

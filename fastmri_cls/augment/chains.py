@@ -1,8 +1,8 @@
-"""RandAugment and AugMix out of Keras' single operations, for uint8 or float32 images in 0..255.
+"""RandAugment and AugMix built from Keras' single operations, for uint8 or float32 images in 0..255.
 
-Why not Keras' layers of these names: its RandAugment computes all eleven operations to keep one, and its AugMix chooses
-with Python's `random`, that is once, when the graph is traced. keras-cv's cannot be keyed by the step. Here, as in
-Keras, one choice serves the whole batch, while every image draws its own strength.
+Keras' own layers do not serve: its RandAugment computes all eleven operations to keep one, and its AugMix chooses with
+Python's `random`, that is once, when the graph is traced. keras-cv's cannot be keyed by the step. As in Keras, one
+choice of operations serves the whole batch, while every image draws its own strength.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Operation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 def _operations() -> list[Operation]:
-    """What both choose from: images float32, key int [2] -> images float32."""
+    """Return the operations that both choose from: images float32, key int [2] -> images float32."""
     fill = {"fill_mode": "constant", "fill_value": 0.0, "dtype": "float32"}
     levels = {"value_range": _RANGE, "dtype": "float32"}
     chosen = (
@@ -40,9 +40,10 @@ def _operations() -> list[Operation]:
 
 
 def _solarize(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-    """Keras' Solarization scales only the upper end of its range to 255 (3.15), so that it may invert everything."""
-    share = tf.random.stateless_uniform([images.shape[0], 1, 1, 1], key, 1 - _MAGNITUDE, 1.0, alg="philox")
-    return tf.where(images < 255 * share, images, 255 - images)
+    """Invert levels above a drawn threshold. Keras' Solarization (3.15) scales only the upper end of its range to 255,
+    so it can invert everything."""
+    fraction = tf.random.stateless_uniform([images.shape[0], 1, 1, 1], key, 1 - _MAGNITUDE, 1.0, alg="philox")
+    return tf.where(images < 255 * fraction, images, 255 - images)
 
 
 def _keyed(layer: layers.Layer) -> Operation:
@@ -55,43 +56,43 @@ def _keyed(layer: layers.Layer) -> Operation:
 
 
 def make_randaugment() -> Operation:
-    """Return images, key -> images after two operations drawn from ten."""
-    one_of = _choice(_operations())
+    """Return a function of images and key that applies two operations drawn from ten."""
+    random_operation = _choice(_operations())
 
     def randaugment(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         images = tf.cast(images, tf.float32)
         for number in range(_OPERATIONS_PER_IMAGE):
-            images = one_of(images, tf.random.experimental.stateless_fold_in(key, number))
+            images = random_operation(images, tf.random.experimental.stateless_fold_in(key, number))
         return images
 
     return randaugment
 
 
 def make_augmix() -> Operation:
-    """Return images, key -> each image mixed with three chains of one to three operations drawn from ten."""
-    one_of = _choice(_operations())
+    """Return a function of images and key that mixes each image with three chains of one to three operations."""
+    random_operation = _choice(_operations())
 
     def augmix(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         images = tf.cast(images, tf.float32)
-        of_chains, of_image, depths, *of_steps = tf.unstack(
+        chain_key, image_key, depth_key, *step_keys = tf.unstack(
             tf.random.split(key, 3 + _CHAINS * _MAX_DEPTH, alg="philox"), axis=0
         )
         count = images.shape[0]
-        exponential = -tf.math.log(1 - tf.random.stateless_uniform([_CHAINS, count, 1, 1, 1], of_chains, alg="philox"))
-        shares = exponential / tf.reduce_sum(exponential, axis=0)  # Dirichlet(1, 1, 1)
-        own = tf.random.stateless_uniform([count, 1, 1, 1], of_image, alg="philox")  # Beta(1, 1)
-        depth = tf.random.stateless_uniform([_CHAINS], depths, 1, _MAX_DEPTH + 1, tf.int32, alg="philox")
+        exponential = -tf.math.log(1 - tf.random.stateless_uniform([_CHAINS, count, 1, 1, 1], chain_key, alg="philox"))
+        weights = exponential / tf.reduce_sum(exponential, axis=0)  # Dirichlet(1, 1, 1)
+        own = tf.random.stateless_uniform([count, 1, 1, 1], image_key, alg="philox")  # Beta(1, 1)
+        depth = tf.random.stateless_uniform([_CHAINS], depth_key, 1, _MAX_DEPTH + 1, tf.int32, alg="philox")
         mixed = own * images
         for chain in range(_CHAINS):
             changed = images
             for step in range(_MAX_DEPTH):
-                seed = of_steps[chain * _MAX_DEPTH + step]
+                seed = step_keys[chain * _MAX_DEPTH + step]
                 changed = tf.cond(
                     step < depth[chain],
-                    lambda changed=changed, seed=seed: one_of(changed, seed),
+                    lambda changed=changed, seed=seed: random_operation(changed, seed),
                     lambda changed=changed: changed,
                 )
-            mixed += (1 - own) * shares[chain] * changed
+            mixed += (1 - own) * weights[chain] * changed
         return mixed
 
     return augmix
@@ -99,9 +100,9 @@ def make_augmix() -> Operation:
 
 def _choice(operations: list[Operation]) -> Operation:
     @tf.function  # traced once, however often the chains call it
-    def one_of(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-        of_choice, of_operation = tf.unstack(tf.random.split(key, 2, alg="philox"), axis=0)
-        choice = tf.random.stateless_uniform([], of_choice, 0, len(operations), tf.int32, alg="philox")
-        return tf.switch_case(choice, [lambda apply=apply: apply(images, of_operation) for apply in operations])
+    def random_operation(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        choice_key, operation_key = tf.unstack(tf.random.split(key, 2, alg="philox"), axis=0)
+        choice = tf.random.stateless_uniform([], choice_key, 0, len(operations), tf.int32, alg="philox")
+        return tf.switch_case(choice, [lambda apply=apply: apply(images, operation_key) for apply in operations])
 
-    return one_of
+    return random_operation

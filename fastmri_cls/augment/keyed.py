@@ -1,17 +1,20 @@
-"""Keras' own augmentation layers, drawing from the step's seed in place of a variable of theirs."""
+"""Lets Keras' augmentation layers draw from the step's seed instead of a state variable."""
 
 import keras
 import tensorflow as tf
 
 
 class KeyedSeeds(keras.random.SeedGenerator):
-    """Hand Keras a new seed at every draw, each a pure function of `key` int [2] and of how many came before.
+    """A SeedGenerator whose n-th seed is a pure function of `key` and n.
 
-    Keras' random functions take a SeedGenerator and nothing else; its own counts in a variable, so that what a step
-    draws would depend on the steps before it and a resumed run would draw anew.
+    Keras' random functions accept only a SeedGenerator. Its own counts draws in a variable, so a step's draws would
+    depend on all earlier steps, and a resumed run would draw different numbers.
+
+    Args:
+        key: int [2].
     """
 
-    def __init__(self, key: tf.Tensor) -> None:  # the variable of the base class is not wanted
+    def __init__(self, key: tf.Tensor) -> None:  # not super().__init__(): it would create the variable
         self._key = tf.cast(key, tf.int32)
         self._draws = 0
 

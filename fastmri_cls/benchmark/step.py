@@ -4,6 +4,7 @@ Real input means reading (by tier) and augmenting; the constant batch is there a
 model itself needs and no more. Phase 1 is measured, whose steps are the shortest and hide the least.
 """
 
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -16,15 +17,14 @@ from fastmri_cls.benchmark.measure import Result, make_row
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.progress import log
-from fastmri_cls.models.head import ClassifierOptions, build_classifier, freeze_for_phase
-from fastmri_cls.models.hybrid import find_model
+from fastmri_cls.models.head import ClassifierOptions, build_classifier
+from fastmri_cls.models.registry import find_model
 from fastmri_cls.pipeline.batches import EvaluationBatches, TrainingBatches
 from fastmri_cls.pipeline.examples import Examples
 from fastmri_cls.pipeline.tiers import TIERS
 from fastmri_cls.runs.protocol import PROTOCOLS
-from fastmri_cls.training.engine import Engine, StepOptions
-from fastmri_cls.training.optimizers import make_optimizer
-from fastmri_cls.training.precision import unmeasured
+from fastmri_cls.training.engine import make_engine
+from fastmri_cls.training.precision import default_policy
 
 _PROTOCOL = PROTOCOLS["strict"]
 _BATCH_SIZE = _PROTOCOL.batch_size
@@ -75,12 +75,8 @@ def benchmark_step(source: Path, model: str, steps: int, rounds: int) -> Result:
     backbone = find_model(model)
     with prepare(source, "jpeg") as material:
         dataset = material.dataset
-        arithmetic = unmeasured("auto", "auto")
-        options = ClassifierOptions(
-            len(dataset.classes), dataset.image_size, dataset.channels, precision=arithmetic.precision
-        )
-        classifier = build_classifier(backbone, options)
-        freeze_for_phase(classifier, 1, _PROTOCOL.unfreeze, from_scratch=False)
+        policy = default_policy("auto", "auto")
+        classifier = build_classifier(backbone, ClassifierOptions.for_dataset(dataset, precision=policy.precision))
         constant = _constant_examples(dataset)
         opened = {name: dataset.examples("train", name) for name in TIERS}
         weights = [1.0] * len(dataset.classes)
@@ -89,10 +85,9 @@ def benchmark_step(source: Path, model: str, steps: int, rounds: int) -> Result:
             for name, examples in {"constant": constant, **opened}.items()
         }
         validation = EvaluationBatches(constant, _BATCH_SIZE)
-        classifier.model.compile(make_optimizer(_PROTOCOL.phase1.learning_rate, options.precision))
-        step = StepOptions(len(dataset.classes), _PROTOCOL.label_smoothing, seed=0, xla=arithmetic.xla)
-        policies = {name: "none" if name == "constant" else "paper" for name in inputs}
-        engines = {name: Engine(classifier.model, make_augmentation(policies[name]), step) for name in inputs}
+        make = partial(make_engine, classifier, _PROTOCOL, 1, policy, seed=0, from_scratch=False)
+        augmented = {name: make_augmentation("none" if name == "constant" else "paper") for name in inputs}
+        engines = {name: make(augment=augment) for name, augment in augmented.items()}
 
         rates: dict[str, list[float]] = {name: [] for name in inputs}
         for number in range(rounds + 1):  # the first one compiles
@@ -102,7 +97,7 @@ def benchmark_step(source: Path, model: str, steps: int, rounds: int) -> Result:
                 if number:
                     rates[name].append(rate.images_per_second)
                     log.info(f"round {number}/{rounds}  {name:10} {rate.images_per_second:8,.1f} images/s")
-    title = f"Step: {model}, {options.precision}, batches of {_BATCH_SIZE}, fits of {steps} steps"
+    title = f"Step: {model}, {policy.precision}, batches of {_BATCH_SIZE}, fits of {steps} steps"
     rows = tuple(make_row(name, _INPUTS[name], found, rates["constant"], "ours") for name, found in rates.items())
     return Result(title, rows, "constant", describe())
 

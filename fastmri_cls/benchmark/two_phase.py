@@ -7,7 +7,6 @@ K views, whose computation counts. Each takes minutes, so each is run once; rati
 
 import csv
 import json
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,12 +18,12 @@ import h5py
 import keras
 
 from fastmri_cls.benchmark.peers import notebook_batches
+from fastmri_cls.foundation.cache import cache_in
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.private_api import save_weights_to_hdf5_group
 from fastmri_cls.foundation.progress import log
-from fastmri_cls.models.backbones import unfrozen_layers
-from fastmri_cls.models.head import paper_head
+from fastmri_cls.models.head import paper_head, train_from
 from fastmri_cls.models.registry import Backbone, find_backbone
 from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.options import BuildOptions, SplitOptions
@@ -57,9 +56,9 @@ def benchmark_protocol(source: Path, model: str, images: int, views: int) -> lis
     """
     backbone = find_backbone(model)
     protocol = without_early_stopping(resolve_protocol("paper", {}))
-    with tempfile.TemporaryDirectory() as temporary:
+    # A cache of its own: views that an earlier run made would not be computed again.
+    with tempfile.TemporaryDirectory() as temporary, cache_in(Path(temporary) / "cache"):
         folder = Path(temporary)
-        os.environ["FASTMRI_CLS_CACHE"] = str(folder / "cache")  # where no views are found that an earlier run made
         _lay_out(source, folder, images)
         weights = seeded_weights(backbone, folder / "weights.h5")
         source_of_all = [Source("subset", folder / "subset")]
@@ -136,10 +135,7 @@ def _as_the_notebooks(folder: Path, backbone: Backbone, weights: Path, protocol:
     inputs = keras.Input((_SIZE, _SIZE, 3))
     model = keras.Model(inputs, paper_head([base(inputs)], training.num_classes))
     for phase, unfreeze in ((protocol.phase1, 0.0), (protocol.phase2, protocol.unfreeze)):
-        chosen = {id(layer) for layer in unfrozen_layers(base, unfreeze)}
-        base.trainable = bool(chosen)
-        for layer in base.layers:
-            layer.trainable = id(layer) in chosen
+        train_from(base, unfreeze)
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=protocol.label_smoothing)
         model.compile(keras.optimizers.Adam(phase.learning_rate), loss, metrics=["accuracy"])
         model.fit(training, validation_data=validation, epochs=phase.max_epochs, verbose=0)

@@ -13,6 +13,7 @@ from fastmri_cls.cli import (
     augment_preview,
     benchmark,
     build,
+    cache,
     compare,
     demo,
     download,
@@ -76,6 +77,7 @@ app.command(
     "study", rich_help_panel=_TRAIN, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
 )(study.study)
 app.add_typer(weights.app, name="weights", rich_help_panel=_TRAIN)
+app.add_typer(cache.app, name="cache", rich_help_panel=_TRAIN)
 app.command("predict", rich_help_panel=_USE)(predict.predict)
 app.command("export", rich_help_panel=_USE)(export.export)
 app.command("evaluate", rich_help_panel=_MEASURE)(evaluate.evaluate)

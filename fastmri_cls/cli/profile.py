@@ -15,9 +15,9 @@ from fastmri_cls.runs.options import Cache, Precision, Xla
 def profile(
     data: Annotated[Path, typer.Option(help="A dataset folder made by build-tfrecords.")],
     model: Annotated[str, typer.Option(help="As for train.")],
-    out: Annotated[Path, typer.Option(help="The LOGDIR to make, for tensorboard --logdir.")],
-    phase: Annotated[int, typer.Option(min=1, max=2, help="Which of train's phases.")] = 1,
-    steps: Annotated[int, typer.Option(min=1, help="Steps to record, after three to warm up.")] = 20,
+    out: Annotated[Path, typer.Option(help="The log folder to create, for tensorboard --logdir.")],
+    phase: Annotated[int, typer.Option(min=1, max=2, help="The phase of train.")] = 1,
+    steps: Annotated[int, typer.Option(min=1, help="Number of steps to record, after three warm-up steps.")] = 20,
     batch_size: Annotated[int | None, typer.Option(min=1, help="[default: 32]")] = None,
     augment: Annotated[str | None, typer.Option(help="As for train. [default: paper]")] = None,
     cache: Annotated[Cache, typer.Option(help="As for train.")] = "auto",
@@ -25,20 +25,17 @@ def profile(
     xla: Annotated[Xla, typer.Option(help="As for train.")] = "auto",
     as_json: AsJson = False,
 ) -> None:
-    """Record some training steps for TensorBoard's profiler, and say where their time goes and what to change.
+    """Record some training steps for TensorBoard's profiler; report where their time goes and what to change.
 
     Example: `fastmri-cls profile --data data/mri --model convnext-tiny --out profiles/convnext`
     """
     from fastmri_cls.foundation.quiet import import_tensorflow
 
     import_tensorflow()
+    from fastmri_cls.benchmark.profile import advice, print_profile, profile_steps, slowest_operations
     from fastmri_cls.dataset import Dataset
     from fastmri_cls.foundation.atomic import new_directory
     from fastmri_cls.foundation.extras import missing_extra
-    from fastmri_cls.profiling.advice import advice
-    from fastmri_cls.profiling.steps import profile_steps
-    from fastmri_cls.profiling.table import print_profile
-    from fastmri_cls.profiling.trace import slowest_operations
     from fastmri_cls.runs.options import TrainOptions
     from fastmri_cls.runs.protocol import resolve_protocol
     from fastmri_cls.training.resolve import resolve
@@ -59,7 +56,7 @@ def profile(
         result = {
             "shares": times.shares,
             "images_per_second": times.images_per_second,
-            "operations": [asdict(one) for one in operations],
+            "operations": [asdict(operation) for operation in operations],
             "advice": sentences,
         }
         print_document(json.dumps(result))

@@ -25,6 +25,7 @@ __all__ = [
     "convert_variables_to_constants_v2",
     "flatbuffer_utils",
     "mlir_quantize",
+    "num_consumers",
     "producer",
     "producer_inputs",
     "save_weights_to_hdf5_group",
@@ -43,6 +44,11 @@ def producer_inputs(tensor: keras.KerasTensor) -> list[keras.KerasTensor]:
     """Return the inputs from which the producer of `tensor` computed it."""
     history = tensor._keras_history
     return list(history.operation._inbound_nodes[history.node_index].input_tensors)
+
+
+def num_consumers(operation: keras.Operation) -> int:
+    """Return how many operations of functional models take an output of `operation`."""
+    return len(operation._outbound_nodes)
 
 
 def all_layers(layer: keras.Layer) -> list[keras.Layer]:

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.ndimage import gaussian_filter
 
-from fastmri_cls.models.parts import Parts, take_apart
+from fastmri_cls.models.surgery import SplitClassifier, split_classifier
 
 _BLUR = 1 / 10  # of the image's size, one standard deviation: no lesion is left
 _STEPS = 5  # on the way from the blurred image
@@ -35,7 +35,7 @@ def make_explain(model: keras.Model) -> Explain:
 
     Where no part of the image spoke for the class the heat is 0 throughout.
     """
-    parts = take_apart(model)
+    parts = split_classifier(model)
     size = model.input_shape[1]
 
     # One step of the way a call: traced once, where a graph of all steps would be six times the model.
@@ -62,7 +62,9 @@ def make_explain(model: keras.Model) -> Explain:
     return explain
 
 
-def _maps_and_gradients(parts: Parts, images: tf.Tensor, classes: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+def _maps_and_gradients(
+    parts: SplitClassifier, images: tf.Tensor, classes: tf.Tensor
+) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
     """Return the fine map of each backbone and its gradient, float32 [batch, rows, columns, d]."""
     prepared = parts.preprocessing(images)
     with tf.GradientTape(watch_accessed_variables=False) as tape:

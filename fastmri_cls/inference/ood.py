@@ -16,7 +16,7 @@ import tensorflow as tf
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.atomic import new_file
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.models.parts import take_apart
+from fastmri_cls.models.surgery import split_classifier
 from fastmri_cls.pipeline.examples import Examples
 
 OOD_THRESHOLD = 1.0
@@ -83,7 +83,7 @@ def read_reference(path: Path) -> OodReference | None:
 
 
 def _make_extract(model: keras.Model) -> Callable[[Examples], np.ndarray]:
-    forward = take_apart(model).forward
+    forward = split_classifier(model).forward
 
     @tf.function(reduce_retracing=True)
     def pooled(images: tf.Tensor) -> tf.Tensor:

@@ -21,7 +21,7 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.inference.gradcam import make_explain, overlay
 from fastmri_cls.inference.ood import read_reference
-from fastmri_cls.models.parts import take_apart
+from fastmri_cls.models.surgery import split_classifier
 from fastmri_cls.records.ingest import with_channels
 from fastmri_cls.runs.run import Run
 from fastmri_cls.sources.decode import Decoded, decode_file, resize
@@ -200,7 +200,7 @@ class Predictor:
 
 def _make_forward(model: keras.Model, flips: bool) -> Callable[[np.ndarray], tuple[tf.Tensor, tf.Tensor]]:
     """Return images uint8 [n, size, size, channels] -> pooled features [n, d] and probabilities [n, classes]."""
-    forward = take_apart(model).forward
+    forward = split_classifier(model).forward
 
     @tf.function
     def run(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,4 +1,4 @@
-"""The feature extractors: keras.applications' without their tops, ConvNeXt rebuilt to run fast, and the small CNN.
+"""Backbones: those of keras.applications without their tops, a faster ConvNeXt, and a small CNN.
 
 Each builder returns a functional model from preprocessed images to a feature map. Weights are loaded elsewhere.
 """
@@ -13,7 +13,7 @@ from fastmri_cls.foundation.errors import UserError
 
 Shape = tuple[int, int, int]
 
-_NAMED = 5  # layers that an unknown name is answered with
+_SUGGESTIONS = 5  # layers listed in the error about an unknown layer
 
 
 def densenet121(shape: Shape) -> keras.Model:
@@ -27,14 +27,14 @@ def efficientnetv2s(shape: Shape) -> keras.Model:
 
 
 def convnext_tiny_upstream(shape: Shape) -> keras.Model:
-    """ConvNeXt-Tiny as Keras has it, with its own normalisation inside, 133 layers."""
+    """Keras' own ConvNeXt-Tiny with its normalisation inside, 133 layers."""
     return keras.applications.ConvNeXtTiny(include_top=False, weights=None, input_shape=shape)
 
 
 def convnext_tiny(shape: Shape) -> keras.Model:
-    """ConvNeXt-Tiny with DepthwiseConv2D in place of the grouped 7 x 7 convolutions: the same function, 133 layers.
+    """ConvNeXt-Tiny with DepthwiseConv2D instead of grouped 7 x 7 convolutions: the same function, 133 layers.
 
-    Keras runs a grouped convolution as one XLA function of its own, which on a CPU is many times slower.
+    Keras runs each grouped convolution as a separate XLA function, which on a CPU is many times slower.
     """
     return keras.models.clone_model(convnext_tiny_upstream(shape), clone_function=_ungrouped)
 
@@ -46,22 +46,23 @@ def _ungrouped(layer: layers.Layer) -> layers.Layer:
 
 
 def copy_weights(upstream: keras.Model, base: keras.Model) -> None:
-    """Copy all weights from Keras' own architecture to ours; a grouped kernel (h, w, 1, c) becomes (h, w, c, 1)."""
+    """Copy all weights from Keras' architecture to ours; a grouped kernel (h, w, 1, c) becomes (h, w, c, 1)."""
     values = []
     for value, target in zip(upstream.get_weights(), base.weights, strict=True):
         values.append(value if value.shape == tuple(target.shape) else value.transpose(0, 1, 3, 2))
     base.set_weights(values)
 
 
-# Keras' .99 needs some 300 steps to forget where it began; a small set trained from scratch has 25 an epoch.
+# With Keras' default of .99 the statistics need about 300 steps to settle; a small set has 25 steps an epoch.
 _SMALL_CNN_MOMENTUM = 0.9
 
 
 def small_cnn(shape: Shape) -> keras.Model:
     """A residual network of about a million parameters that trains from scratch on two cores in minutes.
 
-    The stem takes 8 x 8 pixels at a stride of 4 at once, since convolutions at full resolution would cost more than all
-    the rest; then three stages of residual blocks at 1/4, 1/8, 1/16 of the size, and a last convolution at 1/32.
+    The stem is an 8 x 8 convolution with a stride of 4, since convolutions at full resolution would cost more than all
+    other layers together. Three stages of residual blocks follow at 1/4, 1/8 and 1/16 of the size, and a last
+    convolution at 1/32.
     """
     inputs = keras.Input(shape)
     x = _convolution(32, 8, strides=4)(inputs)
@@ -94,10 +95,11 @@ def _batch_normalization() -> layers.Layer:
 
 
 def unfrozen_layers(base: keras.Model, unfreeze: float | str) -> list[layers.Layer]:
-    """Return what phase 2 trains of a backbone, without its BatchNormalization.
+    """Return the layers of a backbone that phase 2 trains; BatchNormalization is never among them.
 
     Args:
-        unfreeze: a share of its layers, counted from the top, or the name of the first one.
+        base: the backbone.
+        unfreeze: a fraction of its layers, counted from the top, or the name of the first layer.
     """
     first = (
         len(base.layers) - int(len(base.layers) * unfreeze) if not isinstance(unfreeze, str) else _place(base, unfreeze)
@@ -106,8 +108,12 @@ def unfrozen_layers(base: keras.Model, unfreeze: float | str) -> list[layers.Lay
 
 
 def unfreeze_each(bases: Sequence[keras.Model], unfreeze: float | str) -> list[float | str]:
-    """Return what `unfreeze` means for each of a model's backbones: a share is meant for all, a layer for the ones that
-    have it; the others stay frozen.
+    """Return what `unfreeze` means for each backbone of a model.
+
+    Args:
+        bases: the backbones.
+        unfreeze: a fraction, which holds for all backbones, or the name of a layer, which holds for the backbones that
+            have it; the others stay frozen (0.0).
 
     Raises:
         UserError: no layer has that name.
@@ -116,9 +122,9 @@ def unfreeze_each(bases: Sequence[keras.Model], unfreeze: float | str) -> list[f
         return [unfreeze for _ in bases]
     names = [[layer.name for layer in base.layers] for base in bases]
     if not any(unfreeze in own for own in names):
-        near = get_close_matches(unfreeze, [name for own in names for name in own], _NAMED, cutoff=0.0)
+        near = get_close_matches(unfreeze, [name for own in names for name in own], _SUGGESTIONS, cutoff=0.0)
         owner = " + ".join(base.name for base in bases)
-        raise UserError(f"--unfreeze {unfreeze}: {owner} has no such layer; nearest are {', '.join(near)}")
+        raise UserError(f"--unfreeze {unfreeze}: {owner} has no such layer; the nearest names are {', '.join(near)}")
     return [unfreeze if unfreeze in own else 0.0 for own in names]
 
 

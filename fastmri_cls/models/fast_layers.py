@@ -1,8 +1,8 @@
-"""Layers that compute what Keras' own do, in fewer passes over memory; a network trains with them and is saved without.
+"""Layers that compute the same as Keras' in fewer passes over memory; used in training, never in a saved model.
 
-Measured on two cores with avx512_bf16, a forward pass of 32 images of 224 px in mixed_bfloat16 (float32): DenseNet121
-1.5 to 1.7 times as fast (1.15), EfficientNetV2S 1.4 (1.1), ConvNeXt-Tiny about 2 (1.3), beside what backbones.py gained
-it. On GPUs it was never run. benchmarks/backbones.py measures it.
+Measured by benchmarks/backbones.py on two cores with avx512_bf16, a forward pass of 32 images of 224 px in
+mixed_bfloat16 (in float32): DenseNet121 1.5 to 1.7 times as fast (1.15), EfficientNetV2S 1.4 (1.1), ConvNeXt-Tiny
+about 2 (1.3), in addition to the gain of backbones.py.
 """
 
 import math
@@ -14,10 +14,11 @@ import keras
 import tensorflow as tf
 from keras import layers, ops
 
+from fastmri_cls.foundation.private_api import num_consumers, producer
+
 
 def with_fast_layers(model: keras.Model) -> keras.Model:
-    """Return a functional model of the same layers by name and place, faster ones among them, with weights of its own
-    in the same order."""
+    """Return a functional model with faster layers: the same names and order of layers and weights, fresh weights."""
     before_gelu = {
         id(_before(layer)) for layer in model.layers if _is_gelu(layer) and _feeds_one(_before(layer), layers.Dense)
     }
@@ -45,27 +46,27 @@ def with_fast_layers(model: keras.Model) -> keras.Model:
 
 
 class FrozenBatchNormalization(layers.BatchNormalization):
-    """BatchNormalization of a map [batch, rows, columns, d], in one pass where its statistics do not move, or in none
-    where the convolution before it takes it up.
+    """BatchNormalization of a map [batch, rows, columns, d] as one fused operation while its statistics are fixed.
 
-    Keras 3 casts the map to float32, multiplies, adds and casts back, each a pass of its own.
+    Folded into the preceding convolution it does nothing. Keras 3 casts the map to float32, multiplies, adds and casts
+    back, each in a separate pass.
     """
 
-    is_folded = False  # into the convolution before it
+    is_folded = False  # into the preceding convolution
 
-    def moves(self, training: bool | None) -> bool:
-        """Whether it normalises by the batch and learns from it."""
+    def uses_batch_statistics(self, training: bool | None) -> bool:
+        """Whether it normalises by the statistics of the batch and updates its own."""
         return bool(training and self.trainable)
 
     def frozen(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Return scale, offset, mean and variance, float32 [d], which no gradient reaches."""
+        """Return scale, offset, mean and variance, float32 [d] each, without gradients."""
         scale = ops.ones_like(self.moving_mean) if self.gamma is None else self.gamma
         offset = ops.zeros_like(self.moving_mean) if self.beta is None else self.beta
         return tuple(ops.stop_gradient(v) for v in (scale, offset, self.moving_mean, self.moving_variance))
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
         """Normalise."""
-        if self.moves(training):
+        if self.uses_batch_statistics(training):
             return super().call(inputs, training=training, mask=mask)
         return inputs if self.is_folded else _normalise(inputs, *self.frozen(), tf.constant(self.epsilon))
 
@@ -74,10 +75,10 @@ class FrozenBatchNormalization(layers.BatchNormalization):
 def _normalise(
     x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor, epsilon: tf.Tensor
 ) -> tuple[tf.Tensor, Any]:
-    """(x - mean) scale / sqrt(variance + epsilon) + offset, computed in float32; differentiable in `x` alone.
+    """Return (x - mean) scale / sqrt(variance + epsilon) + offset, computed in float32; only `x` gets a gradient.
 
-    TensorFlow's own gradient of the operation would also sum up those of scale and offset, which do not train here, and
-    is refused on GPUs where operations have to be deterministic.
+    TensorFlow's gradient of the operation would also compute those of scale and offset, which do not train here, and it
+    raises an error on GPUs with deterministic operations.
     """
 
     def apply(x: tf.Tensor, offset: tf.Tensor, mean: tf.Tensor) -> tf.Tensor:
@@ -93,16 +94,16 @@ def _normalise(
 
 
 class _Folding:
-    """A convolution that takes up the BatchNormalization behind it while that is frozen: scaled weights, and a bias.
+    """A convolution that includes the following BatchNormalization while that is frozen, by a scaled kernel and a bias.
 
-    Its weights stay as they are. What is between the two is then normalised already.
+    Its variables do not change. Its output is then already normalised.
     """
 
-    # Not owned: the model's weights would be another list.
+    # A weak reference: an owned layer would change the order of the model's weights.
     _behind: Callable[[], FrozenBatchNormalization | None] = staticmethod(lambda: None)
 
     def fold(self, normalization: FrozenBatchNormalization) -> None:
-        """Take `normalization` up, from the next trace on."""
+        """Include `normalization` from the next trace on."""
         self._behind = weakref.ref(normalization)
         normalization.is_folded = True
 
@@ -110,31 +111,31 @@ class _Folding:
         self, convolve: Callable[[tf.Tensor], tf.Tensor], kernel: tf.Tensor, training: bool | None
     ) -> tf.Tensor:
         normalization = self._behind()
-        if normalization is None or normalization.moves(training):
+        if normalization is None or normalization.uses_batch_statistics(training):
             return convolve(kernel)
         scale, offset, mean, variance = normalization.frozen()
         factor = scale * ops.rsqrt(variance + normalization.epsilon)
         # Conv2D's kernels are [rows, columns, from, to], DepthwiseConv2D's [rows, columns, d, multiplier].
-        of_kernel = ops.reshape(factor, kernel.shape[-2:] if isinstance(self, layers.DepthwiseConv2D) else (-1,))
-        outputs = convolve(ops.cast(ops.cast(kernel, "float32") * of_kernel, kernel.dtype))
+        per_output = ops.reshape(factor, kernel.shape[-2:] if isinstance(self, layers.DepthwiseConv2D) else (-1,))
+        outputs = convolve(ops.cast(ops.cast(kernel, "float32") * per_output, kernel.dtype))
         return tf.nn.bias_add(outputs, ops.cast(offset - mean * factor, outputs.dtype))
 
 
 class FoldedConv2D(_Folding, layers.Conv2D):
-    """Conv2D and the frozen BatchNormalization behind it as one."""
+    """Conv2D with the following frozen BatchNormalization."""
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Convolve, and normalise."""
+        """Convolve and normalise."""
         return self._folded(
             lambda kernel: self.convolution_op(inputs, kernel), ops.convert_to_tensor(self.kernel), training
         )
 
 
 class FoldedDepthwiseConv2D(_Folding, layers.DepthwiseConv2D):
-    """DepthwiseConv2D and the frozen BatchNormalization behind it as one."""
+    """DepthwiseConv2D with the following frozen BatchNormalization."""
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Convolve, and normalise."""
+        """Convolve and normalise."""
 
         def convolve(kernel: tf.Tensor) -> tf.Tensor:
             return ops.depthwise_conv(inputs, kernel, self.strides, self.padding, self.data_format, self.dilation_rate)
@@ -145,8 +146,7 @@ class FoldedDepthwiseConv2D(_Folding, layers.DepthwiseConv2D):
 class RowsDense(layers.Dense):
     """Dense over the last axis of a map [batch, rows, columns, d], as one product of two matrices.
 
-    So TensorFlow finds product, bias and GELU side by side and runs them as one oneDNN kernel; in Keras' own, a reshape
-    stands between them.
+    TensorFlow then runs product, bias and GELU as one oneDNN kernel; in Keras' own layer a reshape separates them.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -156,12 +156,12 @@ class RowsDense(layers.Dense):
 
 
 def exact_gelu(x: tf.Tensor) -> tf.Tensor:
-    """x Phi(x) by erf, which is vectorised; Keras takes erfc, which is not: a third of ConvNeXt's step."""
+    """Return x Phi(x) by erf, which is vectorised; Keras uses erfc, which is not: a third of ConvNeXt's step."""
     return 0.5 * x * (1.0 + ops.erf(x * math.sqrt(0.5)))
 
 
 def _before(layer: layers.Layer) -> keras.Operation:
-    return layer.input._keras_history.operation
+    return producer(layer.input)
 
 
 def _is_gelu(layer: layers.Layer) -> bool:
@@ -173,7 +173,7 @@ def _normalizes_map(layer: layers.Layer) -> bool:
 
 
 def _feeds_one(operation: keras.Operation, kind: Any) -> bool:
-    return type(operation) is kind and len(operation._outbound_nodes) == 1
+    return type(operation) is kind and num_consumers(operation) == 1
 
 
 def _can_fold(operation: keras.Operation) -> bool:

@@ -1,4 +1,4 @@
-"""Backbone (or two) and head as one classifier of plain 0..255 images, and what of it trains in which phase."""
+"""One or two backbones and a head as a classifier of plain 0..255 images, and which of it trains in which phase."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,17 +7,25 @@ from dataclasses import dataclass, replace
 import keras
 from keras import layers, regularizers
 
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.models.backbones import unfreeze_each, unfrozen_layers
 from fastmri_cls.models.fast_layers import with_fast_layers
-from fastmri_cls.models.hybrid import Hybrid
-from fastmri_cls.models.registry import Backbone
+from fastmri_cls.models.registry import Backbone, Hybrid
 
 _L2 = 1e-4
 
 
 @dataclass(frozen=True)
 class ClassifierOptions:
-    """What a classifier is built from; stands in config.json, so that a RUN's model can be built again from code."""
+    """What a classifier is built from; config.json holds it, so a RUN's model can be built again from code.
+
+    Attributes:
+        num_classes: number of outputs.
+        image_size: height and width of the images in pixels.
+        channels: of the images, 1 or 3.
+        preprocessing: variant of the backbone's preprocessing: own, keras or densenet.
+        precision: Keras' dtype policy.
+    """
 
     num_classes: int
     image_size: int
@@ -25,12 +33,25 @@ class ClassifierOptions:
     preprocessing: str = "own"
     precision: str = "float32"
 
+    @classmethod
+    def for_dataset(
+        cls, dataset: Dataset, preprocessing: str = "own", precision: str = "float32"
+    ) -> "ClassifierOptions":
+        """Return the options of a classifier of a dataset's images."""
+        return cls(len(dataset.classes), dataset.image_size, dataset.channels, preprocessing, precision)
+
 
 @dataclass(frozen=True)
 class Classifier:
-    """A model from float32 [batch, size, size, channels] in 0..255 to probabilities, float32 [batch, classes].
+    """A model from float32 images [batch, size, size, channels] in 0..255 to probabilities, float32 [batch, classes].
 
-    `bases` are its backbones, layers of `model`; grey images are repeated to RGB and preprocessed inside.
+    Grey images are repeated to RGB and preprocessed inside the model.
+
+    Attributes:
+        backbone: the registry's entry.
+        options: what the model was built from.
+        model: the whole model.
+        bases: its backbones, which are layers of `model`.
     """
 
     backbone: Backbone | Hybrid
@@ -40,16 +61,18 @@ class Classifier:
 
     @property
     def base(self) -> keras.Model:
-        """The backbone of a classifier that has one."""
+        """The backbone, if there is only one."""
         (base,) = self.bases
         return base
 
 
 def build_classifier(backbone: Backbone | Hybrid, options: ClassifierOptions, *, fast: bool = True) -> Classifier:
-    """Build the classifier with fresh weights; for the same, call keras.utils.set_random_seed before.
+    """Build the classifier with fresh weights; call keras.utils.set_random_seed before to get the same ones again.
 
     Args:
-        fast: with layers of ours where they are faster; without, the model can be saved for anyone to open.
+        backbone: the registry's entry, see `find_model`.
+        options: sizes, preprocessing and precision.
+        fast: use our layers where they are faster; without, anyone can open the saved model.
     """
     with _dtype_policy(options.precision):
         bases = [_build_base(branch, options) for branch in backbone.branches]
@@ -72,8 +95,12 @@ def _build_base(backbone: Backbone, options: ClassifierOptions) -> keras.Model:
 
 
 def paper_head(maps: Sequence[keras.KerasTensor], num_classes: int) -> keras.KerasTensor:
-    """Return the paper's head on a feature map [batch, rows, columns, d], or on several whose pooled features stand
-    side by side: probabilities, float32 [batch, classes]."""
+    """Return the probabilities, float32 [batch, classes], of the paper's head.
+
+    Args:
+        maps: the final feature map of each backbone, [batch, rows, columns, d]; pooled features are concatenated.
+        num_classes: number of outputs.
+    """
     pooled = [layers.GlobalAveragePooling2D()(x) for x in maps]
     x = pooled[0] if len(pooled) == 1 else layers.Concatenate()(pooled)
     x = layers.BatchNormalization()(x)
@@ -86,22 +113,35 @@ def paper_head(maps: Sequence[keras.KerasTensor], num_classes: int) -> keras.Ker
 
 
 def freeze_for_phase(classifier: Classifier, phase: int, unfreeze: float | str, *, from_scratch: bool) -> None:
-    """Set what trains: phase 1 the head, phase 2 the backbone from `unfreeze` on too, BatchNormalization not.
+    """Set which layers train.
 
-    From scratch there is nothing to protect, and everything trains in both phases.
+    Phase 1 trains the head. Phase 2 also trains the backbone from `unfreeze` on, except BatchNormalization. Without
+    pretrained weights both phases train everything.
+
+    Args:
+        classifier: the model to change.
+        phase: 1 or 2.
+        unfreeze: see `unfreeze_each`.
+        from_scratch: whether the backbones have no pretrained weights.
     """
-    shares = unfreeze_each(classifier.bases, unfreeze)
-    for base, share in zip(classifier.bases, shares, strict=True):
-        base.trainable = from_scratch
-        if phase == 2 and not from_scratch:
-            chosen = unfrozen_layers(base, share)
-            base.trainable = bool(chosen)
-            for layer in base.layers:
-                layer.trainable = any(layer is one for one in chosen)
+    fractions = unfreeze_each(classifier.bases, unfreeze)
+    for base, fraction in zip(classifier.bases, fractions, strict=True):
+        if from_scratch or phase == 1:
+            base.trainable = from_scratch
+        else:
+            train_from(base, fraction)
+
+
+def train_from(base: keras.Model, unfreeze: float | str) -> None:
+    """Let the layers of a backbone train that `unfrozen_layers` returns, and freeze all others."""
+    chosen = {id(layer) for layer in unfrozen_layers(base, unfreeze)}
+    base.trainable = bool(chosen)
+    for layer in base.layers:
+        layer.trainable = id(layer) in chosen
 
 
 def float32_copy(classifier: Classifier) -> Classifier:
-    """Return the classifier in float32, as its weights always are, and of Keras' own layers: for saving."""
+    """Return a copy in float32, as its weights always are, and with Keras' own layers: for saving."""
     options = replace(classifier.options, precision="float32")
     copy = build_classifier(classifier.backbone, options, fast=False)
     copy.model.set_weights(classifier.model.get_weights())
@@ -110,7 +150,7 @@ def float32_copy(classifier: Classifier) -> Classifier:
 
 @contextmanager
 def _dtype_policy(name: str) -> Iterator[None]:
-    """keras.applications take no dtype: the policy is set while they are built."""
+    """Set the policy while models are built, since keras.applications take no dtype."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:

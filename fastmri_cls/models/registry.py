@@ -1,4 +1,7 @@
-"""The backbones by name: an entry says everything about one, so that its preprocessing can never be guessed wrong."""
+"""Models by name: single backbones, and hybrids of two (`hybrid:A+B`).
+
+An entry holds everything about a backbone, so its preprocessing cannot be guessed wrong.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,9 +23,14 @@ _CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 @dataclass(frozen=True)
 class Weights:
-    """A published weights file: `hash` is its md5 or sha256, by length; without a `url` the user has to bring it.
+    """A published weights file.
 
-    `size` is its bytes, as Keras' own progress bars name them when they download it.
+    Attributes:
+        file: its name.
+        hash: md5 or sha256, told apart by length; None if no checksum is published.
+        url: where it is downloaded; None if the user has to fetch it by hand.
+        origin: who published it, for people.
+        size: in bytes.
     """
 
     file: str
@@ -36,11 +44,12 @@ class Weights:
 class Backbone:
     """A feature extractor.
 
-    Fields:
+    Attributes:
+        name: what `--model` takes.
         build: input shape -> functional model of preprocessed images.
-        upstream: the same as Keras itself has it, where `build` is a faster rewrite; weights files fit this one.
-        channels: what it takes: 3, or 0 for whatever the images have.
-        preprocessing: variant (`own`, `keras`, `densenet`) -> what turns 0..255 images into its input.
+        preprocessing: variant (`own`, `keras`, `densenet`) -> function from 0..255 images to the backbone's input.
+        channels: of its input: 3, or 0 for as many as the images have.
+        upstream: Keras' own version, if `build` is a faster rewrite; weights files fit this one.
         default_weights: the set that `--weights default` means; `none` for a network trained from scratch.
         weights: published sets by name.
     """
@@ -55,24 +64,42 @@ class Backbone:
 
     @property
     def branches(self) -> "tuple[Backbone, ...]":
-        """Itself: a model of one backbone, see hybrid.py."""
+        """The backbones of the model: itself."""
         return (self,)
 
 
+@dataclass(frozen=True)
+class Hybrid:
+    """Backbones whose pooled features are concatenated, each with its own preprocessing and weights.
+
+    Attributes:
+        name: `hybrid:A+B`.
+        branches: the backbones.
+    """
+
+    name: str
+    branches: tuple[Backbone, ...]
+
+    @property
+    def default_weights(self) -> str:
+        """`default`, which means each backbone's own; `none` if no backbone has any."""
+        return "none" if all(branch.default_weights == "none" for branch in self.branches) else "default"
+
+
 def _identity(x: keras.KerasTensor) -> keras.KerasTensor:
-    """The backbone normalises inside."""
+    """Return the images: the backbone normalises inside."""
     return x
 
 
 def _densenet(x: keras.KerasTensor) -> keras.KerasTensor:
-    """keras.applications.densenet.preprocess_input: to 0..1, then ImageNet's mean and deviation."""
+    """Apply keras.applications.densenet.preprocess_input: scale to 0..1, then ImageNet's mean and deviation."""
     scale = [1 / (255 * std) for std in _IMAGENET_STD]
     offset = [-mean / std for mean, std in zip(_IMAGENET_MEAN, _IMAGENET_STD, strict=True)]
     return layers.Rescaling(scale, offset)(x)
 
 
 def _radimagenet(x: keras.KerasTensor) -> keras.KerasTensor:
-    """(BGR - mean) / 255, what RadImageNet's authors fed their DenseNet121."""
+    """Return (BGR - mean) / 255, the input of RadImageNet's authors for their DenseNet121."""
     return layers.Rescaling(1 / 255, [-mean / 255 for mean in _CAFFE_MEAN])(keras.ops.flip(x, axis=-1))
 
 
@@ -150,12 +177,43 @@ BACKBONES = {
 }
 
 
+_HYBRID = "hybrid"
+# One trained on medical images and one on photographs.
+_DEFAULT_PAIR = "densenet121-radimagenet+efficientnetv2s"
+
+
+def list_models(*, pretrained: bool = False) -> list[str]:
+    """Return the names of all backbones; two of them, A and B, also form the model `hybrid:A+B`.
+
+    Args:
+        pretrained: only those with published weights.
+    """
+    return [name for name, backbone in BACKBONES.items() if backbone.weights or not pretrained]
+
+
 def find_backbone(name: str) -> Backbone:
     """Return the entry called `name`.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such backbone.
     """
     if name not in BACKBONES:
         raise UserError(f"--model {name}: unknown; choose one of {', '.join(BACKBONES)}")
     return BACKBONES[name]
+
+
+def find_model(name: str) -> Backbone | Hybrid:
+    """Return the model that `--model name` means.
+
+    Raises:
+        UserError: there is no such backbone, or a hybrid does not name two different ones.
+    """
+    prefix, _, pair = name.partition(":")
+    if prefix != _HYBRID:
+        if name not in BACKBONES:
+            raise UserError(f"--model {name}: unknown; choose one of {', '.join([*BACKBONES, 'hybrid', 'hybrid:A+B'])}")
+        return BACKBONES[name]
+    names = (pair or _DEFAULT_PAIR).split("+")
+    if len(set(names)) != 2 or len(names) != 2:
+        raise UserError(f"--model {name}: a hybrid needs two different backbones; give it as hybrid:A+B")
+    return Hybrid(f"{_HYBRID}:{'+'.join(names)}", tuple(find_backbone(branch) for branch in names))

@@ -1,7 +1,7 @@
-"""Pretrained weights -> a backbone: which file `--weights` means, and loading it safely.
+"""Loads pretrained weights into a backbone: which file `--weights` means, and how it is read safely.
 
-A file is loaded into a fresh copy of the architecture it belongs to, checked, and copied over only when it is whole:
-never a half-loaded model. Only weights are read from it; nothing in it is executed.
+A file is loaded into a fresh copy of the architecture it belongs to, checked, and copied only if it is complete, so a
+model is never half loaded. Only weights are read from a file; nothing in it is executed.
 """
 
 import zipfile
@@ -14,9 +14,8 @@ from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.models.backbones import copy_weights
 from fastmri_cls.models.head import Classifier, ClassifierOptions, build_classifier
-from fastmri_cls.models.hybrid import find_model
 from fastmri_cls.models.pretrained import check_digest, fetch
-from fastmri_cls.models.registry import Backbone, Weights, find_backbone
+from fastmri_cls.models.registry import Backbone, Weights, find_backbone, find_model
 from fastmri_cls.models.weights_safety import vet_weights_file
 from fastmri_cls.runs import files
 from fastmri_cls.runs.config import LoadedWeights
@@ -27,8 +26,9 @@ def load_weights(classifier: Classifier, spec: str) -> LoadedWeights | None:
     """Load what `--weights spec` means into the classifier's backbone, or into each of its two.
 
     Args:
+        classifier: the model to change.
         spec: `default`, `none`, the name of a published set, the path of a weights file (.h5, .weights.h5, .keras),
-            or an earlier RUN folder, whose backbone is taken. Of a hybrid one for both, or SPEC+SPEC.
+            or an earlier RUN folder, whose backbone is used. For a hybrid: one for both backbones, or SPEC+SPEC.
 
     Returns:
         What was loaded; None where the backbone stays as initialised.
@@ -39,11 +39,13 @@ def load_weights(classifier: Classifier, spec: str) -> LoadedWeights | None:
     branches = classifier.backbone.branches
     specs = spec.split("+") if len(branches) > 1 and "+" in spec else [spec] * len(branches)
     if len(specs) != len(branches):
-        raise UserError(f"--weights {spec}: {classifier.backbone.name} takes one for both or two, SPEC+SPEC")
+        raise UserError(
+            f"--weights {spec}: {classifier.backbone.name} takes one specification for both backbones, or SPEC+SPEC"
+        )
     loaded = []
-    for branch, base, one in zip(branches, classifier.bases, specs, strict=True):
-        loaded.append(_load(branch, base, classifier.options, one))
-    found = [one for one in loaded if one is not None]
+    for branch, base, own_spec in zip(branches, classifier.bases, specs, strict=True):
+        loaded.append(_load(branch, base, classifier.options, own_spec))
+    found = [facts for facts in loaded if facts is not None]
     if 0 < len(found) < len(branches):
         bare = branches[loaded.index(None)].name
         raise UserError(f"--weights {spec}: {bare} would stay frozen as initialised; give weights for both, or none")
@@ -65,17 +67,17 @@ def _load(backbone: Backbone, base: keras.Model, options: ClassifierOptions, spe
     if name not in backbone.weights and not path.exists():
         known = ", ".join(["default", *backbone.weights, "none"])
         raise UserError(f"--weights {spec}: no such file or RUN; for {backbone.name} give {known} or a PATH")
-    values = _of_run(path, backbone, base, options) if path.is_dir() else _of_file(path, backbone, base)
+    values = _from_run(path, backbone, base, options) if path.is_dir() else _from_file(path, backbone, base)
     for value in values:
         if not np.isfinite(value).all():
-            raise UserError(f"--weights {path}: holds values that are not finite; the file is damaged, get it again")
+            raise UserError(f"--weights {path}: contains values that are not finite; the file is damaged, get it again")
     base.set_weights(values)
     file = path / files.MODEL if path.is_dir() else path
     return LoadedWeights(spec, str(path), file_sha256(file), len(values))
 
 
-def _of_file(path: Path, backbone: Backbone, base: keras.Model) -> list[np.ndarray]:
-    """Read a weights file of the backbone alone."""
+def _from_file(path: Path, backbone: Backbone, base: keras.Model) -> list[np.ndarray]:
+    """Return the weights in a file of the backbone without its top."""
     build = backbone.upstream or backbone.build
     fresh = build(base.input_shape[1:])
     before = fresh.get_weights()
@@ -90,7 +92,7 @@ def _of_file(path: Path, backbone: Backbone, base: keras.Model) -> list[np.ndarr
     return list(rewritten.get_weights())
 
 
-def _of_run(path: Path, backbone: Backbone, base: keras.Model, options: ClassifierOptions) -> list[np.ndarray]:
+def _from_run(path: Path, backbone: Backbone, base: keras.Model, options: ClassifierOptions) -> list[np.ndarray]:
     """Read the backbone from an earlier RUN: build its model from its config, then read nothing but weights."""
     run = Run(path)
     config = run.config
@@ -136,10 +138,15 @@ def _first_sentence(error: Exception) -> str:
 
 
 def verify_file(path: Path, model: str, weights: Weights | None) -> str:
-    """Check a file against the published `weights` it should be and load it into `model`; return what the first said.
+    """Check that a file is the published set `weights` and can be loaded into `model`; return what the check rests on.
+
+    Args:
+        path: the file.
+        model: name of the backbone.
+        weights: the published set; None if there is none to compare with.
 
     Raises:
-        UserError: it is not the published file, not safe to open, or does not fit.
+        UserError: the file is not the published one, not safe to open, or does not fit.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; fetch it with weights fetch {model}")

@@ -74,7 +74,7 @@ def _hdf5_fault(file: BinaryIO) -> str | None:
                     if item.is_virtual or item.external:
                         return f"its dataset {item.name} takes its values from another file"
                     if item.dtype.kind not in "fiub":
-                        return f"its dataset {item.name} holds {item.dtype}, no numbers"
+                        return f"its dataset {item.name} holds {item.dtype}, not numbers"
                     values += item.size * item.dtype.itemsize
                     if _explodes(values, file):
                         return f"its dataset {item.name} claims {item.shape} values"

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from fastmri_cls.augment.names import POLICIES
 from fastmri_cls.foundation.errors import UserError
 
 
@@ -143,7 +144,7 @@ def resolve_protocol(name: str, changes: Mapping[str, object]) -> Protocol:
             rate, from scratch too, and keeps phase 2's proportion to it. Values may be text, as on a command line.
 
     Raises:
-        UserError: the preset, a field or the optimizer is unknown, or a value is out of range.
+        UserError: the preset, a field, the optimizer or the policy is unknown, or a value is out of range.
     """
     if name not in PROTOCOLS:
         raise UserError(f"--protocol {name}: unknown; choose one of {', '.join(PROTOCOLS)}")
@@ -153,8 +154,9 @@ def resolve_protocol(name: str, changes: Mapping[str, object]) -> Protocol:
         for path, part in _expand(field_name, value, protocol):
             _set_field(values, path, part)
     changed = _convert(values)
-    if changed.optimizer not in OPTIMIZERS:
-        raise UserError(f"--optimizer {changed.optimizer}: unknown; choose one of {', '.join(OPTIMIZERS)}")
+    for flag, value, known in (("optimizer", changed.optimizer, OPTIMIZERS), ("augment", changed.augment, POLICIES)):
+        if value not in known:
+            raise UserError(f"--{flag} {value}: unknown; choose one of {', '.join(known)}")
     return changed
 
 

@@ -1,22 +1,19 @@
-"""Precision and XLA `auto`, measured: a few real steps on random images in each arithmetic the device has.
+"""Measures precision and XLA for `auto`: a few real steps on random images in each policy that the device supports.
 
-float32 without XLA is the baseline; another one is taken only where it is clearly faster. A trial is made once per
-device, backbone, image and batch size and kept in the cache folder's arithmetic.json. It is left out, and what
-`precision.unmeasured` says is taken, where it would cost more than it can gain:
+float32 without XLA is the baseline; another policy is chosen only if it is clearly faster. A measurement is made once
+per device, backbone, image size and batch size, and kept in autotune.json in the cache folder. `default_policy` decides
+instead where a measurement would cost more than it can gain:
 
-- before anything is measured, where fewer than _WORTHWHILE_IMAGES of 224 x 224 pixels will go through the network;
-- after the baseline, where _LIKELY_GAIN of the training it foretells is less than that measurement took.
+- before anything is measured, if fewer than _MIN_IMAGES images of 224 x 224 pixels will go through the network;
+- after the baseline, if _EXPECTED_SAVING of the predicted training time is less than the baseline took.
 
-The random state needs no care: the caller sets all seeds after.
+The random state needs no care: the caller sets all seeds afterwards.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -25,33 +22,41 @@ import tensorflow as tf
 from fastmri_cls.augment.batch import Batch
 from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.dataset import Dataset
-from fastmri_cls.foundation.atomic import write_text
+from fastmri_cls.foundation import json_files
+from fastmri_cls.foundation.cache import cache_directory
 from fastmri_cls.foundation.environment import describe
+from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
-from fastmri_cls.models.head import ClassifierOptions, build_classifier, freeze_for_phase
-from fastmri_cls.models.hybrid import find_model
-from fastmri_cls.models.pretrained import cache_directory
+from fastmri_cls.models.head import ClassifierOptions, build_classifier
+from fastmri_cls.models.registry import find_model
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.training.data import training_selection
-from fastmri_cls.training.engine import Engine, StepOptions
-from fastmri_cls.training.optimizers import make_optimizer
-from fastmri_cls.training.precision import Arithmetic, cpu_flags, lower_precision, unmeasured
+from fastmri_cls.training.engine import make_engine
+from fastmri_cls.training.precision import ComputePolicy, cpu_flags, default_policy, lower_precision
 
-_CLEARLY = 1.05  # times faster than what it replaces; the fastest of three steps varies by 2 % on a busy machine
-_HOPELESS = 1.5  # times slower at its first step: not measured further
-_STEPS = 3
-_WORTHWHILE_IMAGES = 3000
-_LIKELY_GAIN = 0.2
-_NUMERIC_FLAGS = ("avx", "amx", "fma", "f16c", "asimd", "sve", "bf16")  # how the names of CPU flags that matter begin
+_MIN_SPEEDUP = 1.05  # of a policy over the one it replaces; the fastest of three steps varies by 2 % on a busy machine
+_GIVE_UP = 1.5  # times slower at its first step: not measured further
+_TIMED_STEPS = 3
+_MIN_IMAGES = 3000
+_EXPECTED_SAVING = 0.2  # fraction of the training time
+_NUMERIC_FLAGS = ("avx", "amx", "fma", "f16c", "asimd", "sve", "bf16")  # prefixes of the CPU flags that matter
 
-# The seconds of one warmed-up step after the other in an arithmetic.
-StepTimes = Callable[[Arithmetic], Iterator[float]]
+# The seconds of each of a row of warmed-up steps in a policy.
+StepTimes = Callable[[ComputePolicy], Iterator[float]]
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What was found: the arithmetic; how many times faster than the baseline a lower precision was, and XLA than the
-    same precision without (None: not tried); the seconds of all that."""
+class Measurement:
+    """The result of a measurement.
+
+    Attributes:
+        precision: chosen dtype policy.
+        xla: whether XLA was chosen.
+        lower: the lower precision that was tried, or None.
+        lower_ratio: how many times faster it was than the baseline; None if not tried.
+        xla_ratio: how many times faster XLA was than the same precision without; None if not tried.
+        seconds: how long the measurement took.
+    """
 
     precision: str
     xla: bool
@@ -60,108 +65,156 @@ class Choice:
     xla_ratio: float | None
     seconds: float
 
+    @property
+    def policy(self) -> ComputePolicy:
+        """The chosen policy."""
+        return ComputePolicy(self.precision, self.xla)
 
-def resolve_arithmetic(options: TrainOptions, dataset: Dataset) -> Arithmetic:
-    """Return what `options` mean by precision and XLA, measured where one of them is `auto` and it is worth it."""
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a measurement depends on."""
+
+    processor: str
+    flags: list[str]
+    cores: int | None
+    gpus: list[str]
+    packages: dict[str, str]
+    model: str
+    image: tuple[int, int, int]
+    batch_size: int
+    from_scratch: bool
+    longer_phase: int
+    unfreeze: float | str
+    precision: str
+    xla: str
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One entry of autotune.json."""
+
+    conditions: Conditions
+    measurement: Measurement
+
+
+def resolve_policy(options: TrainOptions, dataset: Dataset) -> ComputePolicy:
+    """Return the policy that `options` request; `auto` is measured if that is likely to pay."""
     if "auto" not in (options.precision, options.xla):
-        return unmeasured(options.precision, options.xla)
+        return default_policy(options.precision, options.xla)
     images = _images_to_come(options, dataset)
-    if images * (dataset.image_size / 224) ** 2 < _WORTHWHILE_IMAGES:
-        return unmeasured(options.precision, options.xla)
-    facts, path = _facts(options, dataset), cache_directory() / "arithmetic.json"
-    known = _read(path)
-    found = next((Choice(**entry["choice"]) for entry in known if entry["facts"] == facts), None)
+    if images * (dataset.image_size / 224) ** 2 < _MIN_IMAGES:
+        return default_policy(options.precision, options.xla)
+    conditions, path = _conditions(options, dataset), cache_directory() / "autotune.json"
+    try:
+        known = json_files.read(path, list[_Entry], "")
+    except (OSError, UserError):
+        known = []  # missing, damaged, or of another version: measure again
+    found = next((entry.measurement for entry in known if entry.conditions == conditions), None)
     if found:
-        log.info(f"{describe_choice(found, options)}; measured before, in {path}")
-        return Arithmetic(found.precision, found.xla)
+        log.info(f"{describe_measurement(found, options)}; measured before, in {path}")
+        return found.policy
     steps = images / options.protocol.batch_size
-    found = try_out(options.precision, options.xla, lambda one: step_seconds(one, options, dataset), steps)
-    keras.backend.clear_session()  # layers of the run are numbered as without a trial
+    found = measure(options.precision, options.xla, lambda policy: step_seconds(policy, options, dataset), steps)
+    keras.backend.clear_session()  # layers of the run are numbered as without a measurement
     if found is None:
-        return unmeasured(options.precision, options.xla)
-    write_text(path, json.dumps([*known, {"facts": facts, "choice": asdict(found)}], indent=1) + "\n")
-    log.info(f"{describe_choice(found, options)}; measured in {found.seconds:.0f} s, kept in {path}")
-    return Arithmetic(found.precision, found.xla)
+        return default_policy(options.precision, options.xla)
+    json_files.write(path, [*known, _Entry(conditions, found)])
+    log.info(f"{describe_measurement(found, options)}; measured in {found.seconds:.0f} s, kept in {path}")
+    return found.policy
 
 
-def try_out(precision: str, xla: str, step_times: StepTimes, steps: float) -> Choice | None:
-    """Measure what `auto` leaves open and return the choice; None where the training is too short to gain by it.
+def measure(precision: str, xla: str, step_times: StepTimes, steps: float) -> Measurement | None:
+    """Measure what `auto` leaves open; return None if the training is too short to gain by it.
 
     Args:
+        precision: auto or a dtype policy.
+        xla: auto, on or off.
+        step_times: runs steps.
         steps: of the training to come.
     """
     started = time.perf_counter()
-    best = Arithmetic("float32" if precision == "auto" else precision, xla == "on")
-    fastest = min(islice(step_times(best), _STEPS))
+    best = ComputePolicy("float32" if precision == "auto" else precision, xla == "on")
+    fastest = min(islice(step_times(best), _TIMED_STEPS))
     spent = time.perf_counter() - started
-    if _LIKELY_GAIN * steps * fastest < spent:
+    if _EXPECTED_SAVING * steps * fastest < spent:
         return None
 
-    def ratio(other: Arithmetic) -> float:
-        return fastest / _fastest(step_times(other), _HOPELESS * fastest)
+    def ratio(other: ComputePolicy) -> float:
+        return fastest / _fastest(step_times(other), _GIVE_UP * fastest)
 
     lower, lower_ratio, xla_ratio = lower_precision() if precision == "auto" else None, None, None
     if lower:
-        lower_ratio = ratio(Arithmetic(lower, best.xla))
-        if lower_ratio > _CLEARLY:
-            best, fastest = Arithmetic(lower, best.xla), fastest / lower_ratio
+        lower_ratio = ratio(ComputePolicy(lower, best.xla))
+        if lower_ratio > _MIN_SPEEDUP:
+            best, fastest = ComputePolicy(lower, best.xla), fastest / lower_ratio
     if xla == "auto":
-        xla_ratio = ratio(Arithmetic(best.precision, xla=True))
-        if xla_ratio > _CLEARLY:
-            best = Arithmetic(best.precision, xla=True)
-    return Choice(best.precision, best.xla, lower, lower_ratio, xla_ratio, time.perf_counter() - started)
+        xla_ratio = ratio(ComputePolicy(best.precision, xla=True))
+        if xla_ratio > _MIN_SPEEDUP:
+            best = ComputePolicy(best.precision, xla=True)
+    return Measurement(best.precision, best.xla, lower, lower_ratio, xla_ratio, time.perf_counter() - started)
 
 
-def _fastest(times: Iterator[float], hopeless: float) -> float:
+def _fastest(times: Iterator[float], give_up: float) -> float:
     first = next(times)
-    return first if first > hopeless else min(first, *islice(times, _STEPS - 1))
+    return first if first > give_up else min(first, *islice(times, _TIMED_STEPS - 1))
 
 
-def step_seconds(arithmetic: Arithmetic, options: TrainOptions, dataset: Dataset) -> Iterator[float]:
-    """Yield the seconds of steps of the phase that lasts longest, at the real image and batch size."""
-    protocol = options.protocol
-    phase = 1 if protocol.phase1.max_epochs >= protocol.phase2.max_epochs else 2
-    size, classes, count = dataset.image_size, len(dataset.classes), protocol.batch_size
-    classifier = build_classifier(
-        find_model(options.model),
-        ClassifierOptions(classes, size, dataset.channels, protocol.preprocessing, arithmetic.precision),
-    )
-    freeze_for_phase(classifier, phase, protocol.unfreeze, from_scratch=_is_from_scratch(options))
-    classifier.model.compile(make_optimizer(protocol.phase1.learning_rate, arithmetic.precision))
-    step = StepOptions(classes, protocol.label_smoothing, seed=0, xla=arithmetic.xla)
+def step_seconds(policy: ComputePolicy, options: TrainOptions, dataset: Dataset) -> Iterator[float]:
+    """Yield the seconds of steps of the longer phase, at the real image and batch size.
+
+    Args:
+        policy: to measure.
+        options: of the training.
+        dataset: to train on.
+    """
+    protocol, size, count = options.protocol, dataset.image_size, options.protocol.batch_size
+    built = ClassifierOptions.for_dataset(dataset, protocol.preprocessing, policy.precision)
+    classifier = build_classifier(find_model(options.model), built)
+    engine = make_engine(
+        classifier, protocol, _longer_phase(options), policy, seed=0, from_scratch=_is_from_scratch(options),
+        augment=make_augmentation("none"),
+    )  # fmt: skip
     examples = dataset.examples(training_selection(dataset.manifest, protocol, options.fold))
-    learn = Engine(classifier.model, make_augmentation("none"), step).step_parts(examples, epoch=0).learn
+    train = engine.step_parts(examples, epoch=0).train
     rng = np.random.default_rng(0)
     images = tf.constant(rng.uniform(0, 255, (count, size, size, dataset.channels)), tf.float32)
-    batch = Batch(images, tf.one_hot(rng.integers(0, classes, count), classes), tf.ones([count]))
-    learn(batch).numpy()  # traced and compiled
+    targets = tf.one_hot(rng.integers(0, built.num_classes, count), built.num_classes)
+    batch = Batch(images, targets, tf.ones([count]))
+    train(batch).numpy()  # traced and compiled
     while True:
         started = time.perf_counter()
-        learn(batch).numpy()
+        train(batch).numpy()
         yield time.perf_counter() - started
 
 
-def describe_choice(choice: Choice, options: TrainOptions) -> str:
-    """Return the choice as people read it, for what was `auto`."""
-    said = []
+def describe_measurement(found: Measurement, options: TrainOptions) -> str:
+    """Return one line for people about what `auto` means."""
+    parts = []
     if options.precision == "auto":
-        if choice.lower is None or choice.lower_ratio is None:
-            said.append("precision auto: float32 (this device has no faster one)")
-        elif choice.precision == choice.lower:
-            said.append(f"precision auto: {choice.precision} ({choice.lower_ratio:.2f}x float32)")
+        if found.lower is None or found.lower_ratio is None:
+            parts.append("precision auto: float32 (this device has no faster one)")
+        elif found.precision == found.lower:
+            parts.append(f"precision auto: {found.precision} ({found.lower_ratio:.2f}x float32)")
         else:
-            said.append(f"precision auto: float32 ({choice.lower} {choice.lower_ratio:.2f}x)")
+            parts.append(f"precision auto: float32 ({found.lower} {found.lower_ratio:.2f}x)")
     if options.xla == "auto":
-        said.append(f"xla{'' if said else ' auto:'} {'on' if choice.xla else 'off'} ({choice.xla_ratio:.2f}x)")
-    return ", ".join(said)
+        parts.append(f"xla{'' if parts else ' auto:'} {'on' if found.xla else 'off'} ({found.xla_ratio:.2f}x)")
+    return ", ".join(parts)
 
 
 def _images_to_come(options: TrainOptions, dataset: Dataset) -> int:
-    """The images that will go through the whole network at most."""
+    """Return the largest number of images that will go through the whole network."""
     protocol = options.protocol
     count = training_selection(dataset.manifest, protocol, options.fold).count(dataset.manifest)
-    an_epoch = protocol.steps_per_epoch * protocol.batch_size if protocol.steps_per_epoch else count
-    return count * options.feature_views or an_epoch * (protocol.phase1.max_epochs + protocol.phase2.max_epochs)
+    if options.feature_views:
+        return count * options.feature_views
+    per_epoch = protocol.steps_per_epoch * protocol.batch_size if protocol.steps_per_epoch else count
+    return per_epoch * (protocol.phase1.max_epochs + protocol.phase2.max_epochs)
+
+
+def _longer_phase(options: TrainOptions) -> int:
+    return 1 if options.protocol.phase1.max_epochs >= options.protocol.phase2.max_epochs else 2
 
 
 def _is_from_scratch(options: TrainOptions) -> bool:
@@ -169,34 +222,24 @@ def _is_from_scratch(options: TrainOptions) -> bool:
     return "none" in (options.weights, default if options.weights == "default" else options.weights)
 
 
-def _facts(options: TrainOptions, dataset: Dataset) -> dict[str, Any]:
-    """What a choice depends on."""
+def _conditions(options: TrainOptions, dataset: Dataset) -> Conditions:
     machine = describe()
     gpus = [
         tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
         for gpu in tf.config.list_physical_devices("GPU")
     ]
-    return {
-        "processor": machine["processor"],
-        "flags": sorted(flag for flag in cpu_flags() if flag.startswith(_NUMERIC_FLAGS)),
-        "cores": machine["cores"],
-        "gpus": gpus,
-        "packages": {name: machine["packages"][name] for name in ("tensorflow", "keras")},
-        "model": options.model,
-        "image": [dataset.image_size, dataset.image_size, dataset.channels],
-        "batch_size": options.protocol.batch_size,
-        "from_scratch": _is_from_scratch(options),
-        "longer_phase": 1 if options.protocol.phase1.max_epochs >= options.protocol.phase2.max_epochs else 2,
-        "unfreeze": options.protocol.unfreeze,
-        "precision": options.precision,
-        "xla": options.xla,
-    }
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    """The trials made before; a damaged file is none."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return [entry for entry in found if set(entry) == {"facts", "choice"}]
-    except (OSError, ValueError, TypeError):
-        return []
+    return Conditions(
+        processor=machine["processor"],
+        flags=sorted(flag for flag in cpu_flags() if flag.startswith(_NUMERIC_FLAGS)),
+        cores=machine["cores"],
+        gpus=gpus,
+        packages={name: machine["packages"][name] for name in ("tensorflow", "keras")},
+        model=options.model,
+        image=(dataset.image_size, dataset.image_size, dataset.channels),
+        batch_size=options.protocol.batch_size,
+        from_scratch=_is_from_scratch(options),
+        longer_phase=_longer_phase(options),
+        unfreeze=options.protocol.unfreeze,
+        precision=options.precision,
+        xla=options.xla,
+    )

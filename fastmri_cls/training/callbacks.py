@@ -1,9 +1,8 @@
-"""What happens around epochs: Keras' schedule by the protocol, averaged weights, and what a RUN records of each epoch
-(a row of history.csv, TensorBoard scalars, a line for people)."""
+"""Callbacks: Keras' schedule by the protocol, averaged weights, and the record of each epoch (a row of history.csv,
+TensorBoard scalars, a log line)."""
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -11,6 +10,7 @@ import tensorflow as tf
 
 from fastmri_cls.foundation.atomic import naming, write_text
 from fastmri_cls.foundation.progress import log
+from fastmri_cls.runs import files
 from fastmri_cls.runs.protocol import Phase, Protocol
 from fastmri_cls.training.checkpoint import Progress, assign, values
 
@@ -20,29 +20,29 @@ COLUMNS = (
 
 
 class History(keras.callbacks.Callback):
-    """Append each epoch to history.csv, to TensorBoard and to the log; both phases go on one axis.
+    """Appends each epoch to history.csv, to TensorBoard and to the log; both phases share one axis.
 
     Args:
         run: the RUN folder.
-        start: where the phase begins or goes on; rows of history.csv beyond it, of epochs to be run again, are dropped.
-        max_epochs: of this phase, for the line people read.
+        start: where the phase begins or continues; later rows of history.csv, whose epochs run again, are dropped.
+        max_epochs: of this phase, for the log line.
     """
 
     def __init__(self, run: Path, start: Progress, max_epochs: int) -> None:
         super().__init__()
         self.phase = start.phase
         self.epochs_done = start.epochs_before + start.epoch
-        self._path = run / "history.csv"
+        self._path = run / files.HISTORY
         self._max_epochs = max_epochs
         self._learning_rate = 0.0
-        self.tensorboard = tf.summary.create_file_writer(str(run / "tensorboard"))
+        self.tensorboard = tf.summary.create_file_writer(str(run / files.TENSORBOARD))
         self._keep_rows(self.epochs_done)
 
-    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Note the rate the epoch's last step had: ReduceLROnPlateau changes it at the epoch's end."""
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Note the learning rate of the epoch's last step, which ReduceLROnPlateau changes at the epoch's end."""
         self._learning_rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Record the epoch."""
         row = {"phase": self.phase, "epoch": epoch + 1, **(logs or {}), "learning_rate": self._learning_rate}
         self._append(row)
@@ -62,7 +62,7 @@ class History(keras.callbacks.Callback):
             lines = self._path.read_text(encoding="utf-8").splitlines(keepends=True)
             write_text(self._path, "".join(lines[: count + 1]))
 
-    def _append(self, row: dict[str, Any]) -> None:
+    def _append(self, row: dict[str, float]) -> None:
         is_new = not self._path.exists()
         with naming(self._path), self._path.open("a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
@@ -72,7 +72,7 @@ class History(keras.callbacks.Callback):
 
 
 def schedule(phase: Phase, protocol: Protocol) -> list[keras.callbacks.Callback]:
-    """Return what ends a phase early and lowers its rate; a cosine is the optimizer's own, and no plateau meddles."""
+    """Return EarlyStopping, and ReduceLROnPlateau unless the schedule is a cosine, which the optimizer holds."""
     stopping = keras.callbacks.EarlyStopping(
         monitor="val_accuracy", mode="max", patience=phase.early_stopping_patience, restore_best_weights=True
     )
@@ -87,22 +87,22 @@ def schedule(phase: Phase, protocol: Protocol) -> list[keras.callbacks.Callback]
 
 
 class AveragedWeights(keras.callbacks.Callback):
-    """Let validation, and the callbacks before this one, see the averaged weights; training goes on with its own.
+    """Validation, and the callbacks before this one, see the averaged weights; training continues with its own.
 
-    In place of Keras' SwapEMAWeights, which leaves the average in the model until the next epoch, where a checkpoint
-    would take it for the trained weights, and swaps by adding and subtracting, which rounds.
+    Keras' SwapEMAWeights leaves the average in the model until the next epoch, so a checkpoint would save it as the
+    trained weights; and it swaps by adding and subtracting, which rounds.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._trained: list[np.ndarray] = []
 
-    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Lay the trained weights aside; the optimizer puts the averages in their place."""
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Keep the trained weights, and let the optimizer replace them by the averages."""
         variables = self.model.trainable_variables
         self._trained = values(variables)
         self.model.optimizer.finalize_variable_values(variables)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Put the trained weights back."""
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Restore the trained weights."""
         assign(self.model.trainable_variables, self._trained)

@@ -1,7 +1,7 @@
-"""Checkpoints: everything a training needs to go on at the very step, in one file that is whole or absent.
+"""Checkpoints: everything a training needs to continue at the same step, in one file that is complete or absent.
 
-`checkpoints/<number>.npz` holds the variables and the best weights so far as arrays and the rest as JSON. It is a ZIP,
-whose CRC finds a flipped byte; then the one before it serves. The last two are kept.
+`checkpoints/<number>.npz` holds the variables and the best weights so far as arrays, and the rest as JSON. It is a ZIP,
+whose CRC finds a flipped byte; then the previous checkpoint is used. The last two are kept.
 """
 
 import json
@@ -26,7 +26,7 @@ _KEPT = 2
 _ARRAYS = ("model", "optimizer", "best")
 _SECONDS_BETWEEN = 60.0  # a checkpoint costs a second or less: under 2 % of the time
 
-# What Keras' callbacks remember from epoch to epoch; BackupAndRestore keeps none of it.
+# The state of Keras' callbacks from epoch to epoch; BackupAndRestore saves none of it.
 _REMEMBERED = {
     keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch"),
     keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
@@ -35,9 +35,15 @@ _REMEMBERED = {
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training is: `step` steps of `epoch` (from 0) of `phase` are done, in `seconds` of that epoch.
+    """How far a training is.
 
-    `epochs_before` counts the epochs of earlier phases; `stop` says that EarlyStopping has ended the phase.
+    Attributes:
+        phase: 1 or 2.
+        epochs_before: epochs of earlier phases.
+        epoch: epochs of this phase that are done.
+        step: steps of the next epoch that are done.
+        seconds: time spent on these steps.
+        stop: whether EarlyStopping has ended the phase.
     """
 
     phase: int = 1
@@ -50,11 +56,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training's state: its progress, the memory of its callbacks, and arrays.
+    """The state of a training.
 
-    Fields:
+    Attributes:
+        progress: how far it is.
+        callbacks: the state of Keras' callbacks, by class.
         model: the whole classifier with its random states; empty before the first step.
-        optimizer: the phase's optimizer and running metrics; empty where a phase begins.
+        optimizer: the phase's optimizer and running metrics; empty at the start of a phase.
         best: EarlyStopping's best weights so far.
     """
 
@@ -74,7 +82,7 @@ def assign(variables: list[keras.Variable], arrays: list[np.ndarray]) -> None:
     """Set each variable to its array.
 
     Raises:
-        UserError: their numbers or shapes differ: another version of the program wrote the checkpoint.
+        UserError: numbers or shapes differ, since another version of the program wrote the checkpoint.
     """
     if [tuple(v.shape) for v in variables] != [a.shape for a in arrays]:
         raise UserError("the checkpoint is of another model or version; train again into another --out")
@@ -83,7 +91,7 @@ def assign(variables: list[keras.Variable], arrays: list[np.ndarray]) -> None:
 
 
 def remember(callbacks: list[keras.callbacks.Callback]) -> tuple[dict[str, dict[str, Any]], list[np.ndarray]]:
-    """Return what Keras' callbacks remember, by class, and EarlyStopping's best weights."""
+    """Return the state of Keras' callbacks, by class, and EarlyStopping's best weights."""
     memory = {
         type(callback).__name__: {name: _plain(getattr(callback, name)) for name in _REMEMBERED[type(callback)]}
         for callback in callbacks
@@ -94,7 +102,7 @@ def remember(callbacks: list[keras.callbacks.Callback]) -> tuple[dict[str, dict[
 
 
 def recall(checkpoint: Checkpoint, callbacks: list[keras.callbacks.Callback]) -> None:
-    """Give callbacks their memory back; call it after `on_train_begin`, which clears it."""
+    """Restore the state of callbacks; call this after `on_train_begin`, which clears it."""
     for callback in callbacks:
         for name, value in checkpoint.callbacks.get(type(callback).__name__, {}).items():
             setattr(callback, name, value)
@@ -139,17 +147,17 @@ class Checkpoints:
             old.unlink()
 
     def latest(self) -> Checkpoint | None:
-        """Return the newest checkpoint that can be read, None where there is none at all.
+        """Return the newest checkpoint that can be read, or None if there is none.
 
         Raises:
-            UserError: there are some, and all are damaged.
+            UserError: all checkpoints are damaged.
         """
         files = self._files()
         for path in reversed(files):
             try:
                 return _read(path)
             except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile) as error:
-                log.info(f"{path}: damaged ({error}); the one before it is taken")
+                log.info(f"{path}: damaged ({error}); the previous checkpoint is used")
         if files:
             raise UserError(f"{self._directory}: no checkpoint can be read; train again into another --out")
         return None

@@ -1,4 +1,4 @@
-"""A dataset folder and a protocol -> the batches of a training: what is trained on, validated on, and how it weighs."""
+"""The batches of a training: which images a protocol trains and validates on, and the weights of the classes."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,20 @@ from fastmri_cls.pipeline.examples import SINGLE_WORKER, Selection, WorkerShard
 from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.runs.protocol import SLIDING_WINDOW_BATCHES, Protocol
 
+ValidationBatches = EvaluationBatches | SlidingWindowBatches
+
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The batches of both phases."""
+    """The batches of a phase.
+
+    Attributes:
+        training: what is trained on.
+        validation: what is validated on.
+    """
 
     training: TrainingBatches
-    validation: EvaluationBatches | SlidingWindowBatches
+    validation: ValidationBatches
 
 
 def load_training_data(
@@ -74,9 +81,14 @@ def load_training_data(
 
 
 def class_weights(manifest: Manifest, protocol: Protocol, fold: int | None = None) -> np.ndarray:
-    """Return float [classes], scikit-learn's balanced weights of the images the protocol names; absent classes get 0.
+    """Return scikit-learn's balanced weights, float [classes]; absent classes get 0.
 
-    The notebooks weigh by every source's Training images although they see the first source alone.
+    The notebooks count the Training images of every source, although they train on the first source only.
+
+    Args:
+        manifest: of the dataset.
+        protocol: decides which images count.
+        fold: the fold to validate on, for a dataset with folds.
     """
     from sklearn.utils.class_weight import compute_class_weight
 
@@ -89,7 +101,7 @@ def class_weights(manifest: Manifest, protocol: Protocol, fold: int | None = Non
 
 
 def training_selection(manifest: Manifest, protocol: Protocol, fold: int | None = None) -> Selection:
-    """Return what the protocol trains on."""
+    """Return the examples that the protocol trains on."""
     if protocol.train_on == "first-source":
         everything = (*manifest.training_splits(fold), manifest.validation_split(fold))
         return Selection(everything, source=manifest.source_names[0])
@@ -97,7 +109,7 @@ def training_selection(manifest: Manifest, protocol: Protocol, fold: int | None 
 
 
 def validation_selection(manifest: Manifest, protocol: Protocol, fold: int | None = None) -> Selection:
-    """Return what the protocol validates on."""
+    """Return the examples that the protocol validates on."""
     if protocol.validate_on == "sliding-window":
         return Selection((manifest.test_splits[0],))
     return Selection((manifest.validation_split(fold),))

@@ -1,10 +1,8 @@
-"""On what a training runs: one device, all GPUs of this machine, or several workers; TensorFlow's own strategies.
+"""The devices of a training: one device, all GPUs of this machine, or several workers, by TensorFlow's strategies.
 
-TF_CONFIG (as Kubeflow, Vertex AI and `scripts/launch-workers` set it) or SLURM's variables name the workers. All of
-them run the same program; the first, the chief, writes the RUN, and the others write nothing. A worker that is gone is
-noticed by TensorFlow within some ten seconds, by its heartbeat, and ends the others.
-
-Run on logical CPUs and on CPU workers of one machine; never on GPUs, nor on several machines.
+TF_CONFIG (as set by Kubeflow, Vertex AI and `scripts/launch-workers`) or SLURM's variables name the workers. All of
+them run the same program. The first, the chief, writes the RUN; the others write nothing. TensorFlow's heartbeat
+notices within about ten seconds that a worker is gone, which ends the others.
 """
 
 import json
@@ -26,18 +24,20 @@ from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints
 
 STRATEGIES = ("auto", "single", "mirrored", "multiworker")
-_TEXT_BYTES = 4096  # room for what the chief tells the others at once
+_TEXT_BYTES = 4096  # of one message from the chief
 _GONE = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 
 
 @dataclass(frozen=True)
-class Distribution:
+class DistributedContext:
     """A strategy and this process's place in it; by default one device.
 
-    Fields:
+    Attributes:
         name: single, mirrored or multiworker.
-        worker, workers: which of how many processes this is; 0 is the chief.
-        task: its name in the cluster, as "worker 1".
+        strategy: TensorFlow's.
+        worker: index of this process; 0 is the chief.
+        workers: number of processes.
+        task: name of this process in the cluster, such as "worker 1".
     """
 
     name: str = "single"
@@ -58,7 +58,7 @@ class Distribution:
 
     @property
     def worker_shard(self) -> WorkerShard:
-        """What of each batch this worker reads."""
+        """The rows of each batch that this worker reads."""
         return WorkerShard(self.worker, self.workers)
 
     def largest(self, number: int) -> int:
@@ -86,7 +86,7 @@ class Distribution:
 
     @contextmanager
     def ending_together(self) -> Iterator[None]:
-        """Turn what TensorFlow says when a worker is gone into one line.
+        """Turn TensorFlow's error about a lost worker into one line.
 
         Raises:
             UserError: a worker is gone.
@@ -99,20 +99,20 @@ class Distribution:
             named = re.findall(r"/job:(\w+)/(?:replica:\d+/)?task:(\d+)", str(error))
             which = next((f"{job} {task}" for job, task in named if f"{job} {task}" != self.task), "another worker")
             raise UserError(
-                f"--strategy multiworker: {which} is gone, and no step can be made without it; its own output says "
-                "why; start all workers again with --resume"
+                f"--strategy multiworker: {which} is gone, and training cannot continue without it; its own "
+                "output says why; start all workers again with --resume"
             ) from None
 
 
 class SharedCheckpoints(Checkpoints):
     """The checkpoints of a distributed training: the chief writes them, and a signal to one worker ends all.
 
-    All workers must call its methods, `save` too, at the same steps.
+    All workers must call its methods, including `save`, at the same steps.
     """
 
-    def __init__(self, directory: Path, distribution: Distribution) -> None:
+    def __init__(self, directory: Path, context: DistributedContext) -> None:
         super().__init__(directory)
-        self._distribution = distribution
+        self._context = context
 
     def latest(self) -> Checkpoint | None:
         """Return the newest checkpoint.
@@ -122,29 +122,33 @@ class SharedCheckpoints(Checkpoints):
         """
         found = super().latest()
         own = repr(found.progress if found else None)
-        if self._distribution.from_chief(own) != own:
-            raise UserError(f"{self._directory}: is not the chief's; --resume needs a folder that all workers share")
+        if self._context.from_chief(own) != own:
+            raise UserError(
+                f"{self._directory}: differs from the chief's; --resume needs a folder that all workers share"
+            )
         return found
 
     def _stop_signal(self) -> int:
-        return self._distribution.largest(self._signal)
+        return self._context.largest(self._signal)
 
     def _write(self, checkpoint: Checkpoint) -> None:
-        if self._distribution.is_chief:
+        if self._context.is_chief:
             super()._write(checkpoint)
 
 
-def make_distribution(requested: str, devices: int | None) -> Distribution:
-    """Return what `requested` means here; call it before anything else that makes TensorFlow find its devices.
+def make_distribution(requested: str, devices: int | None) -> DistributedContext:
+    """Return the strategy for this process; call this before anything else that makes TensorFlow find its devices.
 
-    auto: multiworker if TF_CONFIG or SLURM names several workers, mirrored if there are several GPUs, else single.
+    `auto` means multiworker if TF_CONFIG or SLURM names several workers, mirrored if there are several GPUs, else
+    single.
 
     Args:
-        devices: how many GPUs to use, the first ones; where there are none, into how many logical CPUs to divide this
-            machine.
+        requested: one of STRATEGIES.
+        devices: number of GPUs to use, the first ones; without GPUs, number of logical CPUs to divide this machine
+            into.
 
     Raises:
-        UserError: the workers' description is unsound, or there are not so many devices.
+        UserError: the description of the workers is invalid, or there are fewer devices.
     """
     gpus = tf.config.list_physical_devices("GPU")
     cluster = _cluster()
@@ -154,12 +158,12 @@ def make_distribution(requested: str, devices: int | None) -> Distribution:
     if requested == "single":
         if (devices or 1) > 1:
             raise UserError(f"--devices {devices}: --strategy single has one device; choose --strategy mirrored")
-        return Distribution()
+        return DistributedContext()
     if requested == "mirrored":
         _limit_devices(gpus, devices)
         mirrored = tf.distribute.MirroredStrategy()
         log.info(f"strategy: mirrored, {mirrored.num_replicas_in_sync} replicas")
-        return Distribution("mirrored", mirrored)
+        return DistributedContext("mirrored", mirrored)
     if cluster is None:
         raise UserError(
             "--strategy multiworker: neither TF_CONFIG nor SLURM's variables name several workers; "
@@ -172,27 +176,27 @@ def make_distribution(requested: str, devices: int | None) -> Distribution:
     return _join(cluster)
 
 
-def check_fits(options: TrainOptions, distribution: Distribution) -> None:
-    """Refuse what several replicas cannot train.
+def check_fits(options: TrainOptions, context: DistributedContext) -> None:
+    """Refuse options that several replicas cannot train with.
 
     Raises:
-        UserError: it says what, and what to choose.
+        UserError: names the option and an alternative.
     """
-    replicas, protocol = distribution.replicas, options.protocol
+    replicas, protocol = context.replicas, options.protocol
     if protocol.batch_size % replicas:
         nearest = max(protocol.batch_size // replicas, 1) * replicas
         raise UserError(
-            f"--batch-size {protocol.batch_size}: is not a multiple of the {replicas} replicas that share it equally; "
+            f"--batch-size {protocol.batch_size}: is not a multiple of the {replicas} replicas, which share it; "
             f"choose {nearest}"
         )
     if replicas > 1 and protocol.accumulate > 1:
         raise UserError(
-            f"accumulate={protocol.accumulate}: Keras cannot accumulate under --strategy {distribution.name}; "
-            "choose a larger --batch-size, of which each replica has its part"
+            f"accumulate={protocol.accumulate}: Keras cannot accumulate under --strategy {context.name}; "
+            "choose a larger --batch-size, which the replicas share"
         )
-    if distribution.workers > 1 and options.feature_views:
+    if context.workers > 1 and options.feature_views:
         raise UserError(
-            "--feature-views: is for one machine, where the features are; choose --strategy mirrored or single"
+            "--feature-views: works on one machine only, where the features are; choose --strategy mirrored or single"
         )
 
 
@@ -213,16 +217,16 @@ def _limit_devices(gpus: list[Any], devices: int | None) -> None:
 
 
 def _cluster() -> tf.distribute.cluster_resolver.ClusterResolver | None:
-    """The workers that the environment describes, None where there are not several.
+    """Return the workers that the environment describes, or None if there are not several.
 
     Raises:
-        UserError: the description is unsound.
+        UserError: the description is invalid.
     """
     if "TF_CONFIG" in os.environ:
         jobs, kind, index = _read_tf_config(os.environ["TF_CONFIG"])
     elif int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
         tasks = int(os.environ["SLURM_STEP_NUM_TASKS"])
-        # Asked for names and ports alone: without GPUs it fails, and which GPUs a task has is SLURM's to say.
+        # Only for names and ports: without GPUs it would fail, and SLURM itself assigns GPUs to tasks.
         slurm = tf.distribute.cluster_resolver.SlurmClusterResolver(
             gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False
         )
@@ -253,17 +257,17 @@ def _read_tf_config(text: str) -> tuple[dict[str, list[str]], str, int]:
             '"task": {"type": "worker", "index": 0}}'
         ) from None
     if "ps" in jobs:
-        raise UserError("TF_CONFIG: names parameter servers, which are not supported; give workers alone")
+        raise UserError("TF_CONFIG: names parameter servers, which are not supported; give only workers")
     if jobs and not (kind in ("chief", "worker") and 0 <= index < len(jobs.get(kind, []))):
         raise UserError(f"TF_CONFIG: task {kind} {index} is not in its cluster; name a chief or worker that is")
     return {name: jobs[name] for name in ("chief", "worker") if name in jobs}, kind, index
 
 
-def _join(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> Distribution:
-    """Meet the other workers; waits until all have come.
+def _join(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> DistributedContext:
+    """Connect to the other workers; waits for all of them.
 
     Raises:
-        UserError: this worker's port is taken, or another cannot be reached.
+        UserError: this worker's port is taken, or another worker cannot be reached.
     """
     jobs = cluster.cluster_spec().as_dict()
     chiefs, workers = len(jobs.get("chief", [])), len(jobs.get("worker", []))
@@ -274,6 +278,8 @@ def _join(cluster: tf.distribute.cluster_resolver.ClusterResolver) -> Distributi
     except tf.errors.OpError as error:
         reason = str(error.message).splitlines()[0]
         raise UserError(
-            f"--strategy multiworker: cannot meet the other workers ({reason}); look at their addresses"
+            f"--strategy multiworker: cannot connect to the other workers ({reason}); check their addresses"
         ) from None
-    return Distribution("multiworker", strategy, worker, chiefs + workers, f"{cluster.task_type} {cluster.task_id}")
+    return DistributedContext(
+        "multiworker", strategy, worker, chiefs + workers, f"{cluster.task_type} {cluster.task_id}"
+    )

@@ -1,11 +1,9 @@
-"""The loop: batches to the replicas, augmented there, steps and metrics; Keras' own callbacks around them.
+"""The training loop: batches go to the replicas, are augmented there, trained on, and counted; with Keras' callbacks.
 
-A loop of our own in place of `fit`, because a step must know (seed, epoch, step) for its draws, be resumable in the
-middle of an epoch, and run where `fit` does not (several workers). The gradient tape watches the trainable weights
-alone, so nothing is computed backwards through what lies below the first of them.
-
-Under a strategy every worker runs this loop. Metrics are sums over all replicas, so that all workers see the same
-numbers, and their callbacks decide the same.
+A loop instead of `fit`, because a step must know (seed, epoch, step) for its draws, must be resumable in the middle of
+an epoch, and must run where `fit` does not (several workers). The gradient tape watches only trainable weights, so
+nothing is differentiated below the first of them. Under a strategy every worker runs this loop. Metrics are sums over
+all replicas, so all workers see the same numbers and their callbacks decide the same.
 """
 
 import time
@@ -17,17 +15,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fastmri_cls.augment.policies import Augmentation, Batch
+from fastmri_cls.augment.batch import Augmentation, Batch
+from fastmri_cls.augment.policies import make_augmentation, step_seed
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.pipeline.batches import (
-    EvaluationBatches,
-    SlidingWindowBatches,
-    TrainingBatches,
-    prefetch_to_accelerator,
-)
-from fastmri_cls.pipeline.examples import Examples
+from fastmri_cls.models.head import Classifier, freeze_for_phase
+from fastmri_cls.pipeline.batches import TrainingBatches, prefetch_to_accelerator
+from fastmri_cls.pipeline.examples import Element, Examples
+from fastmri_cls.runs.protocol import Protocol
 from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress, assign, recall, remember, values
-from fastmri_cls.training.replicas import Replicas
+from fastmri_cls.training.data import ValidationBatches
+from fastmri_cls.training.optimizers import make_optimizer
+from fastmri_cls.training.precision import ComputePolicy
+from fastmri_cls.training.replicas import Replicas, RunningMean
 from fastmri_cls.training.step import Step, StepOptions
 
 _STEPS_PER_CALL = 16  # steps run in one graph call, with no Python in between
@@ -38,19 +37,28 @@ Logs = dict[str, float]
 
 
 class StepParts(NamedTuple):
-    """A step in parts: element of the input -> batch; batch and number of the step -> augmented batch; that -> loss."""
+    """A training step in parts that can be timed.
 
-    fetch: Callable[[Any], Batch]
+    Attributes:
+        fetch: element of the input -> batch.
+        augment: batch and number of the step -> augmented batch.
+        train: augmented batch -> loss.
+    """
+
+    fetch: Callable[[Element], Batch]
     augment: Callable[[Batch, tf.Tensor], Batch]
-    learn: Callable[[Batch], tf.Tensor]
+    train: Callable[[Batch], tf.Tensor]
 
 
 class Engine:
-    """One phase's training of `model`, compiled with its optimizer.
+    """Trains a model in one phase; see `make_engine`.
 
     Args:
-        whole: the model that `model` is a part of, where it is one; checkpoints hold all of it.
-        strategy: of the scope that both, and the optimizer, were made in.
+        model: compiled with its optimizer.
+        augment: of training batches.
+        options: of the step.
+        whole: the model that `model` is a part of, if it is one; checkpoints hold all of it.
+        strategy: in whose scope both models and the optimizer were made.
     """
 
     def __init__(
@@ -65,29 +73,37 @@ class Engine:
         self._whole = whole or model
         self._augment = augment
         self._options = options
-        self._loss = keras.metrics.Mean("loss")
-        self._accuracy = keras.metrics.Mean("accuracy")
+        self._loss = RunningMean("loss")
+        self._accuracy = RunningMean("accuracy")
         self._confusion = tf.Variable(tf.zeros([options.num_classes] * 2), trainable=False)
         self._replicas = Replicas(strategy or tf.distribute.get_strategy())
-        step = Step(model, options, self._replicas)
-        self._learn, self._judge = step.learn, step.judge
+        self._step = Step(model, options, self._replicas)
 
     def fit(
         self,
         training: TrainingBatches,
-        validation: EvaluationBatches | SlidingWindowBatches,
+        validation: ValidationBatches,
         max_epochs: int,
         callbacks: list[keras.callbacks.Callback],
         start: Checkpoint = _BEGINNING,
         checkpoints: Checkpoints | None = None,
     ) -> int:
-        """Train for at most `max_epochs`, calling `callbacks` as Keras' fit does (a batch there is a call of 16 steps).
-
-        Returns the epochs done, with those before `start`.
+        """Train for at most `max_epochs`; callbacks are called as by Keras' fit, with a call of 16 steps as a batch.
 
         Orders and draws are keyed by the epoch counted from the run's first. The logs of an epoch hold loss, accuracy,
         val_loss, val_accuracy, seconds and images_per_second. After each call the state goes to `checkpoints`; from
-        such a state, `start`, the training goes on as if it had never been interrupted.
+        such a state, training continues as if it had never been interrupted.
+
+        Args:
+            training: the training batches.
+            validation: the validation batches.
+            max_epochs: largest number of epochs, those before `start` included.
+            callbacks: Keras' callbacks.
+            start: where to continue.
+            checkpoints: where to save the state.
+
+        Returns:
+            The number of epochs done, those before `start` included.
 
         Raises:
             UserError: the loss is no longer finite.
@@ -128,35 +144,43 @@ class Engine:
         calls.on_train_end()
         return epochs_done
 
-    def _restore(self, start: Checkpoint) -> None:
-        if start.model:
-            assign(self._whole.variables, start.model)
-        if start.optimizer:
-            assign(self._fleeting, start.optimizer)
+    def evaluate(self, batches: ValidationBatches, epoch: int = 0) -> Logs:
+        """Return loss (label smoothing and regularisation included, as Keras' val_loss) and accuracy."""
+        self._reset_metrics()
+        self._confusion.assign(tf.zeros_like(self._confusion))
+        iterator = iter(prefetch_to_accelerator(batches.epoch(epoch)))
+        self._eval_steps(batches.examples, iterator, tf.constant(batches.count))
+        return self._logs()
 
-    def _state(self, progress: Progress, callbacks: list[keras.callbacks.Callback]) -> Checkpoint:
-        memory, best = remember(callbacks)
-        return Checkpoint(progress, memory, values(self._whole.variables), values(self._fleeting), best)
+    def confusion(self) -> np.ndarray:
+        """Return the counts of the last evaluation, float32 [classes, classes], rows are the true classes."""
+        return np.asarray(self._confusion)
 
     def step_parts(self, examples: Examples, epoch: int) -> StepParts:
-        """Return one step of `epoch` in parts that can be timed."""
+        """Return a training step of `epoch` in parts that can be timed."""
 
         def augment(batch: Batch, step: tf.Tensor) -> Batch:
-            return self._augment(batch, tf.random.experimental.stateless_fold_in([self._options.seed, epoch], step))
+            return self._augment(batch, step_seed(self._options.seed, epoch, step))
 
         return StepParts(
             fetch=tf.function(lambda element: self._as_batch(examples.fetch(element))),
             augment=tf.function(augment),
-            learn=lambda batch: self._learn(*batch)[0],
+            train=lambda batch: self._step.train(*batch)[0],
         )
 
-    def confusion(self) -> np.ndarray:
-        """Return the last evaluation's counts, float32 [classes, classes], truth by prediction."""
-        return np.asarray(self._confusion)
+    def _restore(self, start: Checkpoint) -> None:
+        if start.model:
+            assign(self._whole.variables, start.model)
+        if start.optimizer:
+            assign(self._phase_state, start.optimizer)
+
+    def _state(self, progress: Progress, callbacks: list[keras.callbacks.Callback]) -> Checkpoint:
+        memory, best = remember(callbacks)
+        return Checkpoint(progress, memory, values(self._whole.variables), values(self._phase_state), best)
 
     @property
-    def _fleeting(self) -> list[keras.Variable]:
-        """What ends with the phase: the optimizer's variables and the running metrics."""
+    def _phase_state(self) -> list[keras.Variable]:
+        """The state that ends with the phase: the optimizer's variables and the running metrics."""
         return [*self.model.optimizer.variables, *self._loss.variables, *self._accuracy.variables]
 
     def _train_epoch(
@@ -172,7 +196,7 @@ class Engine:
     def _train_calls(
         self,
         training: TrainingBatches,
-        batches: Iterator[Any],
+        batches: Iterator[Element],
         epoch: int,
         first_step: int,
         calls: keras.callbacks.CallbackList,
@@ -190,55 +214,42 @@ class Engine:
             calls.on_train_batch_end(first + count - 1, self._logs())
             yield first + count
 
-    def evaluate(self, batches: EvaluationBatches | SlidingWindowBatches, epoch: int = 0) -> Logs:
-        """Return loss (label smoothing and regularisation included, as Keras' val_loss) and accuracy."""
-        self._reset_metrics()
-        self._confusion.assign(tf.zeros_like(self._confusion))
-        iterator = iter(prefetch_to_accelerator(batches.epoch(epoch)))
-        self._judge_batches(batches.examples, iterator, tf.constant(batches.count))
-        return self._logs()
-
     @tf.function(reduce_retracing=True)
     def _train_steps(
-        self, examples: Examples, batches: Any, epoch: tf.Tensor, first: tf.Tensor, count: tf.Tensor
+        self, examples: Examples, batches: Iterator[Element], epoch: tf.Tensor, first: tf.Tensor, count: tf.Tensor
     ) -> tf.Tensor:
-        """Run `count` steps; return the first whose loss was not finite, or -1."""
-        bad = tf.constant(-1)
+        """Run `count` steps; return the first whose loss is not finite, or -1, int64 [].
+
+        Nothing in the loop is decided on the host by a result of the device, which would stop both in every step.
+        """
+        bad = tf.constant(-1, tf.int64)
         for step in tf.range(first, first + count):
             batch = self._as_batch(examples.fetch(next(batches)))
-            seed = tf.random.experimental.stateless_fold_in([self._options.seed, epoch], step)
-            part, placed = self._replicas.run(self._train_replica, batch, seed)
-            loss = self._replicas.total(part)
-            self._loss.update_state(loss)
-            self._accuracy.update_state(*self._replicas.join(placed))
-            if bad < 0 and not tf.math.is_finite(loss):
-                bad = step
+            seed = step_seed(self._options.seed, epoch, step)
+            loss, correct, rows = tf.unstack(self._replicas.sum(self._train_replica, batch, seed))
+            self._loss.add(loss, 1.0)
+            self._accuracy.add(correct, rows)
+            is_first_bad = (bad < 0) & ~tf.math.is_finite(loss)
+            bad = tf.where(is_first_bad, tf.cast(step, tf.int64), bad)
         return bad
 
-    def _train_replica(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, Any]:
-        replicas = self._replicas
-        loss, correct = self._learn(*self._augment(replicas.part(batch), seed, replicas.rows()))
-        return loss, replicas.place(correct)
+    def _train_replica(self, batch: Batch, seed: tf.Tensor) -> tf.Tensor:
+        return self._step.train_sums(self._augment(self._replicas.rows(batch), seed, self._replicas.slice()))
 
     @tf.function(reduce_retracing=True)
-    def _judge_batches(self, examples: Examples, batches: Any, count: tf.Tensor) -> None:
-        # Not over a dataset, which TensorFlow reduces by a function that it builds anew in every call: .8 s of a
-        # DenseNet121's.
+    def _eval_steps(self, examples: Examples, batches: Iterator[Element], count: tf.Tensor) -> None:
+        # A loop over the dataset itself would build its function anew in every call: .8 s with a DenseNet121.
         for _ in tf.range(count):
             batch = self._as_batch(examples.fetch(next(batches)))
-            columns = self._replicas.join(self._replicas.run(self._judge_replica, batch))
-            losses, predicted, labels, weights = columns
-            self._loss.update_state(losses, weights)
-            self._accuracy.update_state(tf.cast(predicted == labels, tf.float32), weights)
-            shape = self._options.num_classes
-            self._confusion.assign_add(tf.math.confusion_matrix(labels, predicted, shape, weights, tf.float32))
+            sums = self._replicas.sum(self._eval_replica, batch)
+            self._loss.add(sums[0], sums[2])
+            self._accuracy.add(sums[1], sums[2])
+            self._confusion.assign_add(tf.reshape(sums[3:], self._confusion.shape))
 
-    def _judge_replica(self, batch: Batch) -> Any:
-        own = self._replicas.part(batch)
-        losses, predicted = self._judge(tf.cast(own.images, tf.float32), own.targets)
-        return self._replicas.place(losses, predicted, tf.argmax(own.targets, axis=1), own.weights)
+    def _eval_replica(self, batch: Batch) -> tf.Tensor:
+        return self._step.evaluate_sums(self._replicas.rows(batch))
 
-    def _as_batch(self, element: dict[str, tf.Tensor]) -> Batch:
+    def _as_batch(self, element: Element) -> Batch:
         targets = tf.one_hot(element["label"], self._options.num_classes)
         return Batch(element["image"], targets, element["weight"])
 
@@ -248,3 +259,41 @@ class Engine:
 
     def _logs(self) -> Logs:
         return {"loss": float(self._loss.result()), "accuracy": float(self._accuracy.result())}
+
+
+def make_engine(
+    classifier: Classifier,
+    protocol: Protocol,
+    phase: int,
+    policy: ComputePolicy,
+    *,
+    seed: int,
+    from_scratch: bool,
+    augment: Augmentation | None = None,
+    model: keras.Model | None = None,
+    steps_per_epoch: int = 1,
+    strategy: tf.distribute.Strategy | None = None,
+) -> Engine:
+    """Freeze a classifier for a phase, give it the phase's optimizer, and return the engine that trains it.
+
+    Args:
+        classifier: the whole classifier, built in the precision of `policy`.
+        protocol: the recipe.
+        phase: 1 or 2.
+        policy: precision and XLA.
+        seed: of the augmentation's draws.
+        from_scratch: whether the backbones have no pretrained weights.
+        augment: None for the protocol's.
+        model: the part of the classifier to train; None for all of it.
+        steps_per_epoch: for schedules over the whole phase.
+        strategy: in whose scope the classifier was built.
+    """
+    freeze_for_phase(classifier, phase, protocol.unfreeze, from_scratch=from_scratch)
+    plan = protocol.phase1 if phase == 1 else protocol.phase2
+    rate = plan.learning_rate * (protocol.scratch_factor if from_scratch else 1.0)
+    model, strategy = model or classifier.model, strategy or tf.distribute.get_strategy()
+    with strategy.scope():
+        model.compile(make_optimizer(rate, policy.precision, protocol, plan.max_epochs * steps_per_epoch))
+    step = StepOptions(classifier.options.num_classes, protocol.label_smoothing, seed, policy.xla)
+    augment = augment or make_augmentation(protocol.augment, contrast=protocol.contrast)
+    return Engine(model, augment, step, classifier.model, strategy)

@@ -1,7 +1,8 @@
-"""Features on disk: one folder a split and view in the cache, written once, found again by what it depends on.
+"""Features on disk: one folder per split and view in the cache, written once and found by everything it depends on.
 
-A folder holds `cut`, `pooled` and `labels` as .npy files and `facts.json`: the fingerprint in clear, and sha256 sums. A
-split is stored for itself, so that a training on other folds finds those it shares.
+A folder holds `cut`, `pooled` and `labels` as .npy files, and `facts.json` with what the features depend on and sha256
+sums. Each split is stored separately, so a training on other folds finds the splits it shares. `fastmri-cls cache`
+lists and removes them (feature_cache.py).
 """
 
 import hashlib
@@ -23,21 +24,20 @@ from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log, track
-from fastmri_cls.models.cut import CutClassifier
 from fastmri_cls.models.head import Classifier
-from fastmri_cls.models.pretrained import cache_directory
+from fastmri_cls.models.surgery import CutClassifier
 from fastmri_cls.pipeline.batches import EvaluationBatches
 from fastmri_cls.pipeline.examples import Examples, Selection
+from fastmri_cls.training.feature_cache import FACTS_NAME, features_directory, mark_used
 
 NAMES = ("cut", "pooled", "labels")
-FACTS_NAME = "facts.json"
 
 _BATCH = 32
-_SPARE = 1 << 30  # bytes of disk left to others
+_RESERVE = 1 << 30  # bytes of disk that stay free
 
 
 class Joined:
-    """Arrays [n, ...] of one shape, one after the other as if they were one; they stay where they are, on disk."""
+    """Arrays [n, ...] of one shape as if they were concatenated; they stay on disk."""
 
     def __init__(self, parts: Sequence[np.ndarray]) -> None:
         self.shape, self.dtype = parts[0].shape[1:], parts[0].dtype
@@ -61,7 +61,7 @@ Features = dict[str, Joined]  # `cut`, `pooled` and `labels` of the same example
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset, and what of it is trained and validated on."""
+    """A dataset, and which of its examples are trained and validated on."""
 
     dataset: Dataset
     training: Selection
@@ -69,9 +69,13 @@ class Source:
 
 
 class FeatureStore:
-    """Runs trunk and rest over a split, one view at a time, and keeps what they give.
+    """Runs trunk and tail over a split, one view at a time, and keeps the features.
 
     Args:
+        classifier: the whole model.
+        parts: the classifier, cut.
+        source: the dataset.
+        augment: the augmentation of a view.
         facts: what the features depend on besides weights, cut and precision, as JSON values.
     """
 
@@ -88,7 +92,7 @@ class FeatureStore:
         self._augment = augment
         self._name = classifier.backbone.name.replace(":", "-")
         self.dtype = _storage_dtype(classifier)
-        self.root = cache_directory() / "features"
+        self.root = features_directory()
         self._num_classes = classifier.options.num_classes
         self._run = tf.function(self._features)
 
@@ -121,11 +125,11 @@ class FeatureStore:
 
     def _check_space(self, rows: int) -> None:
         """Log how much disk space `rows` examples take, and refuse to begin where there is less."""
-        needed = rows * (int(np.prod(self._parts.trunk.output_shape[1:])) * 2 + self._parts.rest.output_shape[1] * 4)
+        needed = rows * (int(np.prod(self._parts.trunk.output_shape[1:])) * 2 + self._parts.tail.output_shape[1] * 4)
         self.root.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.root).free
         log.info(f"feature views: cut behind {self._parts.cut}, {needed / 2**30:.1f} GiB to compute in {self.root}")
-        if needed > free - _SPARE and needed:
+        if needed > free - _RESERVE and needed:
             raise UserError(
                 f"--feature-views: the missing features take {needed / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free "
                 f"in {self.root}; choose fewer views, run fastmri-cls cache clear, or set FASTMRI_CLS_CACHE to another "
@@ -142,7 +146,7 @@ class FeatureStore:
             write_text(directory / FACTS_NAME, json.dumps({"key": entry.key, "sha256": sums}))
 
     def _write(self, directory: Path, examples: Examples, draws: "_Draws", description: str) -> None:
-        shapes = {"cut": self._parts.trunk.output_shape[1:], "pooled": self._parts.rest.output_shape[1:], "labels": ()}
+        shapes = {"cut": self._parts.trunk.output_shape[1:], "pooled": self._parts.tail.output_shape[1:], "labels": ()}
         dtypes = {"cut": np.uint16, "pooled": np.float32, "labels": np.int64}
         arrays = {
             name: np.lib.format.open_memmap(
@@ -152,7 +156,7 @@ class FeatureStore:
         }
         for name in NAMES:
             _reserve(directory / f"{name}.npy")
-        states = [v for model in (self._parts.trunk, self._parts.rest) for v in model.variables if _is_random_state(v)]
+        states = [v for model in (self._parts.trunk, self._parts.tail) for v in model.variables if _is_random_state(v)]
         before = [np.array(state) for state in states]
         draws.seed_layers(states)
         batches = EvaluationBatches(examples, _BATCH)
@@ -166,7 +170,7 @@ class FeatureStore:
                 arrays[name][part] = rows.numpy()[: part.stop - part.start]
         for array in arrays.values():
             array.flush()
-        # A training goes on from the same random state, whether its features were computed or found.
+        # Training continues from the same random state, whether its features were computed or found.
         for state, value in zip(states, before, strict=True):
             state.assign(value)
 
@@ -178,7 +182,7 @@ class FeatureStore:
             no_targets = tf.zeros([_BATCH, self._num_classes])
             images = self._augment(Batch(images, no_targets, tf.ones([_BATCH])), seed).images
         cut = self._parts.trunk(tf.cast(images, tf.float32), training=augmented)
-        pooled = tf.cast(self._parts.rest(cut, training=augmented), tf.float32)
+        pooled = tf.cast(self._parts.tail(cut, training=augmented), tf.float32)
         stored = tf.cast(cut, self.dtype)
         return tf.bitcast(stored, tf.uint16), pooled, tf.reduce_all(tf.math.is_finite(stored))
 
@@ -199,7 +203,7 @@ def _load(folders: Sequence[Path], name: str) -> Joined:
 
 @dataclass(frozen=True)
 class _Draws:
-    """What a view of a split draws from: its number and the split's name, whatever was drawn before."""
+    """The seeds of a view of a split: they depend only on its number and the name of the split."""
 
     split: str
     view: int | None
@@ -207,27 +211,27 @@ class _Draws:
     @property
     def key(self) -> tf.Tensor:
         """The seed of the augmentation, int32 [2]."""
-        return tf.constant([self._of_split, self.view or 0])
+        return tf.constant([self._split_seed, self.view or 0])
 
     def seed_layers(self, states: Sequence[Any]) -> None:
-        """Let drop-connect draw from it too."""
+        """Key drop-connect's random states by the view too."""
         for number, state in enumerate(states):
-            state.assign([self._of_split ^ number, self.view or 0])
+            state.assign([self._split_seed ^ number, self.view or 0])
 
     @property
-    def _of_split(self) -> int:
+    def _split_seed(self) -> int:
         return zlib.crc32(self.split.encode()) >> 1  # fits int32
 
 
 def _reserve(path: Path) -> None:
-    """Have the disk's room for a mapped file now, or an error: a page that finds none ends the process by SIGBUS."""
+    """Allocate the disk space of a mapped file now: a page that finds none later ends the process by SIGBUS."""
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _storage_dtype(classifier: Classifier) -> tf.DType:
-    """bfloat16 keeps what was computed in it; float16 holds float32 features eight times finer."""
+    """Return the type of stored features: bfloat16 for bfloat16 features; float16 is 8 times finer for float32."""
     return tf.bfloat16 if classifier.options.precision == "mixed_bfloat16" else tf.float16
 
 
@@ -236,14 +240,14 @@ def _is_random_state(variable: Any) -> bool:
 
 
 def _is_sound(folder: Path) -> bool:
-    """Whether the folder holds what was written into it; then its time of last use becomes now."""
+    """Whether the folder holds what was written into it; if so, mark it as used now."""
     try:
         sums = json.loads((folder / FACTS_NAME).read_text(encoding="utf-8"))["sha256"]
         sound = all(file_sha256(folder / name) == digest for name, digest in sums.items())
     except (OSError, ValueError, KeyError):
         return False
     if sound:
-        os.utime(folder / FACTS_NAME)
+        mark_used(folder)
     else:
         log.info(f"{folder}: damaged, computed again")
     return sound

@@ -14,12 +14,12 @@ import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.augment.batch import Augmentation
-from fastmri_cls.models.cut import CutClassifier
 from fastmri_cls.models.head import Classifier
-from fastmri_cls.pipeline.batches import EvaluationBatches, SlidingWindowBatches
+from fastmri_cls.models.surgery import CutClassifier
+from fastmri_cls.pipeline.batches import SlidingWindowBatches
 from fastmri_cls.pipeline.examples import Element, Examples
 from fastmri_cls.pipeline.tiers import IndexedExamples
-from fastmri_cls.training.data import TrainingData
+from fastmri_cls.training.data import TrainingData, ValidationBatches
 from fastmri_cls.training.feature_store import Features, FeatureStore, Source
 
 
@@ -119,9 +119,7 @@ def make_feature_data(
     return FeatureData(phase("pooled", tf.float32), phase("cut", store.dtype))
 
 
-def _over(
-    batches: EvaluationBatches | SlidingWindowBatches, examples: Examples
-) -> EvaluationBatches | SlidingWindowBatches:
+def _over(batches: ValidationBatches, examples: Examples) -> ValidationBatches:
     if isinstance(batches, SlidingWindowBatches):
         return replace(batches, whole=replace(batches.whole, examples=examples))
     return replace(batches, examples=examples)

@@ -1,31 +1,39 @@
-"""The two phases of a protocol: what each trains, on which batches, and how an interrupted one goes on."""
+"""The two phases of a protocol: what each trains, on which batches, and how an interrupted phase resumes."""
 
 from dataclasses import dataclass, replace
 
 import keras
 
 from fastmri_cls.augment.batch import Augmentation
-from fastmri_cls.augment.policies import MIXING, make_augmentation
+from fastmri_cls.augment.names import MIXING
+from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
-from fastmri_cls.models.cut import cut_classifier
 from fastmri_cls.models.head import Classifier, freeze_for_phase
+from fastmri_cls.models.surgery import cut_classifier
+from fastmri_cls.runs import files
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.training.callbacks import AveragedWeights, History, schedule
 from fastmri_cls.training.checkpoint import Checkpoint, Progress, assign, values
 from fastmri_cls.training.data import TrainingData, training_selection, validation_selection
-from fastmri_cls.training.distribution import Distribution, SharedCheckpoints
-from fastmri_cls.training.engine import Engine, StepOptions
+from fastmri_cls.training.distribution import DistributedContext, SharedCheckpoints
+from fastmri_cls.training.engine import make_engine
 from fastmri_cls.training.feature_store import Source
 from fastmri_cls.training.feature_views import make_feature_data
-from fastmri_cls.training.optimizers import make_optimizer
+from fastmri_cls.training.precision import ComputePolicy
 from fastmri_cls.training.tensorboard import ConfusionByEpoch, write_augmented_batches, write_options
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What one phase trains: a model (the classifier or a part of it), its batches and their augmentation."""
+    """What one phase trains.
+
+    Attributes:
+        model: the classifier or a part of it.
+        data: its batches.
+        augment: of the training batches.
+    """
 
     model: keras.Model
     data: TrainingData
@@ -37,18 +45,25 @@ def run_phases(
     data: TrainingData,
     options: TrainOptions,
     dataset: Dataset,
-    distribution: Distribution,
+    context: DistributedContext,
     *,
     from_scratch: bool,
 ) -> None:
-    """Train what is left of both phases; the classifier ends with the best weights of the last phase.
+    """Train the rest of both phases; the classifier ends with the best weights of the last phase.
 
-    Every worker runs it; the chief alone records.
+    Every worker runs this; only the chief records.
+
+    Args:
+        classifier: the model to train.
+        data: its batches of images.
+        options: resolved, without `auto`.
+        dataset: that `data` is from.
+        context: the devices.
+        from_scratch: whether the backbones have no pretrained weights.
     """
-    protocol = options.protocol
-    step = StepOptions(classifier.options.num_classes, protocol.label_smoothing, options.seed, options.xla == "on")
+    protocol, policy = options.protocol, ComputePolicy(options.precision, options.xla == "on")
     stages = _stages(classifier, data, options, dataset)
-    checkpoints = SharedCheckpoints(options.out / "checkpoints", distribution)
+    checkpoints = SharedCheckpoints(options.out / files.CHECKPOINTS, context)
     start = (checkpoints.latest() if options.resume else None) or Checkpoint()
     if start.model:
         log.info(f"going on from phase {start.progress.phase}, epoch {start.progress.epoch + 1}")
@@ -58,15 +73,21 @@ def run_phases(
             if phase.max_epochs == 0 or number < start.progress.phase:
                 continue
             stage = stages[number]
-            freeze_for_phase(classifier, number, protocol.unfreeze, from_scratch=from_scratch)
-            rate = phase.learning_rate * (protocol.scratch_factor if from_scratch else 1.0)
-            steps = phase.max_epochs * stage.data.training.steps_per_epoch
-            with distribution.strategy.scope():
-                stage.model.compile(make_optimizer(rate, options.precision, protocol, steps))
+            engine = make_engine(
+                classifier,
+                protocol,
+                number,
+                policy,
+                seed=options.seed,
+                from_scratch=from_scratch,
+                augment=stage.augment,
+                model=stage.model,
+                steps_per_epoch=stage.data.training.steps_per_epoch,
+                strategy=context.strategy,
+            )
             start = replace(start, progress=replace(start.progress, phase=number))
-            engine = Engine(stage.model, stage.augment, step, classifier.model, distribution.strategy)
             callbacks = schedule(phase, protocol)
-            if distribution.is_chief:
+            if context.is_chief:
                 history = History(options.out, start.progress, phase.max_epochs)
                 epochs, board = history.epochs_done, history.tensorboard
                 if epochs == 0:
@@ -83,13 +104,15 @@ def run_phases(
 
 
 def check_feature_views(options: TrainOptions, *, from_scratch: bool) -> None:
-    """Refuse what cannot be trained on features.
+    """Refuse options that cannot be trained on features.
 
     Raises:
-        UserError: there is no frozen trunk, or the augmentation mixes labels.
+        UserError: nothing is frozen, or the augmentation mixes labels.
     """
     if options.feature_views and from_scratch:
-        raise UserError("--feature-views: needs pretrained weights, since nothing is frozen without; give --weights")
+        raise UserError(
+            "--feature-views: needs pretrained weights, since without them nothing is frozen; give --weights"
+        )
     if options.feature_views and options.protocol.augment in MIXING:
         raise UserError(
             f"--augment {options.protocol.augment}: mixes labels, which --feature-views cannot; choose another policy"
@@ -97,7 +120,7 @@ def check_feature_views(options: TrainOptions, *, from_scratch: bool) -> None:
 
 
 def _stages(classifier: Classifier, data: TrainingData, options: TrainOptions, dataset: Dataset) -> dict[int, Stage]:
-    """The whole classifier on images in both phases, or its head and its top on features."""
+    """Return the stage of each phase: the whole classifier on images, or its parts on features."""
     protocol = options.protocol
     augment = make_augmentation(protocol.augment, contrast=protocol.contrast)
     if options.feature_views == 0:
@@ -112,4 +135,4 @@ def _stages(classifier: Classifier, data: TrainingData, options: TrainOptions, d
     )
     features = make_feature_data(classifier, parts, data, source, augment, options.feature_views, facts)
     none = make_augmentation("none")
-    return {1: Stage(parts.head, features.phase1, none), 2: Stage(parts.top, features.phase2, none)}
+    return {1: Stage(parts.head, features.phase1, none), 2: Stage(parts.tail_and_head, features.phase2, none)}

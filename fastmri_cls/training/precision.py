@@ -1,7 +1,4 @@
-"""The arithmetic a device has for a step: precision and XLA, and what `auto` means where nothing was measured.
-
-trials.py measures; see there.
-"""
+"""Precision and XLA: what this device supports, and what `auto` means without a measurement (autotune.py measures)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,31 +7,40 @@ import tensorflow as tf
 
 
 @dataclass(frozen=True)
-class Arithmetic:
-    """How a step computes: Keras' dtype policy, and whether XLA compiles forward and backward."""
+class ComputePolicy:
+    """How a step computes.
+
+    Attributes:
+        precision: Keras' dtype policy.
+        xla: whether XLA compiles forward and backward.
+    """
 
     precision: str
     xla: bool
 
 
-def unmeasured(precision: str, xla: str) -> Arithmetic:
-    """Return what is asked for, `auto` by what measurements elsewhere showed.
+def default_policy(precision: str, xla: str) -> ComputePolicy:
+    """Return the requested policy, with `auto` resolved by a rule.
 
-    XLA: on GPUs (never run on one), not on a CPU, where it makes EfficientNetV2S 3.6 times slower and leaves
-    DenseNet121 as it is (2 cores).
+    Precision: the lowest that the device computes fast, see `lower_precision`. XLA: on for GPUs, off for CPUs, where it
+    makes EfficientNetV2S 3.6 times slower and does not change DenseNet121 (2 cores).
+
+    Args:
+        precision: auto, float32, mixed_bfloat16 or mixed_float16.
+        xla: auto, on or off.
     """
-    on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    return Arithmetic(
-        (lower_precision() or "float32") if precision == "auto" else precision, on_gpu if xla == "auto" else xla == "on"
-    )
+    if precision == "auto":
+        precision = lower_precision() or "float32"
+    uses_xla = bool(tf.config.list_physical_devices("GPU")) if xla == "auto" else xla == "on"
+    return ComputePolicy(precision, uses_xla)
 
 
 def lower_precision() -> str | None:
-    """Return the mixed precision this device computes in, None for none.
+    """Return the mixed precision that this device computes fast, or None.
 
-    mixed_bfloat16 on a GPU of compute capability 8 or more and on a CPU with avx512_bf16 or amx_bf16 (DenseNet121 33
-    images/s against 24, EfficientNetV2S 33 against 26 on such a CPU), mixed_float16 on a GPU of capability 7. The GPU
-    lines were never run on one.
+    mixed_bfloat16 on GPUs of compute capability 8 or more and on CPUs with avx512_bf16 or amx_bf16 (on such a CPU
+    DenseNet121 trains 33 images/s instead of 24, EfficientNetV2S 33 instead of 26); mixed_float16 on GPUs of
+    capability 7.
     """
     capabilities = [
         tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0))
@@ -42,12 +48,14 @@ def lower_precision() -> str | None:
     ]
     if capabilities:
         weakest = min(capabilities)
-        return "mixed_bfloat16" if weakest >= (8, 0) else "mixed_float16" if weakest >= (7, 0) else None
+        if weakest >= (8, 0):
+            return "mixed_bfloat16"
+        return "mixed_float16" if weakest >= (7, 0) else None
     return "mixed_bfloat16" if cpu_flags() & {"avx512_bf16", "amx_bf16"} else None
 
 
 def cpu_flags() -> set[str]:
-    """Return what the CPU says it can do, empty where the system does not tell."""
+    """Return the CPU's feature flags; empty on systems that do not report them."""
     flags = next((line for line in _lines(Path("/proc/cpuinfo")) if line.startswith("flags")), "")
     return set(flags.split())
 

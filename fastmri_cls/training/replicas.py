@@ -1,7 +1,6 @@
-"""A step shared by the replicas of a `tf.distribute.Strategy`: rows of the batch out, sums and rows back.
+"""One step on the replicas of a `tf.distribute.Strategy`: slices of the batch go out, sums come back.
 
-With one replica every method hands on what it is given, so that the engine reads the same for one device and for many.
-The several-replica lines were run on logical CPUs and on CPU workers, never on GPUs.
+With one replica every method passes its arguments through, so the engine reads the same for one device and for many.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,79 +10,80 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fastmri_cls.augment.batch import ALL_ROWS, Batch, Rows
+from fastmri_cls.augment.batch import WHOLE_BATCH, Batch, ReplicaSlice
 
 _SEED_STRIDE = 7919  # between the seeds of replicas; a prime, so that no layer's seed meets another's by design
 
 
 class Replicas:
-    """The replicas of `strategy`, here and on other workers; replica r holds the r-th of equal parts of each batch."""
+    """The replicas of a strategy, on this worker and on others; replica r holds the r-th equal slice of each batch.
+
+    Args:
+        strategy: the one in whose scope the model was made.
+    """
 
     def __init__(self, strategy: tf.distribute.Strategy) -> None:
         self.strategy = strategy
         self.count: int = strategy.num_replicas_in_sync
         self._here = len(strategy.extended.worker_devices) if self.count > 1 else 1
 
-    def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Call `function` on every replica; what it is given is the same on all of a worker's."""
-        return function(*arguments) if self.count == 1 else self.strategy.run(function, arguments)
+    def sum(self, function: Callable[..., tf.Tensor], *arguments: Any) -> tf.Tensor:
+        """Call `function` on every replica with the same arguments, and return the sum of its results."""
+        if self.count == 1:
+            return function(*arguments)
+        results = self.strategy.run(function, arguments)
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, results, axis=None)
 
-    def rows(self) -> Rows:
-        """Within `run`: which rows of the step's batch this replica holds."""
-        return ALL_ROWS if self.count == 1 else Rows(_replica(), self.count)
+    def slice(self) -> ReplicaSlice:
+        """Return the slice of the step's batch that this replica holds; call it within `sum`."""
+        return WHOLE_BATCH if self.count == 1 else ReplicaSlice(_replica_index(), self.count)
 
-    def part(self, batch: Batch) -> Batch:
-        """Within `run`: return this replica's rows of its worker's batch."""
+    def rows(self, batch: Batch) -> Batch:
+        """Return this replica's rows of its worker's batch; call it within `sum`."""
         if self.count == 1:
             return batch
 
         def rows(tensor: tf.Tensor) -> tf.Tensor:
-            # On the host, where the input pipeline leaves them: each accelerator is sent its own rows alone.
+            # On the host, where the input pipeline leaves the batch: each accelerator gets only its own rows.
             with tf.device("/device:CPU:0"):
                 parts = tf.reshape(tensor, [self._here, tensor.shape[0] // self._here, *tensor.shape[1:]])
-                return tf.gather(parts, _replica() % self._here)
+                return tf.gather(parts, _replica_index() % self._here)
 
         return Batch(*(rows(tensor) for tensor in batch))
 
-    def place(self, *columns: tf.Tensor) -> Any:
-        """Within `run`: prepare this replica's `columns`, each [rows], for `join`."""
-        if self.count == 1:
-            return columns
-        stacked = tf.stack([tf.cast(column, tf.float32) for column in columns])[:, None, :]
-        own = tf.range(self.count)[None, :, None] == _replica()
-        return tf.reshape(tf.where(own, stacked, 0.0), [len(columns), -1])
-
-    def join(self, placed: Any) -> list[tf.Tensor]:
-        """Return the columns of all replicas' rows in the batch's order, each [batch], float32 if of several."""
-        return list(placed) if self.count == 1 else tf.unstack(self.total(placed))
-
-    def total(self, value: Any) -> tf.Tensor:
-        """Return the sum of what `run` gave on each replica."""
-        return value if self.count == 1 else self.strategy.reduce(tf.distribute.ReduceOp.SUM, value, axis=None)
-
     @contextmanager
     def own_draws(self, variables: list[keras.Variable]) -> Iterator[None]:
-        """Let dropout and the like draw differently on every replica, by moving the seeds among `variables`.
+        """Let dropout and similar layers draw different numbers on every replica.
 
-        The first replica's, which checkpoints hold, stay as they are.
+        The seeds among `variables` are shifted, and shifted back at the end. Those of the first replica, which
+        checkpoints hold, never change.
         """
         seeds = [variable.value for variable in variables if variable.name == "seed_generator_state"]
 
         @tf.function
-        def move(way: tf.Tensor) -> None:
+        def shift(direction: tf.Tensor) -> None:
             for seed in seeds:
-                own = tf.cast(_replica() * way * _SEED_STRIDE, seed.dtype)
+                own = tf.cast(_replica_index() * direction * _SEED_STRIDE, seed.dtype)
                 seed.assign_add(tf.stack([own, tf.zeros_like(own)]))
 
-        self._move(move, 1)
+        self._on_all(shift, 1)
         yield
-        self._move(move, -1)
+        self._on_all(shift, -1)
 
-    def _move(self, move: Callable[[tf.Tensor], None], way: int) -> None:
+    def _on_all(self, shift: Callable[[tf.Tensor], None], direction: int) -> None:
         if self.count > 1:
-            self.strategy.run(move, (tf.constant(way),))
+            self.strategy.run(shift, (tf.constant(direction),))
 
 
-def _replica() -> tf.Tensor:
-    """The number of the replica that is running, over all workers."""
+class RunningMean(keras.metrics.Mean):
+    """A mean that is given sums over all replicas."""
+
+    def add(self, total: tf.Tensor, count: tf.Tensor | float) -> None:
+        """Count `count` more values whose sum is `total`."""
+        self.total.assign_add(total)
+        self.count.assign_add(count)
+
+
+def _replica_index() -> tf.Tensor:
+    """Return the index of the running replica, counted over all workers."""
     return tf.distribute.get_replica_context().replica_id_in_sync_group

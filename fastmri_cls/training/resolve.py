@@ -6,7 +6,7 @@ from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.pipeline.tiers import choose_tier
 from fastmri_cls.runs.options import TrainOptions
-from fastmri_cls.training.autotune import resolve_arithmetic
+from fastmri_cls.training.autotune import resolve_policy
 
 
 def resolve(options: TrainOptions, dataset: Dataset, *, replicas: int = 1) -> TrainOptions:
@@ -23,8 +23,8 @@ def resolve(options: TrainOptions, dataset: Dataset, *, replicas: int = 1) -> Tr
         UserError: the requested tier does not fit.
     """
     cache = _cache_tier(options, dataset, replicas)
-    arithmetic = resolve_arithmetic(options, dataset)
-    return replace(options, cache=cache, precision=arithmetic.precision, xla="on" if arithmetic.xla else "off")
+    policy = resolve_policy(options, dataset)
+    return replace(options, cache=cache, precision=policy.precision, xla="on" if policy.xla else "off")
 
 
 def _cache_tier(options: TrainOptions, dataset: Dataset, replicas: int) -> str:

@@ -1,4 +1,4 @@
-"""One training from options to model.keras: the RUN folder, the two phases, the saved model. `train` calls this."""
+"""One training from its options to model.keras: the RUN folder, the two phases, the saved model. `train` calls this."""
 
 import json
 from contextlib import ExitStack
@@ -13,9 +13,8 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log, log_to
 from fastmri_cls.models.backbones import unfreeze_each
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, float32_copy
-from fastmri_cls.models.hybrid import find_model
+from fastmri_cls.models.registry import find_model
 from fastmri_cls.models.weights import load_weights
-from fastmri_cls.records.manifest import Manifest
 from fastmri_cls.runs import files
 from fastmri_cls.runs.config import LoadedWeights, new_config, write_config
 from fastmri_cls.runs.options import TrainOptions
@@ -23,86 +22,81 @@ from fastmri_cls.runs.protocol import Protocol
 from fastmri_cls.runs.run import Run, exclusive, is_taken
 from fastmri_cls.runs.train_file import write_train_file
 from fastmri_cls.training.data import load_training_data
-from fastmri_cls.training.distribution import Distribution, check_fits
+from fastmri_cls.training.distribution import DistributedContext, check_fits
 from fastmri_cls.training.phases import check_feature_views, run_phases
 from fastmri_cls.training.resolve import resolve
 
-_RESOLVED = ("cache", "precision", "xla")  # what may be `auto`
-_ANEW = ("out", "data", "resume", "strategy", "devices")  # what may be another when a RUN is resumed
+_RESOLVED = ("cache", "precision", "xla")  # may be `auto`
+_NOT_COMPARED = ("out", "data", "resume", "strategy", "devices")  # may differ when a RUN is resumed
 
 
-def train(options: TrainOptions, distribution: Distribution | None = None) -> None:
+def train(options: TrainOptions, context: DistributedContext | None = None) -> None:
     """Train both phases and write config.json, history.csv, tensorboard/ and model.keras into `options.out`.
 
-    Of several workers the chief alone writes.
+    Args:
+        options: may contain `auto`.
+        context: the devices; None for one device. With several workers only the chief writes.
 
     Raises:
-        UserError: the dataset is unsound or unfit for the protocol, the model or its weights cannot be had, OUT exists.
-        Stopped: SIGTERM or Ctrl-C came; `resume` goes on.
+        UserError: the dataset is damaged or does not fit the protocol, the model or its weights are not available, or
+            OUT exists.
+        Stopped: SIGTERM or Ctrl-C came; `resume` continues.
     """
-    distribution = distribution or Distribution()
-    with distribution.ending_together():
-        _train(options, distribution)
+    context = context or DistributedContext()
+    with context.ending_together():
+        _train(options, context)
 
 
-def _train(options: TrainOptions, distribution: Distribution) -> None:
+def _train(options: TrainOptions, context: DistributedContext) -> None:
     dataset = Dataset(options.data, verify=True)
     backbone = find_model(options.model)
     check_protocol(dataset, options.protocol)
-    check_fits(options, distribution)
-    if distribution.is_chief:
+    check_fits(options, context)
+    if context.is_chief:
         if options.resume and (options.out / files.CONFIG).exists():
             options = _as_begun(options, dataset)
         elif is_taken(options.out):
             raise UserError(f"{options.out}: exists already; add --resume to go on with it or choose another --out")
-        options = resolve(options, dataset, replicas=distribution.replicas)
+        options = resolve(options, dataset, replicas=context.replicas)
     chosen = {name: getattr(options, name) for name in _RESOLVED}
-    chosen = json.loads(distribution.from_chief(json.dumps(chosen)))  # each worker's `auto` might choose differently
-    options = replace(options, strategy=distribution.name, **chosen)
+    chosen = json.loads(context.from_chief(json.dumps(chosen)))  # each worker's `auto` might choose differently
+    options = replace(options, strategy=context.name, **chosen)
 
     keras.utils.set_random_seed(options.seed)
     if options.deterministic:
-        # keras-cv's layers ask for the global generator, which determinism wants to have been set.
-        tf.random.set_global_generator(tf.random.Generator.from_seed(options.seed))
         tf.config.experimental.enable_op_determinism()
-    built = ClassifierOptions(
-        num_classes=len(dataset.classes),
-        image_size=dataset.image_size,
-        channels=dataset.channels,
-        preprocessing=options.protocol.preprocessing,
-        precision=options.precision,
-    )
-    with distribution.strategy.scope():
+    built = ClassifierOptions.for_dataset(dataset, options.protocol.preprocessing, options.precision)
+    with context.strategy.scope():
         classifier = build_classifier(backbone, built)
-    unfreeze_each(classifier.bases, options.protocol.unfreeze)  # an unknown layer ends it here
+    unfreeze_each(classifier.bases, options.protocol.unfreeze)  # refuses an unknown layer
     loaded = load_weights(classifier, options.weights)
     check_feature_views(options, from_scratch=loaded is None)
     selected = dataset, options.protocol, options.cache, options.seed, options.fold
-    data = load_training_data(*selected, distribution.worker_shard)
+    data = load_training_data(*selected, context.worker_shard)
 
     with ExitStack() as held:
-        if distribution.is_chief:
+        if context.is_chief:
             held.enter_context(exclusive(options.out))
             held.enter_context(log_to(options.out / files.LOG))
-            _check_resize(dataset.manifest, options.protocol)
+            _check_resize(dataset, options.protocol)
             if not (options.out / files.CONFIG).exists():
                 devices = [device.name for device in tf.config.list_logical_devices()]
-                replicas = {"workers": distribution.workers, "replicas": distribution.replicas}
+                replicas = {"workers": context.workers, "replicas": context.replicas}
                 write_config(options.out, new_config(options, dataset, loaded, devices, **replicas))
                 write_train_file(options.out, options)
             _check_weights_as_begun(options, loaded)
         if not (options.out / files.MODEL).exists():
-            run_phases(classifier, data, options, dataset, distribution, from_scratch=loaded is None)
-            if distribution.is_chief:
+            run_phases(classifier, data, options, dataset, context, from_scratch=loaded is None)
+            if context.is_chief:
                 with new_file(options.out / files.MODEL) as path:
                     float32_copy(classifier).model.save(path)
 
 
 def check_protocol(dataset: Dataset, protocol: Protocol) -> None:
-    """Refuse a dataset on which the protocol's numbers would not mean what they say.
+    """Refuse a dataset on which the protocol's results would be misleading.
 
     Raises:
-        UserError: copies of one image are in several splits, and the protocol does not allow it.
+        UserError: duplicates of an image are in several splits, and the protocol does not allow it.
     """
     straddling = dataset.manifest.duplicates.get("straddling", 0)
     if straddling and not protocol.straddling_allowed:
@@ -113,7 +107,7 @@ def check_protocol(dataset: Dataset, protocol: Protocol) -> None:
 
 
 def _as_begun(options: TrainOptions, dataset: Dataset) -> TrainOptions:
-    """Return `options` with what `auto` meant when the RUN began.
+    """Return `options` with `auto` as resolved when the RUN began.
 
     Raises:
         UserError: an option or the dataset differs from the RUN's.
@@ -123,7 +117,7 @@ def _as_begun(options: TrainOptions, dataset: Dataset) -> TrainOptions:
         raise UserError(
             f"{options.out}: was begun with another dataset than {options.data}; give that, or another --out"
         )
-    for name in {field.name for field in fields(TrainOptions)} - {*_ANEW, *_RESOLVED}:
+    for name in {field.name for field in fields(TrainOptions)} - {*_NOT_COMPARED, *_RESOLVED}:
         if getattr(options, name) != getattr(config, name):
             raise UserError(f"{options.out}: was begun with another {name}; give the same options, or another --out")
     if config.refresh_views:
@@ -148,10 +142,10 @@ def _check_weights_as_begun(options: TrainOptions, loaded: LoadedWeights | None)
         )
 
 
-def _check_resize(manifest: Manifest, protocol: Protocol) -> None:
-    built = manifest.options.get("resize")
+def _check_resize(dataset: Dataset, protocol: Protocol) -> None:
+    built = dataset.manifest.options.get("resize")
     if built != protocol.resize:
         log.info(
-            f"note: the dataset was resized with {built}, protocol {protocol.name} means {protocol.resize} "
+            f"note: the dataset was resized with {built}, protocol {protocol.name} expects {protocol.resize} "
             f"(build-tfrecords --resize {protocol.resize})"
         )

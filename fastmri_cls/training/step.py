@@ -1,9 +1,9 @@
-"""One step of one replica: forward, backward, update; and the judgement of a batch. Here is what XLA compiles.
+"""One step of one replica: forward, backward, update; and the evaluation of a batch. XLA compiles what is here.
 
 On one device a step is one function, compiled as a whole. Under a strategy TensorFlow can synchronise replicas only
-outside of a compiled function: forward and backward are compiled up to the first BatchNormalization that trains (its
-statistics are the whole batch's), gradients are summed and applied behind. So with several replicas XLA takes the
-frozen backbone, and leaves a network trained from scratch alone.
+outside compiled functions: forward and backward are compiled up to the first BatchNormalization that trains (its
+statistics are those of the whole batch), and gradients are summed and applied after them. With several replicas XLA
+therefore compiles the frozen backbone, and nothing of a network trained from scratch.
 """
 
 from collections.abc import Callable
@@ -12,12 +12,21 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
+from fastmri_cls.augment.batch import Batch
+from fastmri_cls.foundation.private_api import all_layers, skip_gradient_reduction
 from fastmri_cls.training.replicas import Replicas
 
 
 @dataclass(frozen=True)
 class StepOptions:
-    """What the compiled step depends on: classes, label smoothing, the seed of its draws, XLA or not."""
+    """What the compiled step depends on.
+
+    Attributes:
+        num_classes: outputs of the model.
+        label_smoothing: of the loss, 0 to 1.
+        seed: of the augmentation's draws.
+        xla: whether XLA compiles the step.
+    """
 
     num_classes: int
     label_smoothing: float
@@ -26,44 +35,66 @@ class StepOptions:
 
 
 class Step:
-    """The step of `model`, which is compiled with its optimizer.
+    """The step of a model that is compiled with its optimizer.
+
+    Args:
+        model: the model.
+        options: see there.
+        replicas: the devices that share the batch.
 
     Attributes:
-        learn: images, targets, weights -> this replica's part of the batch's loss, and per example whether the
-            prediction was right; updates the model.
-        judge: images, targets -> per example the loss, regularisation included, and the predicted class.
+        train: images, targets, weights -> this replica's part of the batch's loss, float32 [], and whether each
+            prediction is correct, float32 [batch]; updates the model.
+        evaluate: images, targets -> the loss of each example, regularisation included, float32 [batch], and the
+            predicted classes, int64 [batch].
     """
 
     def __init__(self, model: keras.Model, options: StepOptions, replicas: Replicas) -> None:
         self._model = model
+        self._optimizer = model.optimizer
         self._options = options
         self._replicas = replicas
         # Everything the graph uses is made before it is traced: trainable weights and the optimizer's slots.
         self._trainable = model.trainable_variables
         with replicas.strategy.scope():
-            model.optimizer.build(self._trainable)
+            self._optimizer.build(self._trainable)
         self._forward: Callable[[tf.Tensor], tf.Tensor] = lambda images: model(images, training=True)
-        self.learn: Callable[..., tuple[tf.Tensor, tf.Tensor]]
+        self.train: Callable[..., tuple[tf.Tensor, tf.Tensor]]
         if replicas.count == 1:
-            self.learn = tf.function(self._learn_alone, jit_compile=options.xla)
+            self.train = tf.function(self._train_alone, jit_compile=options.xla)
         else:
             _synchronize(model)
-            _sum_gradients_once(model.optimizer)
+            # Keras' optimizer clips and looks for infinities before it sums: it gets gradients that are summed.
+            skip_gradient_reduction(self._optimizer)
             if options.xla:
                 self._forward = _compiled(model)
-            self.learn = self._learn_together
-        self.judge = tf.function(self._judge, jit_compile=options.xla)
+            self.train = self._train_together
+        self.evaluate = tf.function(self._evaluate, jit_compile=options.xla)
 
-    def _learn_alone(self, images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def train_sums(self, batch: Batch) -> tf.Tensor:
+        """Train on one replica's rows; return its part of the loss, its correct predictions and rows, float32 [3]."""
+        loss, correct = self.train(*batch)
+        return tf.stack([loss, tf.reduce_sum(correct), float(correct.shape[0])])
+
+    def evaluate_sums(self, batch: Batch) -> tf.Tensor:
+        """Return sums over one replica's rows, float32 [3 + classes^2]: loss, correct ones, weight, confusion."""
+        images, targets, weights = batch
+        losses, predicted = self.evaluate(tf.cast(images, tf.float32), targets)
+        # A product of matrices, since tf.math.confusion_matrix checks its labels on the host.
+        confusion = tf.matmul(targets * weights[:, None], tf.one_hot(predicted, targets.shape[1]), transpose_a=True)
+        sums = [tf.reduce_sum(losses * weights), tf.linalg.trace(confusion), tf.reduce_sum(weights)]
+        return tf.concat([tf.stack(sums), tf.reshape(confusion, [-1])], axis=0)
+
+    def _train_alone(self, images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         loss, correct, gradients = self._differentiate(images, targets, weights)
-        self._model.optimizer.apply(gradients, self._trainable)
+        self._optimizer.apply(gradients, self._trainable)
         return loss, correct
 
-    def _learn_together(self, images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _train_together(self, images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         loss, correct, gradients = self._differentiate(images, targets, weights)
         replica = tf.distribute.get_replica_context()
         gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        self._model.optimizer.apply(gradients, self._trainable)
+        self._optimizer.apply(gradients, self._trainable)
         return loss, correct
 
     def _differentiate(
@@ -72,15 +103,15 @@ class Step:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([variable.value for variable in self._trainable])
             probabilities = self._forward(images)
-            # Keras divides by the batch size, not by the sum of the weights: so does the published code.
+            # Like Keras, and so like the published code: divided by the batch size, not by the sum of the weights.
             loss = tf.reduce_mean(self._losses(probabilities, targets) * weights) + self._regularization()
             if self._replicas.count > 1:
-                loss /= self._replicas.count  # of the whole batch: the sum over replicas is its mean
-            scaled = self._model.optimizer.scale_loss(loss)
+                loss /= self._replicas.count  # the sum over replicas is the mean over the whole batch
+            scaled = self._optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, [variable.value for variable in self._trainable])
         return loss, _is_correct(probabilities, targets), gradients
 
-    def _judge(self, images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _evaluate(self, images: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         probabilities = self._model(images, training=False)
         return self._losses(probabilities, targets) + self._regularization(), tf.argmax(probabilities, axis=1)
 
@@ -97,20 +128,10 @@ def _is_correct(probabilities: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
 
 
 def _synchronize(model: keras.Model) -> None:
-    """Let BatchNormalization take its statistics over all replicas' rows; a saved model is built anew without it."""
-    for layer in model._flatten_layers():
+    """Let BatchNormalization take its statistics over all replicas' rows; a saved model is built anew without this."""
+    for layer in all_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True
-
-
-def _sum_gradients_once(optimizer: keras.optimizers.Optimizer) -> None:
-    """Give Keras' optimizer gradients that are summed already, since it clips and looks for infinities before it sums.
-
-    Its own sum is private, and becomes the identity; were it renamed, test_distribution would fail.
-    """
-    for one in (optimizer, getattr(optimizer, "inner_optimizer", None)):
-        if one is not None:
-            one._all_reduce_sum_gradients = lambda pairs: pairs
 
 
 def _compiled(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -127,4 +148,4 @@ def _compiled(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 def _trains_batch_normalization(layer: keras.Layer) -> bool:
-    return any(isinstance(one, keras.layers.BatchNormalization) and one.trainable for one in layer._flatten_layers())
+    return any(isinstance(part, keras.layers.BatchNormalization) and part.trainable for part in all_layers(layer))

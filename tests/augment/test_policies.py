@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from fastmri_cls.augment.batch import Batch
 from fastmri_cls.augment.mixing import make_mixing
-from fastmri_cls.augment.policies import POLICIES, make_augmentation
+from fastmri_cls.augment.policies import POLICIES, make_augmentation, step_seed
 from fastmri_cls.foundation.errors import UserError
 
 SIZE, COUNT, CLASSES = 48, 8, 4
@@ -81,6 +81,15 @@ def test_contrast_comes_after_the_policy():
     batch, seed = make_batch(), tf.constant([0, 2])
     plain, stretched = (make_augmentation("paper", contrast=c)(batch, seed).images.numpy() for c in (1.0, 1.5))
     np.testing.assert_allclose(stretched, tf.image.adjust_contrast(plain, 1.5), rtol=1e-4, atol=1e-2)
+
+
+@pytest.mark.parametrize("seed", [0, 2**31 - 1, 2**31, 2**32 - 1])
+def test_the_seed_of_a_step_is_the_same_in_a_graph_and_for_every_seed_of_a_run(seed):
+    in_a_graph = tf.function(lambda epoch, step: step_seed(seed, epoch, step))
+    eager = step_seed(seed, 3, 4)
+    np.testing.assert_array_equal(eager, in_a_graph(tf.constant(3), tf.constant(4)))
+    assert eager.shape == (2,)
+    assert not np.array_equal(eager, step_seed(seed, 3, 5))
 
 
 def test_an_unknown_policy_is_named_with_the_known_ones():

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from fastmri_cls.benchmark.profile import PARTS, StepTimes, advice, slowest_operations
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.profiling.advice import advice
-from fastmri_cls.profiling.steps import PARTS, StepTimes
-from fastmri_cls.profiling.trace import slowest_operations
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import resolve_protocol
 
@@ -77,7 +75,7 @@ def test_the_trace_opens_in_tensorboard(profiled):
 
 @pytest.mark.parametrize(
     ("milliseconds", "expected"),
-    [((40, 5, 55), "--cache ram"), ((1, 50, 49), "cheaper --augment"), ((1, 2, 97), "the model is")],
+    [((40, 5, 55), "--cache ram"), ((1, 50, 49), "cheaper --augment"), ((1, 2, 97), "the model limits")],
 )
 def test_the_advice_follows_the_time(milliseconds, expected):
     import numpy as np

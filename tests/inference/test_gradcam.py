@@ -10,8 +10,8 @@ from scipy.special import softmax
 
 from fastmri_cls.inference.gradcam import make_explain, overlay
 from fastmri_cls.models.head import ClassifierOptions, build_classifier
-from fastmri_cls.models.parts import take_apart
 from fastmri_cls.models.registry import BACKBONES
+from fastmri_cls.models.surgery import split_classifier
 from fastmri_cls.runs.run import Run
 from fastmri_cls.sources.decode import resize
 from fastmri_cls.sources.phantom import CLASSES, draw_phantom
@@ -83,7 +83,7 @@ def similarity(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def test_the_parts_together_are_the_model(model, tumours):
-    parts = take_apart(model)
+    parts = split_classifier(model)
     images = tumours[0][::9].astype(np.float32)
     _, output_map = parts.backbone(parts.preprocessing(images))
     logits = parts.head(output_map).numpy() @ parts.last.kernel.numpy() + parts.last.bias.numpy()
@@ -120,7 +120,7 @@ def test_every_backbone_has_heat_at_a_quarter_of_the_size(name):
     assert heat.shape == (3, 32, 32)
     assert np.isfinite(heat).all()
     assert (heat.max(axis=(1, 2)) == 1).any()
-    assert take_apart(classifier.model).backbone.outputs[0].shape[1:3] == (8, 8)
+    assert split_classifier(classifier.model).backbone.outputs[0].shape[1:3] == (8, 8)
 
 
 def test_an_overlay_leaves_cold_places_as_they_are(tmp_path):

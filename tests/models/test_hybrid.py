@@ -7,11 +7,9 @@ import pytest
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.inference.gradcam import make_explain
 from fastmri_cls.models.backbones import unfrozen_layers
-from fastmri_cls.models.cut import cut_classifier, find_cut
 from fastmri_cls.models.head import Classifier, ClassifierOptions, build_classifier, float32_copy, freeze_for_phase
-from fastmri_cls.models.hybrid import find_model
-from fastmri_cls.models.parts import take_apart
-from fastmri_cls.models.registry import Backbone
+from fastmri_cls.models.registry import Backbone, find_model
+from fastmri_cls.models.surgery import cut_classifier, find_cut, split_classifier
 from tests.tiny_backbone import HYBRID, tiny
 
 __all__ = ["tiny"]  # a fixture
@@ -38,7 +36,7 @@ def pooled_by_hand(classifier: Classifier, images: np.ndarray) -> np.ndarray:
 
 
 def test_the_head_sees_both_backbones_pooled_features_each_with_its_own_preprocessing(classifier, images):
-    pooled, probabilities = take_apart(classifier.model).forward(images)
+    pooled, probabilities = split_classifier(classifier.model).forward(images)
     expected = pooled_by_hand(classifier, images)
     np.testing.assert_allclose(pooled, expected, rtol=1e-4, atol=1e-5)
     x = expected
@@ -66,7 +64,7 @@ def test_a_layer_by_name_unfreezes_the_backbone_that_has_it(classifier):
 
 
 @pytest.mark.parametrize("unfreeze", [0.4, "tiny_3"])
-def test_trunk_and_top_are_the_whole_and_the_top_trains_what_phase_2_trains(classifier, images, unfreeze):
+def test_trunk_tail_and_head_are_the_whole_and_the_last_two_train_what_phase_2_trains(classifier, images, unfreeze):
     freeze_for_phase(classifier, 2, unfreeze, from_scratch=False)
     parts = cut_classifier(classifier, unfreeze)
     shares = [unfreeze if unfreeze == 0.4 else 0.0, unfreeze]
@@ -77,10 +75,12 @@ def test_trunk_and_top_are_the_whole_and_the_top_trains_what_phase_2_trains(clas
     assert parts.cut == " + ".join(cuts)
     features, whole = parts.trunk(images), classifier.model(images)
     assert features.shape.rank == 2
-    np.testing.assert_allclose(parts.top(features), whole, atol=1e-5)
-    np.testing.assert_allclose(parts.rest(features), pooled_by_hand(classifier, images), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(parts.head(parts.rest(features)), whole, atol=1e-5)
-    assert {id(v) for v in parts.top.trainable_variables} == {id(v) for v in classifier.model.trainable_variables}
+    np.testing.assert_allclose(parts.tail_and_head(features), whole, atol=1e-5)
+    np.testing.assert_allclose(parts.tail(features), pooled_by_hand(classifier, images), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(parts.head(parts.tail(features)), whole, atol=1e-5)
+    assert {id(v) for v in parts.tail_and_head.trainable_variables} == {
+        id(v) for v in classifier.model.trainable_variables
+    }
     assert not parts.trunk.trainable_variables
 
 
@@ -88,7 +88,7 @@ def test_a_saved_hybrid_is_one_ordinary_model_that_explains_itself(classifier, i
     float32_copy(classifier).model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded(images), classifier.model(images), atol=1e-5)
-    parts = take_apart(loaded)
+    parts = split_classifier(loaded)
     fine_maps, output_maps = parts.backbone(parts.preprocessing(images))
     assert [one.shape[1:3] for one in fine_maps] == [(16, 16), (16, 16)]
     logits = parts.head(output_maps).numpy() @ parts.last.kernel.numpy() + parts.last.bias.numpy()
@@ -121,16 +121,3 @@ def test_two_backbones_of_one_architecture_can_stand_side_by_side():
     pair = "hybrid:densenet121-radimagenet+densenet121-imagenet"
     classifier = build_classifier(find_model(pair), ClassifierOptions(4, 32, 1))
     assert classifier.model(np.zeros((1, 32, 32, 1), np.float32)).shape == (1, 4)
-
-
-def test_a_hybrid_is_named_by_its_pair(tiny):
-    assert find_model("hybrid").name == "hybrid:densenet121-radimagenet+efficientnetv2s"
-    assert find_model(HYBRID).name == HYBRID
-    assert find_model("small-cnn").branches == (find_model("small-cnn"),)
-    for wrong in ("hybrid:small-cnn", "hybrid:small-cnn+small-cnn", "hybrid:a+b+c"):
-        with pytest.raises(UserError, match="two different backbones"):
-            find_model(wrong)
-    with pytest.raises(UserError, match=r"--model resnet: unknown.*small-cnn"):
-        find_model("hybrid:small-cnn+resnet")
-    with pytest.raises(UserError, match=r"--model resnet: unknown.*hybrid:A\+B"):
-        find_model("resnet")

@@ -57,7 +57,7 @@ def test_a_file_of_each_format_is_loaded(densenet, suffix, tmp_path):
     for ours, theirs in zip(target.base.get_weights(), densenet.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert loaded is not None
-    assert loaded["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_convnext_takes_kerass_file_and_gives_kerass_features(tmp_path):
@@ -258,7 +258,7 @@ def test_the_default_weights_are_downloaded_once_and_checked_on_every_use(publis
     for _ in range(2):
         loaded = load_weights(classifier("small-cnn"), "default")
     assert loaded is not None
-    assert loaded["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert loaded.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert len(server.requests) == 1
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     assert "the file is damaged or another one" in refused_by_name(classifier("small-cnn"), path)
@@ -288,7 +288,7 @@ def test_a_run_that_has_changed_is_no_source_of_weights(trained_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
     target = classifier("small-cnn")
-    assert load_weights(target, str(run))["tensors"] == len(target.base.weights)
+    assert load_weights(target, str(run)).tensors == len(target.base.weights)
     content = bytearray((run / "model.keras").read_bytes())
     content[len(content) // 2] ^= 1
     (run / "model.keras").write_bytes(content)

@@ -20,7 +20,7 @@ keras.layers.Dropout.call = lambda self, inputs, training=False: inputs
 from fastmri_cls.runs.options import TrainOptions  # noqa: E402
 from fastmri_cls.runs.protocol import resolve_protocol  # noqa: E402
 from fastmri_cls.training import engine  # noqa: E402
-from fastmri_cls.training.distribution import Distribution, make_distribution  # noqa: E402
+from fastmri_cls.training.distribution import DistributedContext, make_distribution  # noqa: E402
 from fastmri_cls.training.run import train  # noqa: E402
 
 engine._STEPS_PER_CALL = 4
@@ -50,7 +50,7 @@ def main() -> None:
         train(options(data, out / "scratch", (2, 0), cache="none"), make_distribution("auto", None))
         return
     two = make_distribution("mirrored", 2)
-    for name, distribution in (("one", Distribution()), ("two", two)):
+    for name, distribution in (("one", DistributedContext()), ("two", two)):
         base = str(out / "one" / "scratch")
         train(options(data, out / name / "scratch", (2, 0), cache="none"), distribution)
         train(options(data, out / name / "compiled", (2, 0), weights=base, cache="ram", xla="on"), distribution)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fastmri_cls.augment.batch import Batch, Rows
+from fastmri_cls.augment.batch import Batch, ReplicaSlice
 from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.pipeline.batches import EvaluationBatches, TrainingBatches
@@ -25,7 +25,7 @@ from fastmri_cls.records.manifest import read_manifest
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import resolve_protocol
 from fastmri_cls.training import distribution
-from fastmri_cls.training.distribution import Distribution, check_fits, make_distribution
+from fastmri_cls.training.distribution import DistributedContext, check_fits, make_distribution
 from tests.faults.test_resume import weights
 from tests.faults.test_workers import tf_configs
 
@@ -141,7 +141,7 @@ def test_the_files_of_a_step_are_those_whose_pixels_it_had(opened, endless):
             assert [pixels[name] for name in batches.files(1, step)] == [image.tobytes() for image in batch["image"]]
 
 
-def augmented(policy: str, images: np.ndarray, rows: Rows | None = None) -> np.ndarray:
+def augmented(policy: str, images: np.ndarray, rows: ReplicaSlice | None = None) -> np.ndarray:
     batch = Batch(tf.constant(images), tf.one_hot([0, 1] * (len(images) // 2), 4), tf.ones(len(images)))
     seed = tf.constant([1, 2])
     augment = make_augmentation(policy)
@@ -155,15 +155,15 @@ def some_images(count: int) -> np.ndarray:
 @pytest.mark.parametrize("policy", ["paper", "paper+flip"])
 def test_replicas_augment_as_one_device_does(policy):
     images = some_images(8)
-    parts = [augmented(policy, images[2 * r : 2 * r + 2], Rows(tf.constant(r), 4)) for r in range(4)]
+    parts = [augmented(policy, images[2 * r : 2 * r + 2], ReplicaSlice(tf.constant(r), 4)) for r in range(4)]
     np.testing.assert_array_equal(np.concatenate(parts), augmented(policy, images))
 
 
 @pytest.mark.parametrize("policy", ["randaugment", "cutmix"])
 def test_replicas_draw_their_own_where_one_choice_serves_a_batch(policy):
     images = some_images(2)
-    first, second = (augmented(policy, images, Rows(tf.constant(r), 2)) for r in range(2))
-    np.testing.assert_array_equal(first, augmented(policy, images, Rows(tf.constant(0), 2)))
+    first, second = (augmented(policy, images, ReplicaSlice(tf.constant(r), 2)) for r in range(2))
+    np.testing.assert_array_equal(first, augmented(policy, images, ReplicaSlice(tf.constant(0), 2)))
     assert not np.array_equal(first, second)
 
 
@@ -239,8 +239,8 @@ class ThreeReplicas:
 def test_what_replicas_cannot_train_is_refused(overrides, workers, views, message):
     options = TrainOptions(Path(), "small-cnn", Path(), resolve_protocol("strict", overrides), feature_views=views)
     with pytest.raises(UserError, match=message):
-        check_fits(options, Distribution("mirrored", ThreeReplicas(), workers=workers))
-    check_fits(options, Distribution())
+        check_fits(options, DistributedContext("mirrored", ThreeReplicas(), workers=workers))
+    check_fits(options, DistributedContext())
 
 
 def test_images_are_not_kept_on_one_device_for_several():

@@ -1,5 +1,6 @@
 """The engine against Keras' own fit: the same batches give the same weights, losses and learning rates."""
 
+import signal
 from dataclasses import dataclass
 
 import keras
@@ -8,7 +9,9 @@ import pytest
 import tensorflow as tf
 
 from fastmri_cls.augment.policies import make_augmentation
-from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.errors import Stopped, UserError
+from fastmri_cls.training import engine as engine_module
+from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints
 from fastmri_cls.training.engine import Engine, StepOptions
 from fastmri_cls.training.optimizers import make_optimizer
 
@@ -110,6 +113,37 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_its_step_and_files():
         engine.fit(training, batches(1), 2, [])
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("after", [2, 7])  # calls of the graph: in the first epoch, in the second
+def test_a_stopped_training_is_saved_and_ends_in_the_same_weights(tmp_path, monkeypatch, number, code, after):
+    monkeypatch.setattr(engine_module, "_STEPS_PER_CALL", 1)
+
+    def fit(checkpoints, start, *more):
+        model, logs = small_model(dropout=0.5), Logs()
+        model.compile(make_optimizer(1e-2, "float32"))
+        engine = Engine(model, make_augmentation("none"), StepOptions(CLASSES, 0.1, 0, xla=False))
+        with checkpoints.stopping_on_signals():
+            engine.fit(batches(0), batches(1), 3, [*callbacks(), logs, *more], start, checkpoints)
+        return model.get_weights()
+
+    class Interrupt(keras.callbacks.Callback):
+        calls = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.calls += 1
+            if self.calls == after:
+                signal.raise_signal(number)
+
+    expected = fit(Checkpoints(tmp_path / "alone"), Checkpoint())
+    with pytest.raises(Stopped, match="go on with train --resume") as stopped:
+        fit(Checkpoints(tmp_path / "stopped"), Checkpoint(), Interrupt())
+    assert stopped.value.exit_code == code
+    saved = Checkpoints(tmp_path / "stopped").latest()
+    assert (saved.progress.epoch, saved.progress.step) == divmod(after, STEPS)
+    for ours, its in zip(fit(Checkpoints(tmp_path / "stopped"), saved), expected, strict=True):
+        np.testing.assert_array_equal(ours, its)
+
+
 def test_nothing_below_the_first_trainable_weight_is_differentiated():
     """The gradient graph of a frozen base holds no gradient of its convolution."""
     model = small_model()
@@ -119,5 +153,5 @@ def test_nothing_below_the_first_trainable_weight_is_differentiated():
     engine = Engine(model, make_augmentation("none"), StepOptions(CLASSES, 0.1, 0, xla=False))
     training = batches(0)
     batch = engine._as_batch(next(iter(training.epoch(0))))
-    graph = engine._learn.get_concrete_function(*engine._augment(batch, tf.constant([0, 0]))).graph
+    graph = engine._step.train.get_concrete_function(*engine._augment(batch, tf.constant([0, 0]))).graph
     assert not [op.type for op in graph.get_operations() if "Conv2DBackprop" in op.type]

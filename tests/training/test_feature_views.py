@@ -17,11 +17,9 @@ from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.models import backbones
-from fastmri_cls.models.branches import branches_of
-from fastmri_cls.models.cut import cut_classifier
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, freeze_for_phase
-from fastmri_cls.models.hybrid import find_model
-from fastmri_cls.models.registry import find_backbone
+from fastmri_cls.models.registry import find_backbone, find_model
+from fastmri_cls.models.surgery import branches_of, cut_classifier
 from fastmri_cls.models.weights import load_weights
 from fastmri_cls.pipeline import tiers
 from fastmri_cls.records.build import build_dataset

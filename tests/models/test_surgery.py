@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from fastmri_cls.models.cut import cut_classifier, find_cut
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, freeze_for_phase
 from fastmri_cls.models.registry import BACKBONES, find_backbone
+from fastmri_cls.models.surgery import cut_classifier, find_cut
 
 CUTS = {
     "densenet121-radimagenet": "conv5_block4_concat",
@@ -18,7 +18,7 @@ CUTS = {
 
 
 @pytest.mark.parametrize("name", list(BACKBONES))
-def test_trunk_and_top_are_the_whole_and_the_top_trains_what_phase_2_trains(name):
+def test_trunk_tail_and_head_are_the_whole_and_the_last_two_train_what_phase_2_trains(name):
     keras.utils.set_random_seed(0)
     classifier = build_classifier(find_backbone(name), ClassifierOptions(4, 64, 1))
     freeze_for_phase(classifier, 2, 0.2, from_scratch=False)
@@ -26,10 +26,10 @@ def test_trunk_and_top_are_the_whole_and_the_top_trains_what_phase_2_trains(name
     assert parts.cut.rstrip("_0123456789") == CUTS[name].rstrip("_0123456789")
     images = np.random.default_rng(0).uniform(0, 255, (3, 64, 64, 1)).astype(np.float32)
     features, whole = parts.trunk(images), classifier.model(images)
-    np.testing.assert_allclose(parts.top(features), whole, atol=1e-5)
-    np.testing.assert_allclose(parts.head(parts.rest(features)), whole, atol=1e-5)
+    np.testing.assert_allclose(parts.tail_and_head(features), whole, atol=1e-5)
+    np.testing.assert_allclose(parts.head(parts.tail(features)), whole, atol=1e-5)
     assert not parts.trunk.trainable_variables
-    top, all_trained = parts.top.trainable_variables, classifier.model.trainable_variables
+    top, all_trained = parts.tail_and_head.trainable_variables, classifier.model.trainable_variables
     assert {id(v) for v in top} == {id(v) for v in all_trained}
 
 

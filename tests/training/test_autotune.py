@@ -1,4 +1,4 @@
-"""`auto`: which arithmetic is chosen by the times of steps, when none is measured, and what a trial leaves behind."""
+"""`auto`: which policy is chosen by the times of steps, when none is measured, and what a measurement leaves behind."""
 
 import json
 from dataclasses import replace
@@ -11,9 +11,9 @@ import pytest
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import resolve_protocol
-from fastmri_cls.training import autotune as trials
-from fastmri_cls.training.autotune import describe_choice, resolve_arithmetic, step_seconds, try_out
-from fastmri_cls.training.precision import Arithmetic, unmeasured
+from fastmri_cls.training import autotune
+from fastmri_cls.training.autotune import describe_measurement, measure, resolve_policy, step_seconds
+from fastmri_cls.training.precision import ComputePolicy, default_policy
 from fastmri_cls.training.run import train
 
 LONG = 1e9  # steps: any trial is worth it
@@ -21,17 +21,17 @@ LONG = 1e9  # steps: any trial is worth it
 
 @pytest.fixture(autouse=True)
 def a_device_with_bfloat16(monkeypatch, tmp_path):
-    monkeypatch.setattr(trials, "lower_precision", lambda: "mixed_bfloat16")
+    monkeypatch.setattr(autotune, "lower_precision", lambda: "mixed_bfloat16")
     monkeypatch.setenv("FASTMRI_CLS_CACHE", str(tmp_path / "cache"))
 
 
 def timed(measured, plain=1.0, lower=1.0, xla=1.0):
     """A timer that needs no time: a step takes `plain` seconds times the factor of what is switched on."""
 
-    def step_times(arithmetic):
-        factor = (1 if arithmetic.precision == "float32" else lower) * (xla if arithmetic.xla else 1)
+    def step_times(policy):
+        factor = (1 if policy.precision == "float32" else lower) * (xla if policy.xla else 1)
         for seconds in repeat(plain * factor):
-            measured.append(arithmetic)
+            measured.append(policy)
             yield seconds
 
     return step_times
@@ -40,14 +40,14 @@ def timed(measured, plain=1.0, lower=1.0, xla=1.0):
 @pytest.mark.parametrize(
     ("lower", "xla", "expected"),
     [
-        (0.7, 0.7, Arithmetic("mixed_bfloat16", xla=True)),
-        (0.7, 3.6, Arithmetic("mixed_bfloat16", xla=False)),
-        (1.2, 0.8, Arithmetic("float32", xla=True)),
-        (0.97, 0.97, Arithmetic("float32", xla=False)),  # within noise
+        (0.7, 0.7, ComputePolicy("mixed_bfloat16", xla=True)),
+        (0.7, 3.6, ComputePolicy("mixed_bfloat16", xla=False)),
+        (1.2, 0.8, ComputePolicy("float32", xla=True)),
+        (0.97, 0.97, ComputePolicy("float32", xla=False)),  # within noise
     ],
 )
-def test_another_arithmetic_is_taken_where_it_is_clearly_faster(lower, xla, expected):
-    choice = try_out("auto", "auto", timed([], lower=lower, xla=xla), LONG)
+def test_another_policy_is_taken_where_it_is_clearly_faster(lower, xla, expected):
+    choice = measure("auto", "auto", timed([], lower=lower, xla=xla), LONG)
     assert (choice.precision, choice.xla) == (expected.precision, expected.xla)
     assert choice.lower_ratio == pytest.approx(1 / lower)
     assert choice.xla_ratio == pytest.approx(1 / xla)
@@ -55,76 +55,76 @@ def test_another_arithmetic_is_taken_where_it_is_clearly_faster(lower, xla, expe
 
 def test_what_was_asked_for_is_kept_and_only_the_rest_is_tried():
     measured = []
-    choice = try_out("mixed_float16", "auto", timed(measured, xla=0.5), LONG)
+    choice = measure("mixed_float16", "auto", timed(measured, xla=0.5), LONG)
     assert (choice.precision, choice.xla, choice.lower) == ("mixed_float16", True, None)
     assert {one.precision for one in measured} == {"mixed_float16"}
     measured.clear()
-    assert try_out("auto", "on", timed(measured, lower=0.5), LONG).xla
+    assert measure("auto", "on", timed(measured, lower=0.5), LONG).xla
     assert all(one.xla for one in measured)
 
 
 def test_a_hopeless_candidate_is_measured_for_one_step():
     measured = []
-    try_out("auto", "auto", timed(measured, lower=0.9, xla=2.0), LONG)
+    measure("auto", "auto", timed(measured, lower=0.9, xla=2.0), LONG)
     assert sum(one.xla for one in measured) == 1
 
 
 def test_a_device_without_a_lower_precision_says_so(monkeypatch, dataset):
-    monkeypatch.setattr(trials, "lower_precision", lambda: None)
-    choice = try_out("auto", "off", timed([]), LONG)
+    monkeypatch.setattr(autotune, "lower_precision", lambda: None)
+    choice = measure("auto", "off", timed([]), LONG)
     options = TrainOptions(dataset, "small-cnn", dataset, resolve_protocol("strict", {}), xla="off")
     assert (choice.precision, choice.lower_ratio) == ("float32", None)
-    assert describe_choice(choice, options) == "precision auto: float32 (this device has no faster one)"
+    assert describe_measurement(choice, options) == "precision auto: float32 (this device has no faster one)"
 
 
 def test_nothing_more_is_tried_where_the_training_is_shorter_than_the_trial():
     measured = []
-    assert try_out("auto", "auto", timed(measured, plain=1e-9), steps=10) is None
-    assert set(measured) == {Arithmetic("float32", xla=False)}
+    assert measure("auto", "auto", timed(measured, plain=1e-9), steps=10) is None
+    assert set(measured) == {ComputePolicy("float32", xla=False)}
 
 
 @pytest.fixture
 def asked(dataset, monkeypatch):
-    """Options whose training is long enough, and the arithmetics whose steps were timed."""
+    """Options whose training is long enough, and the policies whose steps were timed."""
     measured = []
-    monkeypatch.setattr(trials, "step_seconds", lambda one, *_: timed(measured, 100.0, lower=0.5)(one))
-    monkeypatch.setattr(trials, "_WORTHWHILE_IMAGES", 0)
+    monkeypatch.setattr(autotune, "step_seconds", lambda one, *_: timed(measured, 100.0, lower=0.5)(one))
+    monkeypatch.setattr(autotune, "_MIN_IMAGES", 0)
     return TrainOptions(dataset, "small-cnn", dataset, resolve_protocol("strict", {})), measured
 
 
 def test_a_choice_is_kept_and_found_again_for_the_same_machine_model_and_sizes(asked, dataset, caplog, tmp_path):
     options, measured = asked
     opened = Dataset(dataset)
-    first = resolve_arithmetic(options, opened)
-    assert first == Arithmetic("mixed_bfloat16", xla=False)
+    first = resolve_policy(options, opened)
+    assert first == ComputePolicy("mixed_bfloat16", xla=False)
     count = len(measured)
-    assert resolve_arithmetic(replace(options, seed=3), opened) == first
+    assert resolve_policy(replace(options, seed=3), opened) == first
     assert len(measured) == count
     for other in (
         replace(options, model="densenet121-imagenet"),
         replace(options, protocol=replace(options.protocol, batch_size=8)),
         replace(options, xla="off"),
     ):
-        resolve_arithmetic(other, opened)
+        resolve_policy(other, opened)
         assert len(measured) > count
         count = len(measured)
-    kept = tmp_path / "cache" / "arithmetic.json"
+    kept = tmp_path / "cache" / "autotune.json"
     assert len(json.loads(kept.read_text())) == 4
     kept.write_text("{")
-    assert resolve_arithmetic(options, opened) == first
+    assert resolve_policy(options, opened) == first
     assert len(measured) > count
 
 
 def test_a_short_training_takes_what_is_known_of_the_device_without_measuring(asked, dataset, monkeypatch):
     options, measured = asked
-    monkeypatch.setattr(trials, "_WORTHWHILE_IMAGES", 3000)
-    assert resolve_arithmetic(options, Dataset(dataset)) == unmeasured("auto", "auto")
+    monkeypatch.setattr(autotune, "_MIN_IMAGES", 3000)
+    assert resolve_policy(options, Dataset(dataset)) == default_policy("auto", "auto")
     assert not measured
 
 
 def test_a_trial_changes_nothing_in_a_run_that_comes_to_the_same_choice(asked, dataset, monkeypatch, tmp_path):
     options, measured = asked
-    monkeypatch.setattr(trials, "step_seconds", step_seconds_then(measured))
+    monkeypatch.setattr(autotune, "step_seconds", step_seconds_then(measured))
     options = replace(options, protocol=resolve_protocol("strict", {"phase1_epochs": 1, "phase2_epochs": 0}))
     train(replace(options, out=tmp_path / "tried", xla="off"))
     assert len(measured) == 2
@@ -139,9 +139,9 @@ def test_a_trial_changes_nothing_in_a_run_that_comes_to_the_same_choice(asked, d
 def step_seconds_then(measured):
     """The real step, run, with the times of a device that is slower in bfloat16."""
 
-    def step_times(arithmetic, options, dataset):
-        measured.append(arithmetic)
-        next(step_seconds(arithmetic, options, dataset))
-        yield from repeat(100.0 if arithmetic.precision == "float32" else 130.0)
+    def step_times(policy, options, dataset):
+        measured.append(policy)
+        next(step_seconds(policy, options, dataset))
+        yield from repeat(100.0 if policy.precision == "float32" else 130.0)
 
     return step_times
