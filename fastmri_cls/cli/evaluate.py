@@ -38,8 +38,7 @@ def evaluate(
     from fastmri_cls.runs.run import Run
 
     found = library.evaluate(Run(run), Dataset(data), out)
-    plain = to_json(found.metrics)
-    print_metrics(plain)
+    print_metrics(found.metrics)
     print(f"report: {found.folder / files.REPORT}")
     if as_json:
-        print_document(json.dumps(plain["tests"]))
+        print_document(json.dumps(to_json(found.metrics)["tests"]))

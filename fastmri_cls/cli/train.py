@@ -236,8 +236,7 @@ def train(
     )
     if not found:  # a worker that is not the chief
         return
-    plain = to_json(found.metrics)
-    print_metrics(plain)
+    print_metrics(found.metrics)
     print(f"report: {found.folder / files.REPORT}")
     if as_json:
-        print_document(json.dumps(plain["tests"]))
+        print_document(json.dumps(to_json(found.metrics)["tests"]))
