@@ -1,8 +1,7 @@
 """Evaluate a RUN on a dataset: predictions, metrics, figures, report and card. Also: train, then evaluate."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +12,6 @@ from fastmri_cls.evaluation.baselines import dataset_baselines
 from fastmri_cls.evaluation.calibration import fit_calibration
 from fastmri_cls.evaluation.predict import predict_splits
 from fastmri_cls.evaluation.sets import all_metrics
-from fastmri_cls.foundation import json_files
 from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
@@ -21,11 +19,12 @@ from fastmri_cls.inference.ood import write_reference
 from fastmri_cls.report import figures
 from fastmri_cls.report.augmented import augmented_grid
 from fastmri_cls.report.drawing import GREYS, render_all
+from fastmri_cls.report.evaluated import evaluated_data
 from fastmri_cls.report.model_card import model_card
 from fastmri_cls.report.run_report import write_run_report
 from fastmri_cls.runs import checksums, files
 from fastmri_cls.runs.calibration import Calibration, write_calibration
-from fastmri_cls.runs.metrics import EvaluatedDataset, RunMetrics, Timing, read_metrics, to_json, write_metrics
+from fastmri_cls.runs.metrics import EvaluatedDataset, RunMetrics, Timing, read_metrics, write_metrics
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.predictions import Predictions, write_predictions
 from fastmri_cls.runs.run import Run, is_taken
@@ -226,10 +225,9 @@ def _report(
     names = {"class": tests.classes, "source": tests.source_names}
     pictures = render_all(_draw(run, dataset, tests, calibration), names)
     pictures.save(folder / files.FIGURES)
-    config, plain = json_files.to_plain(run.config), to_json(metrics)
-    described = _describe(dataset, tests)
-    write_run_report(folder / files.REPORT, config, plain, pictures, described)
-    write_text(folder / files.CARD, model_card(config, plain, described))
+    evaluated = evaluated_data(dataset, tests)
+    write_run_report(folder / files.REPORT, run.config, metrics, pictures, evaluated)
+    write_text(folder / files.CARD, model_card(run.config, metrics, evaluated))
 
 
 def _draw(run: Run, dataset: Dataset, tests: Predictions, calibration: Calibration | None) -> dict[str, Figure]:
@@ -242,23 +240,8 @@ def _draw(run: Run, dataset: Dataset, tests: Predictions, calibration: Calibrati
         "ROC": figures.roc_curves(sets),
         "Precision recall": figures.precision_recall_curves(sets),
         "Reliability": figures.reliability_diagram(sets, {name: [temperature] for name in sets}),
-        "Training curves": figures.training_curves([asdict(epoch) for epoch in run.history]),
+        "Training curves": figures.training_curves(run.history),
         "Augmented examples": augmented_grid(
             dataset, protocol.augment, contrast=protocol.contrast, seed=run.config.seed
         ),
-    }
-
-
-def _describe(dataset: Dataset, tests: Predictions) -> dict[str, Any]:
-    clean = {
-        source: (int(tests.clean[tests.sources == source].sum()), int((tests.sources == source).sum()))
-        for source in tests.source_names
-    }
-    return {
-        "path": str(dataset.path),
-        "fingerprint": dataset.fingerprint,
-        "split": dataset.manifest.split,
-        "splits": {name: split.num_examples for name, split in dataset.splits.items()},
-        "clean": clean,
-        "leaking": any(clean_images < images for clean_images, images in clean.values()),
     }

@@ -52,14 +52,13 @@ def demo(
     found = run_experiment(TrainOptions(out / "dataset", "small-cnn", out / "run", protocol))
     if not found:  # a worker that is not the chief
         return
-    plain = to_json(found.metrics)
-    print_metrics(plain)
+    print_metrics(found.metrics)
     seconds, report = time.monotonic() - started, found.folder / files.REPORT
     print(f"report: {report}  ({seconds:.0f} s in total)")
     example = next((out / "sources").rglob("Testing"))
     print(f"next: fastmri-cls predict {out / 'run'} {example} --out {out / 'predictions.csv'}")
     if as_json:
-        document = {"report": str(report), "seconds": round(seconds, 1), "tests": plain["tests"]}
+        document = {"report": str(report), "seconds": round(seconds, 1), "tests": to_json(found.metrics)["tests"]}
         print_document(json.dumps(document))
 
 

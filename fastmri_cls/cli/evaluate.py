@@ -33,8 +33,7 @@ def evaluate(
     from fastmri_cls.runs.metrics import to_json
 
     found = api.evaluate(run, data, out)
-    plain = to_json(found.metrics)
-    print_metrics(plain)
+    print_metrics(found.metrics)
     print(f"report: {found.folder / files.REPORT}")
     if as_json:
-        print_document(json.dumps(plain["tests"]))
+        print_document(json.dumps(to_json(found.metrics)["tests"]))

@@ -212,12 +212,11 @@ def train(
     from fastmri_cls.report.tables import print_metrics
     from fastmri_cls.runs.metrics import to_json
 
-    plain = to_json(run.metrics)
-    print_metrics(plain)
+    print_metrics(run.metrics)
     print(f"report: {run.report}")
     print(f"next: fastmri-cls predict {out} IMAGE...  or  tensorboard --logdir {run.tensorboard}")
     if as_json:
-        print_document(json.dumps(plain["tests"]))
+        print_document(json.dumps(to_json(run.metrics)["tests"]))
 
 
 def _parse_setting(text: str) -> tuple[str, object]:

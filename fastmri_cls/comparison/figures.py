@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from fastmri_cls.foundation.tables import Estimate
 from fastmri_cls.report.curves import precision_recall, roc
 from fastmri_cls.report.drawing import (
     colour,
@@ -21,10 +20,12 @@ from fastmri_cls.report.drawing import (
     unit_square,
 )
 from fastmri_cls.report.figures import Panels
+from fastmri_cls.runs.history import Epoch
+from fastmri_cls.runs.metrics import Estimate
 from fastmri_cls.runs.predictions import Predictions
 
 Points = Callable[[Predictions, int], tuple[np.ndarray, float] | None]
-History = Sequence[Mapping[str, float]]
+History = Sequence[Epoch]
 
 _GRID = np.linspace(0, 1, 501)
 
@@ -103,19 +104,20 @@ def learning_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
     """Show loss and accuracy on validation (solid) and training (dotted) by epoch, one line for each run.
 
     Args:
-        histories: {system: the rows of history.csv of each repeat}.
+        histories: {system: the epochs of each repeat}.
     """
     figure = new_figure(10.5, 3.8)
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for number, (system, repeats) in enumerate(histories.items()):
             for repeat, history in enumerate(repeats):
                 epochs = np.arange(1, len(history) + 1)
-                label = system if repeat == 0 else None
-                axes.plot(epochs, [row[f"val_{name}"] for row in history], color=colour(number), label=label)
-                axes.plot(epochs, [row[name] for row in history], color=colour(number), linestyle=":", linewidth=1)
-                second = [row["phase"] for row in history].index(2) if history[-1]["phase"] == 2 else None
+                validation = [getattr(epoch, f"val_{name}") for epoch in history]
+                training = [getattr(epoch, name) for epoch in history]
+                axes.plot(epochs, validation, color=colour(number), label=system if repeat == 0 else None)
+                axes.plot(epochs, training, color=colour(number), linestyle=":", linewidth=1)
+                second = [epoch.phase for epoch in history].index(2) if history[-1].phase == 2 else None
                 if second:
-                    axes.plot(second + 1, history[second][f"val_{name}"], "|", color=colour(number), markersize=14)
+                    axes.plot(second + 1, validation[second], "|", color=colour(number), markersize=14)
         axes.set_title(f"{name}: validation solid, training dotted", fontsize=10)
         axes.set_xlabel("epoch (tick: start of phase 2)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

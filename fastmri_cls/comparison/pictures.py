@@ -1,18 +1,17 @@
 """Stored test images by their names, read back from the dataset folder of a RUN."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
-from fastmri_cls.comparison.runs import Run
+from fastmri_cls.comparison.runs import ComparedRun
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
 
 Key = tuple[str, str]  # source and file name
 
 
-def read_pictures(runs: Iterable[Run], wanted: set[Key]) -> dict[Key, np.ndarray]:
+def read_pictures(runs: Iterable[ComparedRun], wanted: set[Key]) -> dict[Key, np.ndarray]:
     """Return test images, uint8 [size, size, channels], from the first dataset folder that still exists.
 
     Args:
@@ -22,7 +21,7 @@ def read_pictures(runs: Iterable[Run], wanted: set[Key]) -> dict[Key, np.ndarray
     Returns:
         {key: image}; empty if no folder is there, or none is the dataset of its run any more.
     """
-    folders = dict.fromkeys((Path(run.config["data"]), run.config["dataset"]["fingerprint"]) for run in runs)
+    folders = dict.fromkeys((run.config.data, run.config.dataset.fingerprint) for run in runs)
     for directory, fingerprint in folders:
         try:
             dataset = Dataset(directory, verify=True)

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -17,14 +16,16 @@ from fastmri_cls.comparison.paper import PAPER
 from fastmri_cls.comparison.runs import System, group_into_systems, read_runs
 from fastmri_cls.comparison.settings import settings_table
 from fastmri_cls.comparison.statistics import Numbers, compute
+from fastmri_cls.evaluation.sets import POOLED
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.quiet import import_tensorflow
-from fastmri_cls.foundation.tables import Estimate, Table
+from fastmri_cls.foundation.tables import Table
 from fastmri_cls.report import figures
 from fastmri_cls.report.drawing import render_all
 from fastmri_cls.report.html import jpeg_uri, write_page
 from fastmri_cls.report.tables import print_table
+from fastmri_cls.runs.metrics import Estimate
 from fastmri_cls.runs.run import is_taken
 
 STUDY_FILE = "study.json"  # marks the folder of a study
@@ -162,11 +163,11 @@ def analyse(paths: Sequence[Path]) -> Comparison:
     if len(systems) > 1:
         found += [tables.differences_table(numbers), tables.paired_tests_table(numbers)]
     found += [tables.classes_table(systems), tables.cost_table(systems), tables.runs_table(systems)]
-    findings = findings_of(numbers, _baselines(systems).get("pooled", {}))
+    findings = findings_of(numbers, _baselines(systems).get(POOLED, {}))
     return Comparison(systems, numbers, found, findings, find_disagreements(systems))
 
 
-def as_json(found: Comparison) -> dict[str, Any]:
+def as_json(found: Comparison) -> dict[str, object]:
     """Return the numbers as plain JSON values."""
     numbers = found.numbers
     return {
@@ -193,7 +194,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
     }
 
 
-def _plain(estimate: Estimate | None) -> dict[str, Any] | None:
+def _plain(estimate: Estimate | None) -> dict[str, object] | None:
     if estimate is None:
         return None
     interval = None if estimate.low is None else [estimate.low, estimate.high]
@@ -206,10 +207,10 @@ def draw(found: Comparison) -> dict[str, Figure]:
     runs = {system.name: system.runs for system in found.systems}
     paper = {s.name: PAPER[s.model].accuracy for s in found.systems if s.model in PAPER}
     accuracies = {name: shown.by_system for name, shown in found.numbers.shown_sets.items()}
-    temperatures = {name: [run.metrics.get("temperature") for run in repeats] for name, repeats in runs.items()}
+    temperatures = {name: [run.metrics.temperature for run in repeats] for name, repeats in runs.items()}
     histories = {name: [run.history for run in repeats] for name, repeats in runs.items()}
     costs = {
-        name: [(tables.training_seconds(run), run.metrics["tests"]["pooled"]["accuracy"]) for run in repeats]
+        name: [(tables.training_seconds(run), run.metrics[POOLED].accuracy.value) for run in repeats]
         for name, repeats in runs.items()
     }
     return {
@@ -226,8 +227,7 @@ def draw(found: Comparison) -> dict[str, Figure]:
 
 def _baselines(systems: Sequence[System]) -> Mapping[str, Mapping[str, float]]:
     """Return {test set: {shortcut baseline: accuracy}} of the first run."""
-    found: Mapping[str, Mapping[str, float]] = systems[0].runs[0].metrics.get("baselines", {})
-    return found
+    return systems[0].runs[0].metrics.baselines
 
 
 def _lead(found: Comparison) -> str:
@@ -235,11 +235,11 @@ def _lead(found: Comparison) -> str:
     runs, models = sum(len(system.runs) for system in found.systems), len(found.systems)
     return (
         f"{runs} run{'s' if runs > 1 else ''} of {models} model{'s' if models > 1 else ''} on {len(first.tests):,} "
-        f"test images ({', '.join(first.tests.source_names)}), split {first.config['dataset']['split']}"
+        f"test images ({', '.join(first.tests.source_names)}), split {first.config.dataset.split}"
     )
 
 
-def _gallery(found: Comparison) -> list[dict[str, Any]]:
+def _gallery(found: Comparison) -> list[dict[str, object]]:
     """Return the first disagreements, with their pictures if a dataset folder still has them."""
     shown = found.disagreements[:_MOST_PICTURES]
     if not shown:

@@ -4,53 +4,56 @@ A system is everything that was decided before training, except chance: model, p
 other option. Runs that differ in seed or fold alone are repeats of one system.
 """
 
-import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from fastmri_cls.comparison.settings import Settings, identity, names, settings_of
+from fastmri_cls.evaluation.sets import POOLED
 from fastmri_cls.foundation import json_files
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
-from fastmri_cls.runs.checksums import check as check_checksums
-from fastmri_cls.runs.config import read_config
-from fastmri_cls.runs.predictions import Predictions, read_predictions
+from fastmri_cls.runs import files
+from fastmri_cls.runs.config import RunConfig
+from fastmri_cls.runs.history import Epoch
+from fastmri_cls.runs.metrics import RunMetrics
+from fastmri_cls.runs.predictions import Predictions
+from fastmri_cls.runs.run import Run
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished RUN as read from its files.
+class ComparedRun:
+    """A finished RUN, or one of its evaluations on another dataset, as read from its files.
 
     Attributes:
-        path: the folder.
-        config: config.json.
-        metrics: metrics.json.
-        history: the rows of history.csv.
+        path: the folder of its results.
+        config: every option as resolved.
+        metrics: of every test set.
+        history: every epoch of training.
         tests: predictions; row i is the same image in all runs compared.
+        model_file: the trained model; it may be missing.
     """
 
     path: Path
-    config: dict[str, Any]
-    metrics: dict[str, Any]
-    history: list[dict[str, float]]
+    config: RunConfig
+    metrics: RunMetrics
+    history: list[Epoch]
     tests: Predictions
+    model_file: Path
 
     @cached_property
     def settings(self) -> Settings:
         """Every option of the run."""
-        return settings_of(self.config)
+        return settings_of(json_files.to_plain(self.config))
 
     @property
     def repeat(self) -> tuple[int, int | None]:
         """What varies between repeats: the seed, and the fold (None without folds)."""
-        return self.config["seed"], self.config.get("fold")
+        return self.config.seed, self.config.fold
 
     @property
     def repeat_name(self) -> str:
@@ -64,12 +67,12 @@ class System:
     """Runs that are repeats of each other, under a name that no other system of the comparison has."""
 
     name: str
-    runs: tuple[Run, ...]
+    runs: tuple[ComparedRun, ...]
 
     @property
     def model(self) -> str:
         """The name of the model in the registry."""
-        return str(self.runs[0].config["model"])
+        return self.runs[0].config.model
 
     @property
     def all_tests(self) -> list[Predictions]:
@@ -77,7 +80,7 @@ class System:
         return [run.tests for run in self.runs]
 
 
-def read_runs(paths: Sequence[Path]) -> list[Run]:
+def read_runs(paths: Sequence[Path]) -> list[ComparedRun]:
     """Read RUN folders and sort the predictions of all in the order of the first; say so if one is given twice.
 
     Raises:
@@ -92,13 +95,13 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
     return [runs[0], *(_aligned(run, runs[0]) for run in runs[1:])]
 
 
-def group_into_systems(runs: Sequence[Run]) -> list[System]:
+def group_into_systems(runs: Sequence[ComparedRun]) -> list[System]:
     """Return the systems in the order of their first runs; repeats in the order of seed and fold.
 
     Raises:
         UserError: two runs are the same repeat of the same system.
     """
-    groups: dict[tuple[tuple[str, str], ...], list[Run]] = {}
+    groups: dict[tuple[tuple[str, str], ...], list[ComparedRun]] = {}
     for run in runs:
         groups.setdefault(identity(run.settings), []).append(run)
     for members in groups.values():
@@ -110,26 +113,15 @@ def group_into_systems(runs: Sequence[Run]) -> list[System]:
     return [System(name, tuple(members)) for name, members in zip(found, groups.values(), strict=True)]
 
 
-def _read_run(path: Path) -> Run:
-    check_checksums(path, ("config.json", "history.csv", "predictions.csv", "metrics.json"))
-    config = json_files.to_plain(read_config(path))
-    tests = read_predictions(path / "predictions.csv")
-    try:
-        metrics = json.loads((path / "metrics.json").read_text(encoding="utf-8"))
-        with (path / "history.csv").open(newline="", encoding="utf-8") as file:
-            history = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-        pooled = metrics["tests"]["pooled"]
-        belong = pooled["n"] == len(tests) and np.isclose(pooled["accuracy"], (tests.predicted == tests.labels).mean())
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename}: no such file; that RUN has not finished, train or evaluate it") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: metrics.json or history.csv is damaged ({error}); run evaluate on it again") from None
-    if not belong or "balanced_accuracy" not in pooled:
-        raise UserError(f"{path}: metrics.json does not go with predictions.csv; run evaluate on it again")
-    return Run(path, config, metrics, history, tests)
+def _read_run(path: Path) -> ComparedRun:
+    run = Run(path)
+    tests, pooled = run.predictions, run.metrics[POOLED]
+    if pooled.n != len(tests) or not np.isclose(pooled.accuracy.value, (tests.predicted == tests.labels).mean()):
+        raise UserError(f"{path}: its metrics do not go with its predictions; run evaluate on it again")
+    return ComparedRun(run.results, run.config, run.metrics, run.history, tests, run.path / files.MODEL)
 
 
-def _aligned(run: Run, first: Run) -> Run:
+def _aligned(run: ComparedRun, first: ComparedRun) -> ComparedRun:
     """Return `run` with its predictions in the order of `first`."""
     if run.tests.classes != first.tests.classes:
         raise UserError(f"{run.path}: has other classes than {first.path}; compare runs of the same classes")
@@ -139,7 +131,7 @@ def _aligned(run: Run, first: Run) -> Run:
     if common < len(keys) or len(place) != len(keys):
         raise UserError(
             f"{run.path}: was evaluated on other images than {first.path} ({common} in common, of {len(place)} and "
-            f"{len(keys)}); run evaluate on both with the same --data"
+            f"{len(keys)}); run evaluate on both with the same --data, and compare RUN/evaluations/NAME"
         )
     return replace(run, tests=run.tests.where(np.array([place[key] for key in keys])))
 

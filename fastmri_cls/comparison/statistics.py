@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 
-from fastmri_cls.comparison.runs import Run, System
+from fastmri_cls.comparison.runs import ComparedRun, System
 from fastmri_cls.evaluation.metrics import BOOTSTRAP_SEED
 from fastmri_cls.evaluation.paired import DeLong, McNemar, delong_macro, holm, mcnemar
 from fastmri_cls.evaluation.sets import evaluation_sets
@@ -21,7 +21,7 @@ from fastmri_cls.evaluation.statistics import (
     weighted_accuracy,
     weighted_auc_macro,
 )
-from fastmri_cls.foundation.tables import Estimate
+from fastmri_cls.runs.metrics import Estimate
 from fastmri_cls.runs.predictions import Predictions
 
 _POOLED, _MEAN, _AUC = "pooled", "mean", "auc"
@@ -136,7 +136,8 @@ def compute(systems: Sequence[System]) -> Numbers:
         )
         for name, chosen in sets.items()
     }
-    aucs = np.array([run.metrics["tests"][_POOLED]["auc_macro"] for run in runs], dtype=np.float64)  # None -> NaN
+    macro_aucs = [run.metrics[_POOLED].auc_macro for run in runs]
+    aucs = np.array([estimate.value if estimate else np.nan for estimate in macro_aucs])
     return Numbers(
         first.source_names,
         accuracies | {_MEAN: _mean_of_sources(rows, correct, draws[_MEAN], sets, first)},
@@ -174,18 +175,18 @@ def paired_tests(systems: Sequence[System]) -> list[PairedTest]:
     ]
 
 
-def _paired_repeats(a: System, b: System) -> list[tuple[Run, Run]]:
+def _paired_repeats(a: System, b: System) -> list[tuple[ComparedRun, ComparedRun]]:
     """Return the repeats of equal seed and fold; if the systems share none, pair them in order."""
     by_repeat = {run.repeat: run for run in b.runs}
     same = [(run, by_repeat[run.repeat]) for run in a.runs if run.repeat in by_repeat]
     return same or list(zip(a.runs, b.runs, strict=False))
 
 
-def _name_of_pair(one: Run, other: Run) -> str:
+def _name_of_pair(one: ComparedRun, other: ComparedRun) -> str:
     return one.repeat_name if one.repeat == other.repeat else f"{one.repeat_name} / {other.repeat_name}"
 
 
-def _common_sets(runs: Sequence[Run]) -> dict[str, np.ndarray]:
+def _common_sets(runs: Sequence[ComparedRun]) -> dict[str, np.ndarray]:
     """Return the test sets, bool [n] each; an image is clean if it is clean for every run."""
     clean = np.all([run.tests.clean for run in runs], axis=0)
     tests = runs[0].tests

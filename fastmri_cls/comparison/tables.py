@@ -1,17 +1,16 @@
 """Systems and their numbers -> the tables of a comparison."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from fastmri_cls.comparison.paper import PAPER
-from fastmri_cls.comparison.runs import Run, System
+from fastmri_cls.comparison.runs import ComparedRun, System
 from fastmri_cls.comparison.statistics import Numbers
-from fastmri_cls.foundation.tables import Cell, Estimate, PValue, Rounded, Seconds, Table
-from fastmri_cls.report.run_tables import estimate
-
-_MODEL_NAME = "model.keras"
+from fastmri_cls.evaluation.metrics import mean, mean_value
+from fastmri_cls.evaluation.sets import POOLED
+from fastmri_cls.foundation.tables import Cell, PValue, Rounded, Seconds, Table
+from fastmri_cls.runs.metrics import Estimate
 
 
 def table_one(systems: Sequence[System], numbers: Numbers) -> Table:
@@ -22,16 +21,16 @@ def table_one(systems: Sequence[System], numbers: Numbers) -> Table:
         columns += ["paper's accuracy", "paper's AUC"]
     rows: list[tuple[Cell, ...]] = []
     for system in systems:
-        pooled = [run.metrics["tests"]["pooled"] for run in system.runs]
+        pooled = [run.metrics[POOLED] for run in system.runs]
         row: list[Cell] = [
             system.name,
             len(system.runs),
-            numbers.sets["pooled"].by_system[system.name],
+            numbers.sets[POOLED].by_system[system.name],
             numbers.auc[system.name],
-            _mean([m["balanced_accuracy"] for m in pooled]),
-            _mean([m["kappa"] for m in pooled]),
-            _mean([m["ece"] for m in pooled]),
-            _mean([m["calibrated"]["ece"] if "calibrated" in m else None for m in pooled]),
+            mean_value([found.balanced_accuracy for found in pooled]),
+            mean([found.kappa for found in pooled]),
+            mean([found.ece for found in pooled]),
+            mean([found.calibrated.ece if found.calibrated else None for found in pooled]),
         ]
         if compared_with_paper:
             paper = PAPER.get(system.model)
@@ -59,8 +58,8 @@ def sets_table(systems: Sequence[System], numbers: Numbers) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (system.name, *(found.by_system[system.name] for found in sets.values())) for system in systems
     ]
-    baselines = systems[0].runs[0].metrics.get("baselines", {})
-    for name in baselines.get("pooled", {}):
+    baselines = systems[0].runs[0].metrics.baselines
+    for name in baselines.get(POOLED, {}):
         rows.append((name, *(baselines.get(set_name, {}).get(name) for set_name in sets)))
     note = "Columns: test set (images). “-clean”: without the images that have a duplicate in training or validation."
     if len(numbers.sources) > 1:
@@ -88,16 +87,18 @@ def classes_table(systems: Sequence[System]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for system in systems:
         for class_name in system.runs[0].tests.classes:
-            found = [run.metrics["tests"]["pooled"]["per_class"][class_name] for run in system.runs]
-            points = [m.get("operating", {}) for m in found]
+            found = [run.metrics[POOLED].per_class[class_name] for run in system.runs]
+            points = [of_class.operating for of_class in found if of_class.operating]
             rows.append(
                 (
                     system.name,
                     class_name,
-                    found[0]["support"],
-                    *(_of_repeats(found, name) for name in ("recall", "specificity", "auc")),
-                    _mean([point.get("sensitivity") for point in points]),
-                    _mean([point.get("specificity") for point in points]),
+                    found[0].support,
+                    _of_repeats([of_class.recall for of_class in found]),
+                    _of_repeats([of_class.specificity for of_class in found]),
+                    _of_repeats([of_class.auc for of_class in found]),
+                    mean([point.sensitivity for point in points]),
+                    mean([point.specificity for point in points]),
                 )
             )
     note = (
@@ -153,14 +154,14 @@ def cost_table(systems: Sequence[System]) -> Table:
     columns = ["model", "epochs", "training", "epoch, phase 1", "epoch, phase 2", "images/s", "model file, MB"]
     rows: list[tuple[Cell, ...]] = []
     for system in systems:
-        sizes = [(run.path / _MODEL_NAME).stat().st_size / 1e6 for run in system.runs if _has_model(run)]
+        sizes = [run.model_file.stat().st_size / 1e6 for run in system.runs if run.model_file.exists()]
         row: list[Cell] = [
             system.name,
             Rounded(float(np.mean([len(run.history) for run in system.runs]))),
             Seconds(float(np.mean([training_seconds(run) for run in system.runs]))),
             _median_epoch(system, 1),
             _median_epoch(system, 2),
-            round(float(np.mean([run.metrics["timing"]["images_per_second"] for run in system.runs]))),
+            round(float(np.mean([run.metrics.timing.images_per_second for run in system.runs]))),
             Rounded(float(np.mean(sizes))) if sizes else None,
         ]
         if compared_with_paper:
@@ -181,16 +182,16 @@ def runs_table(systems: Sequence[System]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for system in systems:
         for run in system.runs:
-            pooled, validation = run.metrics["tests"]["pooled"], run.metrics["val"]
+            pooled, validation = run.metrics[POOLED], run.metrics.val
             seed, fold = run.repeat
             rows.append(
                 (
                     system.name,
                     seed,
                     fold,
-                    estimate(pooled, "accuracy"),
-                    estimate(pooled, "auc_macro"),
-                    validation["accuracy"] if validation else None,
+                    pooled.accuracy,
+                    pooled.auc_macro,
+                    validation.accuracy.value if validation else None,
                     len(run.history),
                     Seconds(training_seconds(run)),
                     run.path.name,
@@ -199,35 +200,26 @@ def runs_table(systems: Sequence[System]) -> Table:
     return Table("runs", "Every run", columns, rows, "All test images.")
 
 
-def training_seconds(run: Run) -> float:
+def training_seconds(run: ComparedRun) -> float:
     """Return the seconds of all epochs, including validation."""
-    return float(sum(row["seconds"] for row in run.history))
-
-
-def _has_model(run: Run) -> bool:
-    return (run.path / _MODEL_NAME).exists()
+    return float(sum(epoch.seconds for epoch in run.history))
 
 
 def _median_epoch(system: System, phase: int) -> Cell:
-    seconds = [row["seconds"] for run in system.runs for row in run.history if row["phase"] == phase]
+    seconds = [epoch.seconds for run in system.runs for epoch in run.history if epoch.phase == phase]
     return Seconds(float(np.median(seconds))) if seconds else None
 
 
-def _machine(run: Run) -> str:
-    environment = run.config["environment"]
-    devices = [name.removeprefix("/device:") for name in run.config.get("devices", [])]
-    return f"{environment['processor']}, {environment['cores']} cores, {' '.join(devices)}, {run.config['precision']}"
+def _machine(run: ComparedRun) -> str:
+    config, environment = run.config, run.config.environment
+    devices = [name.removeprefix("/device:") for name in config.devices]
+    return f"{environment['processor']}, {environment['cores']} cores, {' '.join(devices)}, {config.precision}"
 
 
-def _of_repeats(found: list[dict[str, Any]], name: str) -> Estimate:
-    """Return the metric of a single run with its interval, or the mean of several runs with its deviation."""
+def _of_repeats(found: Sequence[Estimate | None]) -> Estimate | None:
+    """Return the estimate of a single run with its interval, or the mean of several runs with its deviation."""
     if len(found) == 1:
-        return estimate(found[0], name)
-    values = [m[name] for m in found if m[name] is not None]
+        return found[0]
+    values = [estimate.value for estimate in found if estimate]
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return Estimate(_mean(values), sd=sd)
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    defined = [value for value in values if value is not None]
-    return float(np.mean(defined)) if defined else None
+    return Estimate(float(np.mean(values)), sd=sd) if values else None

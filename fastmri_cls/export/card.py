@@ -1,7 +1,5 @@
 """README.md of an exported model: use, origin, check, limits. The prose is in templates/export_card.md.j2."""
 
-from typing import Any
-
 from fastmri_cls.export.check import Agreement
 from fastmri_cls.export.formats import FORMATS
 from fastmri_cls.export.litert import LITERT_FILE
@@ -9,14 +7,15 @@ from fastmri_cls.export.onnx import ONNX_FILE
 from fastmri_cls.export.saved_model import SAVED_MODEL_VERSION
 from fastmri_cls.export.serving import PIXEL_TOLERANCE
 from fastmri_cls.foundation.templates import render
+from fastmri_cls.runs.config import RunConfig
 
 
-def export_card(format_: str, config: dict[str, Any], agreement: Agreement) -> str:
+def export_card(format_: str, config: RunConfig, agreement: Agreement) -> str:
     """Return the card in Markdown.
 
     Args:
         format_: one of FORMATS.
-        config: config.json of the exported RUN.
+        config: of the exported RUN.
         agreement: how far the exported model agrees with the RUN's.
     """
     return render(
@@ -25,7 +24,7 @@ def export_card(format_: str, config: dict[str, Any], agreement: Agreement) -> s
         title=FORMATS[format_].title,
         config=config,
         agreement=agreement,
-        resize=config["dataset"].get("resize", "the method of the dataset"),
+        resize=config.dataset.resize or "the method of the dataset",
         saved_model_version=SAVED_MODEL_VERSION,
         onnx_file=ONNX_FILE,
         litert_file=LITERT_FILE,

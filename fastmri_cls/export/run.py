@@ -9,7 +9,6 @@ from fastmri_cls.dataset import Dataset
 from fastmri_cls.export.card import export_card
 from fastmri_cls.export.check import Agreement, check_export
 from fastmri_cls.export.formats import FORMATS, Exported
-from fastmri_cls.foundation import json_files
 from fastmri_cls.foundation.atomic import new_directory
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.quiet import without_native_output
@@ -40,9 +39,7 @@ def export_run(run: Path, format_: str, out: Path, data: Path | None) -> Agreeme
             FORMATS[format_].write(exported, folder)
             agreement = check_export(format_, folder, checked, expected)
         (folder / "labels.txt").write_text("".join(f"{name}\n" for name in dataset.classes), encoding="utf-8")
-        (folder / "README.md").write_text(
-            export_card(format_, json_files.to_plain(opened.config), agreement), encoding="utf-8"
-        )
+        (folder / "README.md").write_text(export_card(format_, opened.config, agreement), encoding="utf-8")
     return agreement
 
 

@@ -30,28 +30,6 @@ class Bounded(Protocol):
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval, and its standard deviation over repeats.
-
-    Attributes:
-        value: the number; None if it is not defined.
-        low: lower bound of the interval; None if there is no interval.
-        high: upper bound.
-        sd: standard deviation over repeats; None for a single run.
-    """
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    sd: float | None = None
-
-    def __str__(self) -> str:
-        spread = "" if self.sd is None else f" ± {self.sd:.3f}"
-        bounds = "" if self.low is None or self.high is None else f" [{self.low:.3f}, {self.high:.3f}]"
-        return text(self.value) + spread + bounds
-
-
-@dataclass(frozen=True)
 class PValue:
     """A p-value; None if the test is not defined."""
 

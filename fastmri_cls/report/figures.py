@@ -27,6 +27,7 @@ from fastmri_cls.report.drawing import (
     panels_of,
     unit_square,
 )
+from fastmri_cls.runs.history import Epoch
 from fastmri_cls.runs.predictions import Predictions
 
 Panels = Mapping[str, Sequence[Predictions]]
@@ -197,15 +198,15 @@ def _recall(p: Predictions, label: int) -> float:
     return float((p.predicted == label)[truth].mean()) if truth.any() else float("nan")
 
 
-def training_curves(history: Sequence[Mapping[str, float]]) -> Figure:
+def training_curves(history: Sequence[Epoch]) -> Figure:
     """Show loss, accuracy and learning rate by epoch, the second phase shaded.
 
     Args:
-        history: the rows of history.csv.
+        history: every epoch, in order.
     """
     figure = new_figure(10.5, 3.6)
     epochs = np.arange(1, len(history) + 1)
-    second = [epoch for epoch, row in zip(epochs, history, strict=True) if row["phase"] == 2]
+    second = [epoch for epoch, row in zip(epochs, history, strict=True) if row.phase == 2]
     loss, accuracy, learning_rate = figure.subplots(1, 3)
     for axes, title, names in (
         (loss, "loss", ("loss", "val_loss")),
@@ -213,7 +214,8 @@ def training_curves(history: Sequence[Mapping[str, float]]) -> Figure:
         (learning_rate, "learning rate", ("learning_rate",)),
     ):
         for number, name in enumerate(names):
-            (line,) = axes.plot(epochs, [row[name] for row in history], color=colour(number), marker=".", markersize=4)
+            values = [getattr(epoch, name) for epoch in history]
+            (line,) = axes.plot(epochs, values, color=colour(number), marker=".", markersize=4)
             line.set_label("validation" if name.startswith("val_") else "training")
         if second:
             axes.axvspan(second[0] - 0.5, second[-1] + 0.5, color="#eeeeee", zorder=0, label="phase 2")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from fastmri_cls.foundation.tables import Estimate
+from fastmri_cls.runs.metrics import Estimate
 
 
 def baseline_findings(accuracies: Mapping[str, Estimate], baselines: Mapping[str, float]) -> list[str]:
@@ -16,7 +16,7 @@ def baseline_findings(accuracies: Mapping[str, Estimate], baselines: Mapping[str
         return []
     name, best = max(baselines.items(), key=lambda item: item[1])
     baseline = f"{name} ({best:.3f}), a baseline without a network"
-    worse = [model for model, found in accuracies.items() if found.value is not None and found.value <= best]
+    worse = [model for model, found in accuracies.items() if found.value <= best]
     unclear = [model for model, found in accuracies.items() if model not in worse and (found.low or 0) <= best]
     sentences = []
     if worse and len(worse) == len(accuracies) > 1:

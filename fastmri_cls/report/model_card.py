@@ -3,45 +3,44 @@
 Sections after Mitchell et al. 2019, Model Cards for Model Reporting. The prose is in templates/model_card.md.j2.
 """
 
-from typing import Any
-
+from fastmri_cls.evaluation.sets import MEAN, POOLED
 from fastmri_cls.foundation.templates import render
+from fastmri_cls.report.evaluated import EvaluatedData
 from fastmri_cls.report.findings import baseline_findings
-from fastmri_cls.report.run_tables import classes_table, counts_table, estimate, protocol_table, sets_table
+from fastmri_cls.report.run_tables import classes_table, counts_table, protocol_table, sets_table
+from fastmri_cls.runs.config import RunConfig
+from fastmri_cls.runs.metrics import RunMetrics
 
 _FEW = 100  # images of a class; with fewer, a sensitivity of .9 has an interval wider than +-.06
 
-_HUB_METRICS = (("accuracy", "accuracy", "accuracy"), ("roc_auc", "auc_macro", "AUC, mean of classes"))
 
-
-def model_card(config: dict[str, Any], metrics: dict[str, Any], dataset: dict[str, Any]) -> str:
+def model_card(config: RunConfig, metrics: RunMetrics, evaluated: EvaluatedData) -> str:
     """Return the card.
 
     Args:
-        config: config.json of the RUN.
-        metrics: metrics.json.
-        dataset: what was evaluated: `fingerprint` and `clean` {source: (clean, all)}.
+        config: of the RUN.
+        metrics: of the evaluation.
+        evaluated: the dataset that was evaluated.
     """
-    pooled = metrics["tests"]["pooled"]
-    supports = {name: of_class["support"] for name, of_class in pooled["per_class"].items()}
+    pooled = metrics[POOLED]
     return render(
         "report/templates/model_card.md.j2",
-        header=_header(config, metrics, dataset),
+        header=_header(config, metrics, evaluated),
         config=config,
         metrics=metrics,
-        dataset=dataset,
-        pooled={"calibrated": None} | pooled,
+        dataset=evaluated,
+        pooled=pooled,
         counts=counts_table(config),
-        protocol=protocol_table(config["protocol"]),
+        protocol=protocol_table(config.protocol),
         sets=sets_table(metrics),
-        classes=classes_table("pooled", pooled),
-        findings=baseline_findings({"The model": estimate(pooled, "accuracy")}, metrics["baselines"].get("pooled", {})),
-        few=[f"{name} ({support})" for name, support in supports.items() if support < _FEW],
+        classes=classes_table(POOLED, pooled),
+        findings=baseline_findings({"The model": pooled.accuracy}, metrics.baselines.get(POOLED, {})),
+        few=[f"{name} ({found.support})" for name, found in pooled.per_class.items() if found.support < _FEW],
     )
 
 
-def _header(config: dict[str, Any], metrics: dict[str, Any], dataset: dict[str, Any]) -> dict[str, object]:
-    """The metadata of the hub.
+def _header(config: RunConfig, metrics: RunMetrics, evaluated: EvaluatedData) -> dict[str, object]:
+    """Return the metadata of the hub.
 
     `library_name` is not keras: the hub would tell visitors to load the folder with Keras, which reads a folder of
     another layout. "mean" is no dataset and has no result here.
@@ -49,15 +48,18 @@ def _header(config: dict[str, Any], metrics: dict[str, Any], dataset: dict[str, 
     results = [
         {
             "task": {"type": "image-classification"},
-            "dataset": {"name": test_set, "type": "fastmri-cls", "revision": dataset["fingerprint"]},
+            "dataset": {"name": test_set, "type": "fastmri-cls", "revision": evaluated.fingerprint},
             "metrics": [
-                {"type": kind, "value": found[metric], "name": name}
-                for kind, metric, name in _HUB_METRICS
-                if found[metric] is not None
+                {"type": kind, "value": estimate.value, "name": name}
+                for kind, estimate, name in (
+                    ("accuracy", found.accuracy, "accuracy"),
+                    ("roc_auc", found.auc_macro, "AUC, mean of classes"),
+                )
+                if estimate is not None
             ],
         }
-        for test_set, found in metrics["tests"].items()
-        if test_set != "mean"
+        for test_set, found in metrics.tests.items()
+        if test_set != MEAN
     ]
     return {
         "license": "other",
@@ -66,5 +68,5 @@ def _header(config: dict[str, Any], metrics: dict[str, Any], dataset: dict[str, 
         "pipeline_tag": "image-classification",
         "tags": ["medical-imaging", "mri", "fastmri-cls"],
         "metrics": ["accuracy", "roc_auc"],
-        "model-index": [{"name": config["model"], "results": results}],
+        "model-index": [{"name": config.model, "results": results}],
     }

@@ -1,11 +1,14 @@
 """The tables of one run, for its report, its card and the terminal."""
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict
 
+from fastmri_cls.evaluation.sets import POOLED
 from fastmri_cls.evaluation.statistics import DRAWS
-from fastmri_cls.foundation.tables import Cell, Estimate, Table
+from fastmri_cls.foundation.tables import Cell, Table
 from fastmri_cls.report.options import flatten, shown, words
+from fastmri_cls.runs.config import RunConfig
+from fastmri_cls.runs.metrics import OperatingPoint, RunMetrics, SetMetrics
+from fastmri_cls.runs.protocol import Protocol
 
 _BASELINES = (
     " The last rows are shortcut baselines without a network, on all test images: the most frequent class, properties "
@@ -13,12 +16,12 @@ _BASELINES = (
 )
 
 
-def sets_table(metrics: dict[str, Any]) -> Table:
+def sets_table(metrics: RunMetrics) -> Table:
     """Return the metrics of every test set, of the validation split and of the shortcut baselines."""
-    baselines = metrics.get("baselines", {}).get("pooled", {})
-    rows = [_set_row(name, found) for name, found in metrics["tests"].items()]
-    if metrics["val"]:
-        rows.append(_set_row("validation", metrics["val"]))
+    baselines = metrics.baselines.get(POOLED, {})
+    rows = [_set_row(name, found) for name, found in metrics.tests.items()]
+    if metrics.val:
+        rows.append(_set_row("validation", metrics.val))
     rows += [(name, None, accuracy, None, None, None, None) for name, accuracy in baselines.items()]
     note = (
         f"Brackets: 95 % confidence interval, bootstrap over groups of duplicates, stratified by class, {DRAWS} draws. "
@@ -30,18 +33,17 @@ def sets_table(metrics: dict[str, Any]) -> Table:
     return Table("sets", "Metrics by test set", columns, rows, note + (_BASELINES if baselines else ""))
 
 
-def calibration_table(metrics: dict[str, Any]) -> Table:
+def calibration_table(metrics: RunMetrics) -> Table:
     """Return balanced accuracy, kappa, and the scores of the probabilities before and after temperature scaling."""
     scores = {"ece": "ECE", "brier": "Brier score", "loss": "loss"}
     columns = ["test set", "balanced accuracy", "kappa"]
     for title in scores.values():
         columns += [title, f"{title}, calibrated"]
     rows: list[tuple[Cell, ...]] = []
-    for name, found in metrics["tests"].items():
-        calibrated = found.get("calibrated", {})
-        pairs = [value for score in scores for value in (found[score], calibrated.get(score))]
-        rows.append((name, found["balanced_accuracy"], found["kappa"], *pairs))
-    temperature = metrics["temperature"]
+    for name, found in metrics.tests.items():
+        pairs = [value for score in scores for value in (getattr(found, score), getattr(found.calibrated, score, None))]
+        rows.append((name, found.balanced_accuracy.value, found.kappa, *pairs))
+    temperature = metrics.temperature
     note = (
         f"Calibrated: after temperature scaling with {temperature:.3f}, fitted on the validation split."
         if temperature
@@ -50,26 +52,28 @@ def calibration_table(metrics: dict[str, Any]) -> Table:
     return Table("calibration", "Agreement and calibration by test set", tuple(columns), rows, note)
 
 
-def classes_table(name: str, found: dict[str, Any]) -> Table:
+def classes_table(name: str, found: SetMetrics) -> Table:
     """Return the one-vs-rest metrics of each class on test set `name`."""
     columns = (
         "class", "images", "precision", "sensitivity", "specificity", "F1", "AUC", "average precision",
         "threshold", "sensitivity at threshold", "specificity at threshold",
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []
-    for class_name, of_class in found["per_class"].items():
-        point = of_class.get("operating", {})
+    for class_name, of_class in found.per_class.items():
+        point = of_class.operating or OperatingPoint(None, None, None)
         rows.append(
             (
                 class_name,
-                of_class["support"],
-                of_class["precision"],
-                estimate(of_class, "recall"),
-                estimate(of_class, "specificity"),
-                of_class["f1"],
-                of_class["auc"],
-                of_class["average_precision"],
-                *(point.get(metric) for metric in ("threshold", "sensitivity", "specificity")),
+                of_class.support,
+                of_class.precision,
+                of_class.recall,
+                of_class.specificity,
+                of_class.f1,
+                of_class.auc and of_class.auc.value,
+                of_class.average_precision,
+                point.threshold,
+                point.sensitivity,
+                point.specificity,
             )
         )
     note = (
@@ -78,29 +82,23 @@ def classes_table(name: str, found: dict[str, Any]) -> Table:
         "validation split. If no image of a set is misclassified, the interval is the exact binomial one for the "
         "number of groups."
     )
-    return Table(f"classes-{name}", f"Classes, test set {name} ({found['n']:,} images)", columns, rows, note)
+    return Table(f"classes-{name}", f"Classes, test set {name} ({found.n:,} images)", columns, rows, note)
 
 
-def counts_table(config: dict[str, Any]) -> Table:
+def counts_table(config: RunConfig) -> Table:
     """Return the images the run was trained and validated on, by split and class."""
     rows: list[tuple[Cell, ...]] = [
-        (split, *(per_class.get(name, 0) for name in config["classes"]), sum(per_class.values()))
-        for split, per_class in config["dataset"]["per_class"].items()
+        (split, *(per_class.get(name, 0) for name in config.classes), sum(per_class.values()))
+        for split, per_class in config.dataset.per_class.items()
     ]
-    return Table("counts", "Images by split and class", ("split", *config["classes"], "all"), rows)
+    return Table("counts", "Images by split and class", ("split", *config.classes, "all"), rows)
 
 
-def protocol_table(protocol: Mapping[str, object]) -> Table:
+def protocol_table(protocol: Protocol) -> Table:
     """Return every option of a protocol."""
-    rows: list[tuple[Cell, ...]] = [(words(path), shown(value)) for path, value in flatten(protocol)]
+    rows: list[tuple[Cell, ...]] = [(words(path), shown(value)) for path, value in flatten(asdict(protocol))]
     return Table("protocol", "Protocol options", ("option", "value"), rows)
 
 
-def estimate(found: dict[str, Any], name: str) -> Estimate:
-    """Return a metric of metrics.json with its interval."""
-    return Estimate(found[name], *(found["ci95"][name] or ()))
-
-
-def _set_row(name: str, found: dict[str, Any]) -> tuple[Cell, ...]:
-    scores = (found[score] for score in ("loss", "ece", "brier"))
-    return (name, found["n"], estimate(found, "accuracy"), estimate(found, "auc_macro"), *scores)
+def _set_row(name: str, found: SetMetrics) -> tuple[Cell, ...]:
+    return name, found.n, found.accuracy, found.auc_macro, found.loss, found.ece, found.brier

@@ -1,12 +1,10 @@
 """What commands print on the terminal when they end: a dataset's counts, a run's metrics, the tables of a report."""
 
-from typing import Any
-
 from rich.console import Console
 
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.tables import Cell, Table
-from fastmri_cls.report.run_tables import estimate
+from fastmri_cls.runs.metrics import RunMetrics
 
 _PIPED_WIDTH = 120  # columns, if stdout is not a terminal
 
@@ -34,11 +32,10 @@ def print_dataset(dataset: Dataset) -> None:
     out.print(f"dataset: {dataset.path}", soft_wrap=True)
 
 
-def print_metrics(metrics: dict[str, Any]) -> None:
+def print_metrics(metrics: RunMetrics) -> None:
     """Print one row for each test set; more columns would be wider than a terminal."""
     rows: list[tuple[Cell, ...]] = [
-        (name, found["n"], estimate(found, "accuracy"), estimate(found, "auc_macro"), found["ece"])
-        for name, found in metrics["tests"].items()
+        (name, found.n, found.accuracy, found.auc_macro, found.ece) for name, found in metrics.tests.items()
     ]
     columns = ("test set", "images", "accuracy [95 % CI]", "AUC [95 % CI]", "ECE")
     print_table(Table("metrics", "", columns, rows), terminal())

@@ -19,7 +19,7 @@ def test_runs_of_other_seeds_are_repeats_of_one_system(tmp_path):
         for model in ("small-cnn", "convnext-tiny")
     ]
     systems = group_into_systems(read_runs(paths))
-    assert [(s.name, [run.config["seed"] for run in s.runs]) for s in systems] == [
+    assert [(s.name, [run.config.seed for run in s.runs]) for s in systems] == [
         ("small-cnn", [0, 1]),
         ("convnext-tiny", [0, 1]),
     ]
@@ -96,5 +96,32 @@ def test_metrics_of_other_predictions_are_noticed(tmp_path):
     metrics = json.loads((run / "metrics.json").read_text())
     metrics["tests"]["pooled"]["accuracy"] += 0.01
     (run / "metrics.json").write_text(json.dumps(metrics))
-    with pytest.raises(UserError, match=r"metrics\.json does not go with predictions\.csv"):
+    with pytest.raises(UserError, match="its metrics do not go with its predictions"):
+        read_runs([run])
+
+
+def test_evaluations_on_another_dataset_are_compared_by_their_folders(tmp_path):
+    """Where `evaluate --data OTHER` puts its results; config and history are the RUN's."""
+    own, other = make_predictions(), make_predictions(80, seed=1)
+    for model in ("small-cnn", "convnext-tiny"):
+        run = write_run(tmp_path / model, own, model=model)
+        elsewhere = write_run(tmp_path / "elsewhere" / model, other, model=model)
+        (run / "evaluations").mkdir()
+        (elsewhere / "config.json").unlink()
+        elsewhere.rename(run / "evaluations" / "other")
+    paths = [tmp_path / model / "evaluations" / "other" for model in ("small-cnn", "convnext-tiny")]
+    first, second = read_runs(paths)
+    assert len(first.tests) == len(second.tests) == 80
+    assert [run.config.model for run in (first, second)] == ["small-cnn", "convnext-tiny"]
+    assert [len(run.history) for run in (first, second)] == [5, 5]
+    with pytest.raises(UserError, match="other images"):
+        read_runs([tmp_path / "small-cnn", paths[1]])
+
+
+def test_a_run_whose_results_are_of_another_dataset_is_refused(tmp_path):
+    run = write_run(tmp_path / "a", make_predictions())
+    plain = json.loads((run / "metrics.json").read_text())
+    plain["dataset"]["fingerprint"] = "e" * 64
+    (run / "metrics.json").write_text(json.dumps(plain))
+    with pytest.raises(UserError, match=r"a/metrics\.json: has the results of another dataset"):
         read_runs([run])

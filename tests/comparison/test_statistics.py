@@ -1,6 +1,7 @@
 """Every number of a comparison against scikit-learn, scipy and numpy called directly."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -21,7 +22,7 @@ from fastmri_cls.comparison.tables import (
     table_one,
 )
 from fastmri_cls.evaluation.statistics import cluster_bootstrap
-from fastmri_cls.foundation.tables import Estimate
+from fastmri_cls.runs.metrics import Estimate
 from fastmri_cls.runs.predictions import Predictions
 from tests.comparison_runs import CLASSES, make_predictions, write_run
 
@@ -86,12 +87,12 @@ def test_its_interval_is_that_of_the_mean_over_redrawn_groups(systems, numbers):
 def test_the_interval_of_a_single_run_is_that_of_its_metrics_json(systems, numbers):
     (run,) = systems[2].runs
     name = systems[2].name
-    for set_name, found in run.metrics["tests"].items():
+    for set_name, found in run.metrics.tests.items():
         mine = numbers.sets[set_name].by_system[name]
-        assert mine.value == pytest.approx(found["accuracy"])
-        assert [mine.low, mine.high] == pytest.approx(found["ci95"]["accuracy"])
-    auc_interval = [numbers.auc[name].low, numbers.auc[name].high]
-    assert auc_interval == pytest.approx(run.metrics["tests"]["pooled"]["ci95"]["auc_macro"])
+        assert mine.value == pytest.approx(found.accuracy.value)
+        assert [mine.low, mine.high] == pytest.approx([found.accuracy.low, found.accuracy.high])
+    auc, own = numbers.auc[name], run.metrics["pooled"].auc_macro
+    assert [auc.low, auc.high] == pytest.approx([own.low, own.high])
 
 
 def test_every_test_set_is_there_and_the_mean_weighs_sources_the_same(systems, numbers):
@@ -163,8 +164,10 @@ def test_table_one_holds_the_papers_numbers_beside_ours(systems, numbers):
 
 
 def test_the_table_of_sets_ends_with_the_baselines(systems, numbers):
-    systems[0].runs[0].metrics["baselines"] = {"pooled": {"majority class": 0.25}, "alpha": {"majority class": 0.3}}
-    table = sets_table(systems, numbers)
+    run = systems[0].runs[0]
+    baselines = {"pooled": {"majority class": 0.25}, "alpha": {"majority class": 0.3}}
+    run = replace(run, metrics=replace(run.metrics, baselines=baselines))
+    table = sets_table([replace(systems[0], runs=(run,)), *systems[1:]], numbers)
     assert table.rows[-1] == ("majority class", 0.3, None, None, None, 0.25, None)
     assert table.columns[1] == "alpha (100)"
 

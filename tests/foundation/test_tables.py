@@ -6,7 +6,8 @@ import io
 import pytest
 from rich.console import Console
 
-from fastmri_cls.foundation.tables import Estimate, PValue, Rounded, Seconds, Table, text
+from fastmri_cls.foundation.tables import PValue, Rounded, Seconds, Table, text
+from fastmri_cls.runs.metrics import Estimate
 
 TABLE = Table(
     "t1",
@@ -14,7 +15,7 @@ TABLE = Table(
     ("model", "accuracy", "p"),
     [
         ("small_cnn | a", Estimate(0.91234567, 0.8, 0.95, 0.0123), PValue(0.0001)),
-        ("100 %", Estimate(None), PValue(None)),
+        ("100 %", None, PValue(None)),
     ],
     "One note.",
 )

@@ -8,8 +8,9 @@ from sklearn import metrics
 
 from fastmri_cls.comparison import figures as side_by_side
 from fastmri_cls.evaluation.calibration import expected_calibration_error, scale_by_temperature
-from fastmri_cls.foundation.tables import Estimate
 from fastmri_cls.report import figures
+from fastmri_cls.runs.history import Epoch
+from fastmri_cls.runs.metrics import Estimate
 from tests.comparison_runs import CLASSES, make_predictions
 
 SYSTEMS = {
@@ -134,8 +135,8 @@ def test_the_overview_has_point_interval_paper_and_baseline():
 
 def test_learning_curves_are_the_histories():
     history = [
-        {"phase": 1, "loss": 2.0, "accuracy": 0.3, "val_loss": 2.1, "val_accuracy": 0.35},
-        {"phase": 2, "loss": 1.0, "accuracy": 0.6, "val_loss": 1.4, "val_accuracy": 0.5},
+        Epoch(1, 1, 2.0, 0.3, 2.1, 0.35, learning_rate=1e-3, seconds=1.0, images_per_second=100.0),
+        Epoch(2, 1, 1.0, 0.6, 1.4, 0.5, learning_rate=1e-4, seconds=1.0, images_per_second=100.0),
     ]
     loss, accuracy = side_by_side.learning_curves({"one": [history]}).axes[:2]
     assert [list(line.get_ydata()) for line in loss.lines] == [[2.1, 1.4], [2.0, 1.0], [1.4]]
@@ -148,8 +149,8 @@ def test_cost_is_a_point_a_run():
 
 
 def test_training_curves_shade_the_second_phase():
-    row = {"loss": 1.0, "accuracy": 0.5, "val_loss": 1.2, "val_accuracy": 0.4, "learning_rate": 1e-4}
-    axes = figures.training_curves([{**row, "phase": 1}, {**row, "phase": 2, "val_loss": 1.1}]).axes[0]
+    first = Epoch(1, 1, 1.0, 0.5, 1.2, 0.4, learning_rate=1e-4, seconds=1.0, images_per_second=100.0)
+    axes = figures.training_curves([first, replace(first, phase=2, val_loss=1.1)]).axes[0]
     assert [list(line.get_ydata()) for line in axes.lines] == [[1.0, 1.0], [1.2, 1.1]]
     assert axes.patches[0].get_x() == 1.5
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fastmri_cls.foundation.tables import Estimate
 from fastmri_cls.report.findings import baseline_findings
+from fastmri_cls.runs.metrics import Estimate
 
 BASELINES = {"majority class": 0.25, "1-nearest neighbour": 0.514}
 

@@ -1,24 +1,30 @@
 """The model card: what a reader must find in it, and that the hub could read its header."""
 
-import json
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
 from fastmri_cls.evaluation.statistics import DRAWS
+from fastmri_cls.report.evaluated import EvaluatedData
 from fastmri_cls.report.model_card import model_card
+from fastmri_cls.runs.config import LoadedWeights, RunConfig
+from fastmri_cls.runs.run import Run
 from tests.comparison_runs import make_predictions, write_run
 
-DATASET = {"path": "data", "split": "grouped", "fingerprint": "c" * 64, "clean": {"alpha": (75, 100), "beta": (60, 60)}}
+EVALUATED = EvaluatedData("mri", "grouped", "c" * 64, {"train": 40}, {"alpha": (75, 100), "beta": (60, 60)})
 
 
 @pytest.fixture
-def run(tmp_path):
-    """config.json and metrics.json of a run."""
-    folder = write_run(tmp_path / "run", make_predictions(), seed=3)
-    return json.loads((folder / "config.json").read_text()), json.loads((folder / "metrics.json").read_text())
+def run(tmp_path) -> Run:
+    return Run(write_run(tmp_path / "run", make_predictions(), seed=3))
+
+
+def card_of(run: Run, config: RunConfig | None = None, **changed_metrics) -> str:
+    return model_card(config or run.config, replace(run.metrics, **changed_metrics), EVALUATED)
 
 
 def body(card: str) -> str:
@@ -27,78 +33,67 @@ def body(card: str) -> str:
 
 
 def test_the_card_states_data_protocol_metrics_and_limits(run):
-    config, metrics = run
-    card = body(model_card(config, metrics, DATASET))
-    pooled = metrics["tests"]["pooled"]
-    low, high = pooled["ci95"]["accuracy"]
+    card = body(card_of(run))
+    pooled = run.metrics["pooled"]
     assert "**Not a medical device.**" in card
     assert f"Dataset fingerprint `{'f' * 64}`" in card
-    assert f"| pooled | 160 | {pooled['accuracy']:.3f} [{low:.3f}, {high:.3f}] |" in card
+    assert f"| pooled | 160 | {pooled.accuracy} |" in card
     assert "| augment | paper |" in card
     assert "| train | 10 | 10 | 10 | 10 | 40 |" in card
     assert "25 of 100 test images of alpha have a duplicate in training" in card
     assert "of beta have a duplicate" not in card
     assert "One run with seed 3" in card
-    assert f"{pooled['calibrated']['ece']:.3f} after temperature scaling with {metrics['temperature']:.3f}" in " ".join(
-        card.split()
-    )
+    calibrated = f"{pooled.calibrated.ece:.3f} after temperature scaling with {run.metrics.temperature:.3f}"
+    assert calibrated in " ".join(card.split())
     assert f"{DRAWS} draws" in card
 
 
 def test_the_header_is_what_the_hub_reads(run):
-    config, metrics = run
-    header = yaml.safe_load(model_card(config, metrics, DATASET).split("---\n")[1])
+    header = yaml.safe_load(card_of(run).split("---\n")[1])
     assert header["pipeline_tag"] == "image-classification"
     assert header["license"]
     (model,) = header["model-index"]
-    assert [result["dataset"]["name"] for result in model["results"]] == [s for s in metrics["tests"] if s != "mean"]
+    assert [result["dataset"]["name"] for result in model["results"]] == [s for s in run.metrics.tests if s != "mean"]
     values = {metric["type"]: metric["value"] for metric in model["results"][-1]["metrics"]}
     assert values == {
-        "accuracy": metrics["tests"]["pooled"]["accuracy"],
-        "roc_auc": metrics["tests"]["pooled"]["auc_macro"],
+        "accuracy": run.metrics["pooled"].accuracy.value,
+        "roc_auc": run.metrics["pooled"].auc_macro.value,
     }
 
 
 def test_the_hubs_own_reader_takes_the_card(run):
     hub = pytest.importorskip("huggingface_hub", reason="not installed")
-    config, metrics = run
-    metrics["tests"]["alpha"]["auc_macro"] = None  # a set of one class
-    card = hub.ModelCard(model_card(config, metrics, DATASET))
+    one_class = {"alpha": replace(run.metrics["alpha"], auc_macro=None)}
+    card = hub.ModelCard(card_of(run, tests=run.metrics.tests | one_class))
     results = card.data.eval_results
     assert {result.dataset_name for result in results} == {"alpha", "alpha-clean", "beta", "beta-clean", "pooled"}
     assert not [result for result in results if result.metric_value is None]
 
 
 def test_the_hub_is_not_told_to_load_the_folder_with_keras(run):
-    header = yaml.safe_load(model_card(*run, DATASET).split("---\n")[1])
+    header = yaml.safe_load(card_of(run).split("---\n")[1])
     assert header["library_name"] != "keras"
 
 
 def test_no_path_of_a_machine_is_in_the_card(run):
-    config, metrics = run
-    config["loaded_weights"] = {"path": "/home/somebody/weights/net.h5", "sha256": "a" * 64}
-    card = model_card(config, metrics, DATASET | {"path": "/home/somebody/data/mri"})
+    weights = LoadedWeights("net.h5", "/home/somebody/weights/net.h5", "a" * 64, tensors=3)
+    card = card_of(run, replace(run.config, loaded_weights=weights, data=Path("/home/somebody/data/mri")))
     assert "somebody" not in card
     assert "net.h5" in card
 
 
 def test_a_model_below_a_baseline_says_so(run):
-    config, metrics = run
-    metrics["baselines"] = {"pooled": {"majority class": 0.25, "1-nearest neighbour": 0.999}}
-    card = model_card(config, metrics, DATASET)
+    card = card_of(run, baselines={"pooled": {"majority class": 0.25, "1-nearest neighbour": 0.999}})
     assert "The model is not more accurate than 1-nearest neighbour (0.999), a baseline without a network." in card
 
 
 def test_a_run_without_validation_says_it_is_not_calibrated(run):
-    config, metrics = run
-    for found in metrics["tests"].values():
-        found.pop("calibrated")
-    assert "Probabilities are not calibrated" in model_card(config, metrics | {"temperature": None}, DATASET)
+    tests = {name: replace(found, calibrated=None) for name, found in run.metrics.tests.items()}
+    assert "Probabilities are not calibrated" in card_of(run, tests=tests, temperature=None)
 
 
 def test_a_class_that_is_absent_has_no_number(tmp_path):
     tests = make_predictions()
     folder = write_run(tmp_path / "run", tests.where(np.flatnonzero(tests.labels != 1)))
-    config, metrics = (json.loads((folder / name).read_text()) for name in ("config.json", "metrics.json"))
-    card = body(model_card(config, metrics, DATASET))
+    card = body(card_of(Run(folder)))
     assert "| meningioma | 0 | 0.000 | - |" in card

@@ -1,6 +1,5 @@
 """report.html of a run: offline, navigable, readable by machines, and honest about baselines and leakage."""
 
-import json
 import re
 from dataclasses import asdict, replace
 
@@ -9,30 +8,31 @@ import pytest
 from fastmri_cls.evaluation.statistics import DRAWS
 from fastmri_cls.report import figures, run_tables
 from fastmri_cls.report.drawing import GREYS, render_all
+from fastmri_cls.report.evaluated import EvaluatedData
 from fastmri_cls.report.run_report import write_run_report
 from fastmri_cls.runs.protocol import Protocol
+from fastmri_cls.runs.run import Run
 from tests.comparison_runs import make_predictions, write_run
 from tests.html_pages import Page
 
-DATASET = {
-    "path": "/home/somebody/data/mri",
-    "split": "published",
-    "fingerprint": "c" * 64,
-    "splits": {"train": 40, "test.alpha": 100},
-    "clean": {"alpha": (75, 100), "beta": (60, 60)},
-    "leaking": True,
-}
+EVALUATED = EvaluatedData(
+    name="mri",
+    split="published",
+    fingerprint="c" * 64,
+    splits={"train": 40, "test.alpha": 100},
+    clean={"alpha": (75, 100), "beta": (60, 60)},
+)
 
 
 def write(folder, classes=("glioma", "meningioma", "notumor", "pituitary"), **changed_metrics):
     """Write a run and its report; return the page's text and its structure."""
     tests = replace(make_predictions(), classes=classes)
-    run = write_run(folder / "run", tests, protocol=asdict(Protocol("strict")))
-    config, metrics = (json.loads((run / name).read_text()) for name in ("config.json", "metrics.json"))
+    data = "/home/somebody/data/mri"
+    run = Run(write_run(folder / "run", tests, protocol=asdict(Protocol("strict")), data=data))
     pictures = render_all(
         {"Class accuracy": figures.class_accuracy(figures.figure_sets(tests), GREYS)}, {"class": classes}
     )
-    write_run_report(folder / "report.html", config, metrics | changed_metrics, pictures, DATASET)
+    write_run_report(folder / "report.html", run.config, replace(run.metrics, **changed_metrics), pictures, EVALUATED)
     return (folder / "report.html").read_text(encoding="utf-8"), Page(folder / "report.html")
 
 
