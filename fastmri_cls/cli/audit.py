@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.metadata import PANEL, AllowUnlisted, Classes, Inherit, PatientPattern, Tables
 from fastmri_cls.cli.output import AsJson, print_document
 
 
@@ -18,7 +19,20 @@ def audit(
         ),
     ],
     out: Annotated[Path, typer.Option(help="The folder to make: audit.csv, audit.html, audit.json.")],
-    classes: Annotated[Path | None, typer.Option(help="A file of class names, one a line: `name: alias, …`.")] = None,
+    classes: Classes = None,
+    table: Tables = None,
+    allow_unlisted: AllowUnlisted = False,
+    patient_pattern: PatientPattern = None,
+    inherit: Inherit = None,
+    write_patients: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --inherit patients: write source, filename and the table's patient id of the images that got "
+            "one. Writes ids as the table has them: for public tables only.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT, an earlier audit.")] = False,
     as_json: AsJson = False,
@@ -30,10 +44,14 @@ def audit(
     from fastmri_cls.audit.report import print_audit
     from fastmri_cls.audit.run import audit as run_audit
     from fastmri_cls.foundation.cpu import available_cores
+    from fastmri_cls.records.options import MetadataOptions
     from fastmri_cls.sources.classes import ClassNames, read_classes
 
     class_names = read_classes(classes) if classes else ClassNames()
-    findings = run_audit(sources, class_names, out, workers or available_cores(), force=force)
+    metadata = MetadataOptions(tuple(table or ()), allow_unlisted, patient_pattern, inherit)
+    findings = run_audit(
+        sources, class_names, out, workers or available_cores(), metadata, write_patients=write_patients, force=force
+    )
     print_audit(findings, out)
     if as_json:
         print_document(json.dumps({"out": str(out), **findings}, ensure_ascii=False))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.metadata import AllowUnlisted, Classes, Inherit, PatientPattern, Tables
 from fastmri_cls.cli.output import AsJson, print_document
 
 
@@ -55,9 +56,9 @@ def build_tfrecords(
     split: Annotated[
         str,
         typer.Option(
-            metavar="grouped|published|CSV",
-            help="grouped: pool all images and keep copies together; published: the sources' own Training/Testing; "
-            "or a CSV with filename and group (a patient id) or split.",
+            metavar="grouped|published",
+            help="grouped: pool all images and keep duplicates and patients together; published: the sources' own "
+            "Training/Testing folders. A column split in a --table decides before either.",
         ),
     ] = "grouped",
     val_fraction: Annotated[float, typer.Option(min=0.0, max=0.9, help="Of what is not test.")] = 0.2,
@@ -69,7 +70,11 @@ def build_tfrecords(
     folds: Annotated[
         int | None, typer.Option(min=2, help="Cut what is not test into K folds instead of train and val.")
     ] = None,
-    classes: Annotated[Path | None, typer.Option(help="A file of class names, one a line: `name: alias, …`.")] = None,
+    classes: Classes = None,
+    table: Tables = None,
+    allow_unlisted: AllowUnlisted = False,
+    patient_pattern: PatientPattern = None,
+    inherit: Inherit = None,
     shards: Annotated[int | None, typer.Option(min=1, help="Of each split; by default one for 2048 images.")] = None,
     max_rejected: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of bad files that is no error.")] = 0.05,
     allow_missing_classes: Annotated[
@@ -87,7 +92,7 @@ def build_tfrecords(
     from fastmri_cls.dataset import Dataset
     from fastmri_cls.foundation.cpu import available_cores
     from fastmri_cls.records.build import build_dataset
-    from fastmri_cls.records.options import BuildOptions, SplitOptions
+    from fastmri_cls.records.options import BuildOptions, MetadataOptions, SplitOptions
     from fastmri_cls.report.tables import print_dataset
     from fastmri_cls.sources.classes import ClassNames, read_classes
     from fastmri_cls.sources.folders import parse_sources
@@ -98,6 +103,7 @@ def build_tfrecords(
         channels=channels.value,
         encoding=encoding.value,
         splitting=SplitOptions(split, val_fraction, test_fraction, leakage.value, keep_copies, folds, seed),
+        metadata=MetadataOptions(tuple(table or ()), allow_unlisted, patient_pattern, inherit),
         shards=shards,
         max_rejected=max_rejected,
         allow_missing_classes=allow_missing_classes,

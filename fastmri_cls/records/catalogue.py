@@ -11,6 +11,7 @@ import numpy as np
 from fastmri_cls.duplicates.hashing import Fingerprint
 from fastmri_cls.records.ingest import IngestedImage
 from fastmri_cls.sources.decode import FileFacts
+from fastmri_cls.sources.dicom_patients import PatientTags
 from fastmri_cls.sources.folders import SourceFile, printable
 from fastmri_cls.sources.notes import NoteCounts
 from fastmri_cls.sources.stamps import FileStamp
@@ -47,11 +48,17 @@ class Catalogue:
     fingerprints: list[Fingerprint] = field(default_factory=list)
     channels: list[int] = field(default_factory=list)
     stamps: list[FileStamp | None] = field(default_factory=list)
+    patient_tags: list[PatientTags | None] = field(default_factory=list, repr=False)
     rejected: list[tuple[SourceFile, str]] = field(default_factory=list)
     notes: NoteCounts = field(default_factory=NoteCounts)
 
     def __len__(self) -> int:
         return len(self.files)
+
+    @property
+    def names(self) -> list[str]:
+        """`source/filename` of each image, [n]."""
+        return [printable(f"{file.source}/{file.filename}") for file in self.files]
 
     @property
     def labels(self) -> np.ndarray:
@@ -81,6 +88,7 @@ def collect(ingested: Iterable[tuple[SourceFile, IngestedImage | str]], spool: S
         catalogue.fingerprints.append(image.fingerprint)
         catalogue.channels.append(image.channels)
         catalogue.stamps.append(image.stamp)
+        catalogue.patient_tags.append(image.patient_tags)
         catalogue.notes.add(printable(f"{file.source}/{file.filename}"), image.notes)
         if spool is not None:
             spool.append(image.encoded)

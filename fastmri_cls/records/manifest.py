@@ -12,10 +12,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.records.patient_counts import PatientCounts
 
 FORMAT_VERSION = 2
 FILE_NAME = "dataset.json"
@@ -58,6 +61,7 @@ class Manifest:
     duplicates: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, dict[str, int | str]] = field(default_factory=dict)
     passed_over: list[dict[str, int | str]] = field(default_factory=list)
+    patients: PatientCounts | None = None
     format_version: int = FORMAT_VERSION
 
     @property
@@ -190,6 +194,7 @@ def _from_json(content: Mapping[str, Any]) -> Manifest:
         duplicates=dict(content["duplicates"]),
         notes=dict(content.get("notes", {})),
         passed_over=[dict(entry) for entry in content.get("passed_over", [])],
+        patients=msgspec.convert(content.get("patients"), PatientCounts | None),
     )
     if manifest.image_size < 1 or manifest.channels not in (1, 3) or manifest.encoding not in _ENCODINGS:
         raise ValueError(f"{manifest.encoding} {manifest.image_size} x {manifest.image_size} x {manifest.channels}")

@@ -19,6 +19,7 @@ from fastmri_cls.sources.folders import Source, printable
 from fastmri_cls.sources.pixels import RejectedImage
 from fastmri_cls.sources.scan import image_paths
 from fastmri_cls.sources.stamps import stamp
+from fastmri_cls.sources.tables import Table, read_tables
 
 _BATCH = 256
 _CURE = "rebuild with build-tfrecords --force"
@@ -43,11 +44,22 @@ def find_problems(directory: Path, manifest: Manifest) -> list[str]:
     if not problems:  # what is damaged cannot be read
         for name, split in track(manifest.splits.items(), "reading splits", len(manifest.splits)):
             problems += _split_problems(directory, name, split, manifest, _of_split(rows, name))
+    tables = _tables(manifest)
     for source in manifest.sources:
         of_source = [row for row in rows if row.source == source["name"]]
         rejected = {r["path"].removeprefix(f"{source['name']}/") for r in manifest.rejected}
-        problems += _source_problems(Source(source["name"], Path(source["path"])), of_source, rejected)
+        problems += _source_problems(Source(source["name"], Path(source["path"])), of_source, rejected, tables)
     return problems
+
+
+def _tables(manifest: Manifest) -> list[Table] | None:
+    """Return the tables of labels, patients and splits that the dataset was built with; None if one is not here."""
+    sources = [Source(source["name"], Path(source["path"])) for source in manifest.sources]
+    try:
+        return read_tables(manifest.options.get("metadata", {}).get("table", ()), sources)
+    except UserError as error:
+        log.warning(f"{error}; so whether sources have new images stays unknown")
+        return None
 
 
 def _shard_problems(path: Path, shard: Shard) -> list[str]:
@@ -107,7 +119,7 @@ def _split_problems(directory: Path, name: str, split: Split, manifest: Manifest
     return problems
 
 
-def _source_problems(source: Source, rows: list[ImageRow], rejected: set[str]) -> list[str]:
+def _source_problems(source: Source, rows: list[ImageRow], rejected: set[str], tables: list[Table] | None) -> list[str]:
     """Compare a source's files with those the dataset was built from; one line for each kind of difference."""
     if not source.path.is_dir():
         log.warning(f"source {source.name}: {source.path} is not here, so whether the dataset is stale stays unknown")
@@ -120,7 +132,8 @@ def _source_problems(source: Source, rows: list[ImageRow], rejected: set[str]) -
     ]
     listed = {row.filename for row in rows} | rejected
     try:
-        found = image_paths(source, ClassNames(), ())  # the classes do not matter here, only which files there are
+        # The classes do not matter here, only which files there are.
+        found = [] if tables is None else image_paths(source, ClassNames(), tables)
     except UserError as error:
         return [str(error)]
     new = [name for path in found if (name := printable(path)) not in listed]
