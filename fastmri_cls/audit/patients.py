@@ -1,15 +1,13 @@
 """The part of an audit about patients: counts for audit.json, and on request a table of inherited ids."""
 
 import csv
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from fastmri_cls.audit.collection import Collection
 from fastmri_cls.foundation.atomic import new_file
-from fastmri_cls.records.patient_counts import Inheritance
+from fastmri_cls.records.patient_counts import Inheritance, PatientCounts
 from fastmri_cls.records.patients import INHERITED, Patients, count_patients, inherit
 
 
@@ -20,15 +18,15 @@ def inherit_patients(images: Collection, copies: np.ndarray) -> tuple[Patients, 
     return inherit(images.patients, copies, known.labels, names, (known.sources, known.splits))
 
 
-def describe_patients(images: Collection, patients: Patients, inherited: Inheritance | None) -> dict[str, Any]:
+def describe_patients(images: Collection, patients: Patients, inherited: Inheritance | None) -> PatientCounts:
     """Return what is known of patients. In training are images of the sources that name their test images."""
     if images.patient_counts:
-        return asdict(images.patient_counts)
+        return images.patient_counts
     known = images.columns
     test = ~known.training
     training = known.training & np.isin(known.sources, known.sources[test])
     splits = np.where(known.splits == "", "all", known.splits)
-    return asdict(count_patients(patients, splits, known.sources, test, training, inherited))
+    return count_patients(patients, splits, known.sources, test, training, inherited)
 
 
 def write_patients_csv(path: Path, images: Collection, patients: Patients) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from fastmri_cls.audit.collection import Collection, read_dataset, read_folders
@@ -18,6 +19,7 @@ from fastmri_cls.duplicates.pairs import Pair, find_pairs
 from fastmri_cls.evaluation.shortcuts import baseline_accuracies
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.progress import log
 from fastmri_cls.records.checks import check_target
 from fastmri_cls.records.manifest import FILE_NAME as DATASET_FILE
 from fastmri_cls.records.options import MetadataOptions
@@ -69,12 +71,15 @@ def audit(
         pairs = find_pairs(images.fingerprints)
         groups = connected_groups(len(images.paths), pairs, images.known_groups)
         patients, inherited = inherit_patients(images, groups) if metadata.inherit else (images.patients, None)
+        patient_counts = describe_patients(images, patients, inherited)
+        for line in patient_counts.lines():
+            log.info(line)
         findings = {
             "images": _count_images(images.columns),
             "groups": count_groups(groups, images.columns),
             "pairs": count_pairs(pairs, images.columns),
             "test_sets": count_leaks(pairs, groups, images.columns),
-            "patients": describe_patients(images, patients, inherited),
+            "patients": msgspec.to_builtins(patient_counts),
             "baselines": _baselines(images),
             "rejected": [{"path": path, "reason": reason} for path, reason in images.rejected],
         }

@@ -73,6 +73,9 @@ def build_dataset(
         groups = join_groups(copies, patients)
         assignment = assign(catalogue, copies, groups, options.splitting, by_table=found.table_splits)
         check_splits(catalogue, assignment, options)
+        patient_counts = _count_patients(patients, catalogue, assignment, inherited)
+        for line in patient_counts.lines():
+            log.info(line)
 
         names = classes.order(set(catalogue.labels))
         channels = max(catalogue.channels) if options.channels == "auto" else int(options.channels)
@@ -83,7 +86,7 @@ def build_dataset(
             image_size=options.image_size,
             channels=channels,
             encoding=options.encoding,
-            options=msgspec.to_builtins(options) | {"command": _command(sources, classes, options, out)},
+            options=msgspec.json.decode(msgspec.json.encode(options)) | {"command": _command(sources, classes, options, out)},
             sources=[_describe(source, catalogue) for source in sources],
             split="table" if found.table_splits else options.splitting.method,
             splits=splits,
@@ -94,7 +97,7 @@ def build_dataset(
             duplicates=_describe_duplicates(catalogue, pairs, copies, groups, assignment),
             notes=catalogue.notes.as_json(),
             passed_over=[entry._asdict() for entry in found.passed_over],
-            patients=_count_patients(patients, catalogue, assignment, inherited),
+            patients=patient_counts,
         )
         write_images_csv(directory, _rows(catalogue, groups, assignment))
         write_text(directory / "README.md", dataset_card(manifest))
