@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from fastmri_cls.dataset import Dataset
     from fastmri_cls.evaluation.metrics import classification_report
     from fastmri_cls.foundation.errors import UserError
+    from fastmri_cls.models.create import create_model
+    from fastmri_cls.models.registry import list_models
     from fastmri_cls.runs.metrics import Estimate, RunMetrics, SetMetrics
     from fastmri_cls.runs.protocol import Protocol
     from fastmri_cls.runs.run import Run
@@ -45,7 +47,9 @@ __all__ = [
     "build_dataset",
     "classification_report",
     "compare",
+    "create_model",
     "evaluate",
+    "list_models",
     "predict",
     "show_log",
     "train",
@@ -61,6 +65,8 @@ _MODULES = {
     "SetMetrics": "runs.metrics",
     "UserError": "foundation.errors",
     "classification_report": "evaluation.metrics",
+    "create_model": "models.create",
+    "list_models": "models.registry",
 }  # the other names are functions of `api`
 
 # A library configures no logging: the program that imports it decides, or calls show_log.
@@ -75,6 +81,10 @@ def __getattr__(name: str) -> object:
         return version("fastmri-cls")
     if name not in __all__:
         raise AttributeError(f"module 'fastmri_cls' has no attribute {name!r}")
+    if _MODULES.get(name, "").split(".")[0] in ("augment", "models"):
+        from fastmri_cls.foundation.quiet import import_tensorflow
+
+        import_tensorflow()
     value = getattr(importlib.import_module(f"fastmri_cls.{_MODULES.get(name, 'api')}"), name)
     globals()[name] = value
     return value

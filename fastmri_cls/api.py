@@ -43,6 +43,10 @@ def build_dataset(
     keep_duplicates: bool = False,
     folds: int | None = None,
     classes: StrPath | None = None,
+    table: Sequence[str] = (),
+    allow_unlisted: bool = False,
+    patient_pattern: str | None = None,
+    inherit: str | None = None,
     shards: int | None = None,
     max_rejected: float = 0.05,
     allow_missing_classes: bool = False,
@@ -70,6 +74,10 @@ def build_dataset(
         keep_duplicates: keep exact duplicates within a split.
         folds: divide the images outside the test set into this many folds instead of train and val.
         classes: a file of class names, one a line: `name: alias, ...`.
+        table: CSV or TSV files with `filename` and any of `label`, `patient`, `split`; `NAME=FILE` for one source.
+        allow_unlisted: accept images that a table leaves out.
+        patient_pattern: regular expression whose first group, found in a file name, is the patient.
+        inherit: `patients`: an image without a patient gets that of the image it duplicates.
         shards: of each split; None for one a 2048 images.
         max_rejected: fraction of unreadable files to accept, 0 to 1.
         allow_missing_classes: accept a source or split without a class that another one has.
@@ -86,7 +94,7 @@ def build_dataset(
     from fastmri_cls.dataset import Dataset
     from fastmri_cls.foundation.cpu import available_cores
     from fastmri_cls.records import build
-    from fastmri_cls.records.options import BuildOptions, SplitOptions
+    from fastmri_cls.records.options import BuildOptions, MetadataOptions, SplitOptions
     from fastmri_cls.sources.classes import ClassNames, read_classes
     from fastmri_cls.sources.folders import parse_sources
 
@@ -97,6 +105,7 @@ def build_dataset(
         channels=str(channels),
         encoding=encoding,
         splitting=splitting,
+        metadata=MetadataOptions(tuple(table), allow_unlisted, patient_pattern, inherit),
         shards=shards,
         max_rejected=max_rejected,
         allow_missing_classes=allow_missing_classes,
@@ -117,6 +126,11 @@ def audit(
     out: StrPath,
     *,
     classes: StrPath | None = None,
+    table: Sequence[str] = (),
+    allow_unlisted: bool = False,
+    patient_pattern: str | None = None,
+    inherit: str | None = None,
+    write_patients: StrPath | None = None,
     workers: int | None = None,
     overwrite: bool = False,
 ) -> dict[str, Any]:
@@ -126,6 +140,11 @@ def audit(
         sources: folders of class folders, as for `build_dataset`; or a dataset, which is audited as it was split.
         out: the folder to make, with audit.html, audit.json and audit.csv.
         classes: a file of class names, one a line: `name: alias, ...`.
+        table: CSV or TSV files with `filename` and any of `label`, `patient`, `split`; `NAME=FILE` for one source.
+        allow_unlisted: accept images that a table leaves out.
+        patient_pattern: regular expression whose first group, found in a file name, is the patient.
+        inherit: `patients`: an image without a patient gets that of the image it duplicates.
+        write_patients: a file for the inherited ids, as the table has them; for public tables only.
         workers: processes; None for one a core.
         overwrite: replace `out`, an earlier audit.
 
@@ -138,11 +157,20 @@ def audit(
     from fastmri_cls.auditing import run
     from fastmri_cls.dataset import Dataset
     from fastmri_cls.foundation.cpu import available_cores
+    from fastmri_cls.records.options import MetadataOptions
     from fastmri_cls.sources.classes import ClassNames, read_classes
 
     names = read_classes(Path(classes)) if classes else ClassNames()
     arguments = [str(sources.path)] if isinstance(sources, Dataset) else _source_arguments(sources)
-    return run.audit(arguments, names, Path(out), workers or available_cores(), force=overwrite)
+    return run.audit(
+        arguments,
+        names,
+        Path(out),
+        workers or available_cores(),
+        MetadataOptions(tuple(table), allow_unlisted, patient_pattern, inherit),
+        write_patients=Path(write_patients) if write_patients else None,
+        force=overwrite,
+    )
 
 
 def train(

@@ -15,12 +15,16 @@ from fastmri_cls.runs.options import TrainOptions
 
 # Changing a line here is changing the API: say so in CHANGELOG.md.
 SIGNATURES = {
-    "audit": "sources, out, *, classes, workers, overwrite",
+    "audit": "sources, out, *, classes, table, allow_unlisted, patient_pattern, inherit, write_patients, workers, "
+    "overwrite",
     "build_dataset": "sources, out, *, image_size, resize, channels, encoding, split, val_fraction, test_fraction, "
-    "leakage, keep_duplicates, folds, classes, shards, max_rejected, allow_missing_classes, workers, seed, overwrite",
+    "leakage, keep_duplicates, folds, classes, table, allow_unlisted, patient_pattern, inherit, shards, max_rejected, "
+    "allow_missing_classes, workers, seed, overwrite",
     "classification_report": "y_true, y_prob, *, groups, classes, draws, seed",
     "compare": "runs, out, *, overwrite",
+    "create_model": "name, num_classes, image_size, channels, weights, *, preprocessing",
     "evaluate": "run, dataset, out",
+    "list_models": "*, pretrained",
     "predict": "run, paths, *, batch_size, calibrated, flips, gradcam",
     "show_log": "",
     "train": "dataset, model, out, *, protocol, weights, feature_views, fold, cache, precision, xla, strategy, "

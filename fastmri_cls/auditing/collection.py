@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,15 @@ from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.records.catalogue import collect
 from fastmri_cls.records.ingest import ingest
+from fastmri_cls.records.options import MetadataOptions
+from fastmri_cls.records.patient_counts import PatientCounts
+from fastmri_cls.records.patients import Patients, compile_pattern, find_patients, unknown_patients
 from fastmri_cls.records.split_names import kind_of
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.decode import FileFacts, decode
 from fastmri_cls.sources.folders import parse_sources, printable
 from fastmri_cls.sources.scan import scan
+from fastmri_cls.sources.tables import read_tables
 
 _BATCH = 64  # stored images decoded at once
 
@@ -29,9 +33,12 @@ _BATCH = 64  # stored images decoded at once
 class Collection:
     """Images, number i of each column for image i.
 
-    Fields:
+    Attributes:
         paths: relative to their sources. facts: of the files; None for a dataset, which does not keep them.
         known_groups: str [n], what belongs together whatever the pixels say (patients), or None.
+        patients: of each image.
+        patient_counts: what a dataset says of its patients, whose ids it does not keep; None for folders.
+        table_ids: the patient ids that a table gives, [n], empty without one.
         rejected: (file, reason).
         pixels: decodes the images of the given numbers, uint8 [height, width] or [height, width, 3] each.
     """
@@ -41,17 +48,24 @@ class Collection:
     fingerprints: Fingerprints
     facts: list[FileFacts] | None
     known_groups: np.ndarray | None
+    patients: Patients
+    patient_counts: PatientCounts | None
+    table_ids: list[str] = field(repr=False)
     rejected: list[tuple[str, str]]
     pixels: Callable[[Sequence[int]], list[np.ndarray]]
 
 
-def read_folders(arguments: list[str], classes: ClassNames, workers: int, temporary: Path) -> Collection:
+def read_folders(
+    arguments: list[str], classes: ClassNames, metadata: MetadataOptions, workers: int, temporary: Path
+) -> Collection:
     """Decode and fingerprint every image of the source folders `[NAME=]PATH`.
 
     Raises:
-        UserError: a source cannot be read, or none of its files is an image.
+        UserError: a source or table cannot be read, or none of the files is an image.
     """
-    found = scan(parse_sources(arguments), classes)
+    sources = parse_sources(arguments)
+    pattern = compile_pattern(metadata.patient_pattern)
+    found = scan(sources, classes, read_tables(metadata.table, sources), allow_unlisted=metadata.allow_unlisted)
     files = found.files
     catalogue = collect(track(ingest(files, None, workers), "reading images", len(files)), directory=temporary)
     if not catalogue.files:
@@ -66,6 +80,9 @@ def read_folders(arguments: list[str], classes: ClassNames, workers: int, tempor
         fingerprints=catalogue.fingerprints,
         facts=catalogue.facts,
         known_groups=None,
+        patient_counts=None,
+        patients=find_patients(catalogue.files, catalogue.patient_tags, pattern),
+        table_ids=[file.patient if file.patient_origin == "table" else "" for file in catalogue.files],
         rejected=[(printable(f"{file.source}/{file.filename}"), reason) for file, reason in catalogue.rejected],
         pixels=lambda numbers: [decode(catalogue.files[number].path) for number in numbers],
     )
@@ -94,6 +111,9 @@ def read_dataset(directory: Path, temporary: Path) -> Collection:
         fingerprints=fingerprints,
         facts=None,
         known_groups=facts.groups.astype(str),
+        patients=unknown_patients(len(fingerprints)),
+        patient_counts=dataset.manifest.patients,
+        table_ids=[],
         rejected=[],
         pixels=lambda numbers: [_plane(image) for image in dataset.images(splits, numbers)],
     )

@@ -172,7 +172,7 @@ def write_audit_report(
     more = len(rejected) - _MAX_REJECTED
     write_page(
         path,
-        "audit/templates/audit.html",
+        "auditing/templates/audit.html",
         title=f"Audit of {', '.join(findings['images'])}",
         lead="; ".join(
             f"{source}: {', '.join(f'{count:,} {split}' for split, count in splits.items())}"

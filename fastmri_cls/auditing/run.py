@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from fastmri_cls.auditing.collection import Collection, read_dataset, read_folders
 from fastmri_cls.auditing.leakage import Columns, count_groups, count_leaks, count_pairs
+from fastmri_cls.auditing.patients import describe_patients, inherit_patients, write_patients_csv
 from fastmri_cls.auditing.report import write_audit_report
 from fastmri_cls.duplicates.groups import connected_groups
 from fastmri_cls.duplicates.index import MAX_NEIGHBOURS
@@ -18,8 +20,10 @@ from fastmri_cls.duplicates.pairs import Pair, find_duplicates
 from fastmri_cls.evaluation.baselines import baseline_accuracies
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.progress import log
 from fastmri_cls.records.checks import check_target
 from fastmri_cls.records.manifest import FILE_NAME as DATASET_FILE
+from fastmri_cls.records.options import MetadataOptions
 from fastmri_cls.sources.classes import ClassNames
 
 FILE_NAME = "audit.json"
@@ -29,28 +33,64 @@ _PAIR_COLUMNS = (
 )  # fmt: skip
 
 
-def audit(sources: list[str], classes: ClassNames, out: Path, workers: int, *, force: bool = False) -> dict[str, Any]:
-    """Audit folders `[NAME=]PATH`, or one dataset folder, into the folder `out`; return what its audit.json says.
+def audit(
+    sources: list[str],
+    classes: ClassNames,
+    out: Path,
+    workers: int,
+    metadata: MetadataOptions | None = None,
+    *,
+    write_patients: Path | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Audit folders or one dataset folder into the folder `out`.
+
+    Args:
+        sources: `[NAME=]PATH` of folders, or of one dataset folder alone.
+        classes: the spellings of the classes.
+        out: the folder to make.
+        workers: processes that read images.
+        metadata: tables and patients, for folders.
+        write_patients: a file for the patients that images inherited from a table, see `write_patients_csv`.
+        force: replace `out`.
+
+    Returns:
+        The content of audit.json.
 
     Raises:
         UserError: a source cannot be read, no image can be used, or `out` exists or would harm something.
     """
+    metadata = metadata or MetadataOptions()
     dataset = _find_dataset(sources)
+    if dataset and metadata != MetadataOptions():
+        raise UserError(f"{dataset}: is a dataset, whose groups are fixed; give tables and patients with its sources")
+    if write_patients and not (metadata.inherit and metadata.table):
+        raise UserError("--write-patients: needs --inherit patients and a --table with patients")
     check_target(out, map(_path, sources), "audit", FILE_NAME, force=force)
     with new_directory(out, force=force) as directory:
-        images = read_dataset(dataset, directory) if dataset else read_folders(sources, classes, workers, directory)
+        if dataset:
+            images = read_dataset(dataset, directory)
+        else:
+            images = read_folders(sources, classes, metadata, workers, directory)
         duplicates = find_duplicates(images.fingerprints)
         pairs = duplicates.pairs
         groups = connected_groups(len(images.paths), pairs, images.known_groups)
+        patients, inherited = inherit_patients(images, groups) if metadata.inherit else (images.patients, None)
+        patient_counts = describe_patients(images, patients, inherited)
+        for line in patient_counts.lines():
+            log.info(line)
         findings = {
             "images": _count_images(images.columns),
             "groups": count_groups(groups, images.columns),
             "pairs": count_pairs(pairs, images.columns),
             "search": {"crowded": duplicates.crowded, "cut": duplicates.cut, "max_neighbours": MAX_NEIGHBOURS},
             "test_sets": count_leaks(duplicates, groups, images.columns),
+            "patients": msgspec.to_builtins(patient_counts),
             "baselines": _baselines(images),
             "rejected": [{"path": path, "reason": reason} for path, reason in images.rejected],
         }
+        if write_patients:
+            write_patients_csv(write_patients, images, patients)
         _write_pairs(directory / "audit.csv", pairs, groups, images)
         write_text(directory / FILE_NAME, json.dumps(findings, indent=2, ensure_ascii=False) + "\n")
         write_audit_report(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.metadata import PANEL, AllowUnlisted, Classes, Inherit, PatientPattern, Tables
 from fastmri_cls.cli.output import AsJson, print_document
 
 
@@ -19,7 +20,20 @@ def audit(
         ),
     ],
     out: Annotated[Path, typer.Option(help="The folder to make: audit.html, audit.csv, audit.json.")],
-    classes: Annotated[Path | None, typer.Option(help="A file with one class per line: `name: alias, …`.")] = None,
+    classes: Classes = None,
+    table: Tables = None,
+    allow_unlisted: AllowUnlisted = False,
+    patient_pattern: PatientPattern = None,
+    inherit: Inherit = None,
+    write_patients: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --inherit patients: write source, filename and the table's patient id of the images that got "
+            "one. Writes ids as the table has them: for public tables only.",
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Number of processes. [default: one per core]")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT, an earlier audit.")] = False,
     as_json: AsJson = False,
@@ -28,14 +42,22 @@ def audit(
 
     Example: `fastmri-cls audit nickparvar=archive1 bhuvaji=archive2 --out audits/mri`
     """
+    from fastmri_cls import api
     from fastmri_cls.auditing.report import print_audit
-    from fastmri_cls.auditing.run import audit as run_audit
-    from fastmri_cls.foundation.cpu import available_cores
     from fastmri_cls.report.tables import terminal
-    from fastmri_cls.sources.classes import ClassNames, read_classes
 
-    class_names = read_classes(classes) if classes else ClassNames()
-    findings = run_audit(sources, class_names, out, workers or available_cores(), force=force)
+    findings = api.audit(
+        sources,
+        out,
+        classes=classes,
+        table=table or (),
+        allow_unlisted=allow_unlisted,
+        patient_pattern=patient_pattern,
+        inherit=inherit,
+        write_patients=write_patients,
+        workers=workers,
+        overwrite=force,
+    )
     console = terminal()
     print_audit(findings, out, console)
     next_step = f"fastmri-cls build-tfrecords {shlex.join(sources)} --out DATASET"

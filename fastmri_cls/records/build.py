@@ -2,10 +2,11 @@
 
 import shlex
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from fastmri_cls.duplicates.groups import connected_groups, label_conflicts
@@ -21,19 +22,21 @@ from fastmri_cls.records.images_csv import ImageRow, write_images_csv
 from fastmri_cls.records.ingest import StorageForm, ingest, recode
 from fastmri_cls.records.manifest import FILE_NAME, Manifest, SourceSummary, Split
 from fastmri_cls.records.options import BuildOptions, as_flags
-from fastmri_cls.records.split_names import fold_name, test_name
-from fastmri_cls.records.splits import (
-    Assignment,
-    assign,
-    check_matches,
-    check_splits,
-    look_up,
-    read_split_table,
-    straddling_groups,
+from fastmri_cls.records.patient_counts import Inheritance, PatientCounts
+from fastmri_cls.records.patients import (
+    Patients,
+    compile_pattern,
+    count_patients,
+    find_patients,
+    inherit,
+    join_groups,
 )
+from fastmri_cls.records.split_names import fold_name, test_name
+from fastmri_cls.records.splits import Assignment, assign, check_method, check_splits, straddling_groups
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.folders import Source, printable
 from fastmri_cls.sources.scan import scan
+from fastmri_cls.sources.tables import read_tables
 
 
 def build_dataset(
@@ -45,9 +48,12 @@ def build_dataset(
         UserError: sources cannot be read, too many files are bad, a class is missing, `out` exists, ...
     """
     check_target(out, (source.path for source in sources), "dataset", FILE_NAME, force=force)
-    is_csv = options.splitting.method not in ("grouped", "published")
-    table = read_split_table(Path(options.splitting.method)) if is_csv else None
-    found = scan(sources, classes)
+    check_method(options.splitting.method)
+    pattern = compile_pattern(options.metadata.patient_pattern)
+    tables = read_tables(options.metadata.table, sources)
+    absolute = tuple(table.argument for table in tables)  # so that the command in the card works from any folder
+    options = replace(options, metadata=replace(options.metadata, table=absolute))
+    found = scan(sources, classes, tables, allow_unlisted=options.metadata.allow_unlisted)
     files = found.files
     form = StorageForm(
         options.image_size, options.resize, 0 if options.channels == "auto" else int(options.channels), options.encoding
@@ -60,15 +66,21 @@ def build_dataset(
         for line in catalogue.notes.lines():
             log.warning(line)
         check_ingested(catalogue, len(files), classes, options)
-        if table:
-            check_matches(table, catalogue)
+        patients = find_patients(catalogue.files, catalogue.patient_tags, pattern)
         duplicates = find_duplicates(catalogue.fingerprints)
         for line in bound_notes(duplicates.crowded, duplicates.cut):
             log.warning(line)
-        patients = look_up(table.groups, catalogue) if table else None
-        groups = connected_groups(len(catalogue), duplicates.pairs, patients)
-        assignment = assign(catalogue, groups, options.splitting, table)
+        copies = connected_groups(len(catalogue), duplicates.pairs)
+        inherited = None
+        if options.metadata.inherit:
+            columns = (catalogue.sources, catalogue.given_splits)
+            patients, inherited = inherit(patients, copies, catalogue.labels, catalogue.names, columns)
+        groups = join_groups(copies, patients)
+        assignment = assign(catalogue, copies, groups, options.splitting, by_table=found.table_splits)
         check_splits(catalogue, assignment, options)
+        patient_counts = _count_patients(patients, catalogue, assignment, inherited)
+        for line in patient_counts.lines():
+            log.info(line)
 
         names = classes.order(set(catalogue.labels))
         splits = _write_splits(directory, catalogue, spool, groups, assignment, names, channels, options)
@@ -78,17 +90,19 @@ def build_dataset(
             image_size=options.image_size,
             channels=1 if channels == 1 else 3,
             encoding=options.encoding,
-            options=asdict(options) | {"command": _command(sources, classes, options, out)},
+            options=msgspec.json.decode(msgspec.json.encode(options))
+            | {"command": _command(sources, classes, options, out)},
             sources=[_describe(source, catalogue) for source in sources],
-            split=options.splitting.method,
+            split="table" if found.table_splits else options.splitting.method,
             splits=splits,
             rejected=[
                 {"path": printable(f"{file.source}/{file.filename}"), "reason": reason}
                 for file, reason in catalogue.rejected
             ],
-            duplicates=_describe_duplicates(catalogue, duplicates, groups, assignment),
+            duplicates=_describe_duplicates(catalogue, duplicates, copies, groups, assignment),
             notes=catalogue.notes.as_json(),
             passed_over=[entry._asdict() for entry in found.passed_over],
+            patients=patient_counts,
         )
         write_images_csv(directory, _rows(catalogue, groups, assignment))
         write_text(directory / "README.md", dataset_card(manifest))
@@ -162,13 +176,27 @@ def _command(sources: list[Source], classes: ClassNames, options: BuildOptions, 
     )
 
 
+def _plain(options: BuildOptions) -> dict[str, Any]:
+    """Return the options as JSON holds them."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(options))
+    return plain
+
+
 def _describe(source: Source, catalogue: Catalogue) -> SourceSummary:
     num_files = sum(file.source == source.name for file in catalogue.files)
     return {"name": source.name, "path": str(source.path), "num_files": num_files}
 
 
+def _count_patients(
+    patients: Patients, catalogue: Catalogue, assignment: Assignment, inherited: Inheritance | None
+) -> PatientCounts:
+    test = assignment.split == "test"
+    training = (assignment.split != "") & ~test
+    return count_patients(patients, assignment.split, catalogue.sources, test, training, inherited)
+
+
 def _describe_duplicates(
-    catalogue: Catalogue, duplicates: Duplicates, groups: np.ndarray, assignment: Assignment
+    catalogue: Catalogue, duplicates: Duplicates, copies: np.ndarray, groups: np.ndarray, assignment: Assignment
 ) -> dict[str, Any]:
     return {
         "exact": sum(pair.kind == "exact" for pair in duplicates.pairs),
@@ -178,7 +206,7 @@ def _describe_duplicates(
         "groups": len(np.unique(groups)),
         "straddling": straddling_groups(assignment.split, groups),
         "dropped": dict(Counter(assignment.reason[assignment.reason != ""].tolist())),
-        "label_conflicts": len(label_conflicts(groups, catalogue.labels)),
+        "label_conflicts": len(label_conflicts(copies, catalogue.labels)),
     }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from fastmri_cls.duplicates.fingerprints import Fingerprints
 from fastmri_cls.records.ingest import IngestedImage
 from fastmri_cls.sources.decode import FileFacts
+from fastmri_cls.sources.dicom_patients import PatientTags
 from fastmri_cls.sources.folders import SourceFile, printable
 from fastmri_cls.sources.notes import NoteCounts
 from fastmri_cls.sources.stamps import FileStamp
@@ -53,6 +54,7 @@ class Catalogue:
     channels: list[int] = field(default_factory=list)
     stamps: list[FileStamp | None] = field(default_factory=list)
     colour_merged: list[bool] = field(default_factory=list)
+    patient_tags: list[PatientTags | None] = field(default_factory=list, repr=False)
     rejected: list[tuple[SourceFile, str]] = field(default_factory=list)
     notes: NoteCounts = field(default_factory=NoteCounts)
 
@@ -63,6 +65,11 @@ class Catalogue:
         """Put what another reading of file `index` gave in the place of the first."""
         self.fingerprints[index], self.channels[index] = image.fingerprint, image.channels
         self.stamps[index], self.colour_merged[index] = image.stamp, image.colour_merged
+
+    @property
+    def names(self) -> list[str]:
+        """`source/filename` of each image, [n]."""
+        return [printable(f"{file.source}/{file.filename}") for file in self.files]
 
     @property
     def labels(self) -> np.ndarray:
@@ -103,6 +110,7 @@ def collect(
         catalogue.channels.append(image.channels)
         catalogue.stamps.append(image.stamp)
         catalogue.colour_merged.append(image.colour_merged)
+        catalogue.patient_tags.append(image.patient_tags)
         catalogue.notes.add(printable(f"{file.source}/{file.filename}"), image.notes)
         if spool is not None:
             spool.append(image.encoded)

@@ -22,6 +22,7 @@ from PIL import Image
 from fastmri_cls.duplicates.hashing import Fingerprint, fingerprint
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.sources.decode import FileFacts, decode_file, resize
+from fastmri_cls.sources.dicom_patients import PatientTags, read_patient_tags
 from fastmri_cls.sources.folders import SourceFile, is_utf8
 from fastmri_cls.sources.notes import Note
 from fastmri_cls.sources.pixels import RejectedImage
@@ -46,6 +47,7 @@ class IngestedImage:
     """A decoded file: its stored pixels and their channels, the fingerprint, the file's facts and stamp, the notes.
 
     `colour_merged`: the file's channels differ and were merged into one.
+    `patient_tags` are the DICOM tags that tell the patient; None for other formats.
     """
 
     encoded: bytes
@@ -55,6 +57,7 @@ class IngestedImage:
     stamp: FileStamp | None
     notes: tuple[Note, ...]
     colour_merged: bool
+    patient_tags: PatientTags | None = None
 
 
 def ingest(
@@ -134,14 +137,22 @@ def _ingest_file(file: SourceFile, form: StorageForm | None) -> IngestedImage | 
         image = decode_file(file.path, keep_colour=form is not None and form.channels == 3)
     except RejectedImage as rejection:
         return str(rejection)
+    tags = _patient_tags(file) if image.facts.format == "DICOM" else None
     identity = fingerprint(image.pixels)
     if form is None:
         channels = 1 if image.pixels.ndim == 2 else 3
-        return IngestedImage(b"", channels, identity, image.facts, None, image.notes, image.colour_merged)
+        return IngestedImage(b"", channels, identity, image.facts, None, image.notes, image.colour_merged, tags)
     stored = resize(with_channels(image.pixels, form.channels), form.size, form.resize)
     encoded = encode_image(stored, form.encoding)
     channels = 1 if stored.ndim == 2 else 3
-    return IngestedImage(encoded, channels, identity, image.facts, stamp(file.path), image.notes, image.colour_merged)
+    return IngestedImage(
+        encoded, channels, identity, image.facts, stamp(file.path), image.notes, image.colour_merged, tags
+    )
+
+
+def _patient_tags(file: SourceFile) -> PatientTags:
+    with file.path.open("rb") as content:
+        return read_patient_tags(content)
 
 
 def _follow_parent() -> None:

@@ -19,6 +19,7 @@ from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records import split_names
+from fastmri_cls.records.patient_counts import PatientCounts
 
 FORMAT_VERSION = 2
 FILE_NAME = "dataset.json"
@@ -96,6 +97,7 @@ class Manifest:
         duplicates: numbers of duplicate pairs and groups; `dropped` counts images left out by reason.
         notes: what the decoder ignored or guessed, by kind.
         passed_over: files and folders that were not entered.
+        patients: what is known of patients, in numbers; None in datasets of versions that did not record it.
         format_version: of dataset.json.
     """
 
@@ -111,6 +113,7 @@ class Manifest:
     duplicates: dict[str, int | dict[str, int]] = field(default_factory=dict)
     notes: dict[str, dict[str, int | str]] = field(default_factory=dict)
     passed_over: list[dict[str, int | str]] = field(default_factory=list)
+    patients: PatientCounts | None = None
     format_version: int = FORMAT_VERSION
 
     @property

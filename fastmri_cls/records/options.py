@@ -5,16 +5,35 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class MetadataOptions:
+    """What is known of images besides their folders.
+
+    Attributes:
+        table: tables of labels, patients or splits, `FILE` or `NAME=FILE` for the source NAME alone.
+        allow_unlisted: accept images that a table leaves out.
+        patient_pattern: regular expression; its first group, found in a file's name, is the patient.
+        inherit: `patients`: images without a patient get that of the image they duplicate.
+    """
+
+    table: tuple[str, ...] = ()
+    allow_unlisted: bool = False
+    patient_pattern: str | None = None
+    inherit: str | None = None
+
+
+@dataclass(frozen=True)
 class SplitOptions:
     """How images are split.
 
-    Fields:
-        method: `grouped`, `published`, or the path of a CSV.
-        val_fraction: share of what is not test. test_fraction: share of everything (`grouped` alone).
-        leakage: what becomes of training images that a test image repeats where the test set is given: report (keep),
-            drop or fail.
-        keep_copies: keep exact copies where `grouped` would keep one of them.
-        folds: divide what is not test into this many folds instead of train and val.
+    Attributes:
+        method: `grouped` or `published`. A table with a column `split` decides before either.
+        val_fraction: fraction of the images that are not test.
+        test_fraction: fraction of all images, for `grouped`.
+        leakage: what to do with training images that a test image repeats, for given test sets: report (keep), drop
+            or fail.
+        keep_copies: keep exact duplicates, of which `grouped` would keep one.
+        folds: divide the images that are not test into this many folds instead of train and val.
+        seed: of the split and of the order of training records.
     """
 
     method: str = "grouped"
@@ -30,11 +49,15 @@ class SplitOptions:
 class BuildOptions:
     """What a dataset is built with; equal sources and options give byte-identical shards.
 
-    Fields:
-        image_size: pixels, square. resize: bilinear (antialiased), nearest or lanczos.
-        channels: auto (1 where all images are grey, else 3), 1 or 3. encoding: raw, png or jpeg.
-        shards: of every split; None makes one for every 2048 examples.
-        max_rejected: the share of unreadable files that is still no reason to stop.
+    Attributes:
+        image_size: pixels, square.
+        resize: bilinear (antialiased), nearest or lanczos.
+        channels: auto (1 if all images are grey, else 3), 1 or 3.
+        encoding: raw, png or jpeg.
+        splitting: how images are split.
+        metadata: tables and patients.
+        shards: number of shards of every split; None makes one for every 2048 examples.
+        max_rejected: the fraction of unreadable files that is accepted.
         allow_missing_classes: accept a source, or a split, that lacks a class another one has.
     """
 
@@ -43,6 +66,7 @@ class BuildOptions:
     channels: str = "auto"
     encoding: str = "raw"
     splitting: SplitOptions = field(default=SplitOptions())
+    metadata: MetadataOptions = field(default=MetadataOptions())
     shards: int | None = None
     max_rejected: float = 0.05
     allow_missing_classes: bool = False
@@ -51,14 +75,20 @@ class BuildOptions:
 def as_flags(options: BuildOptions) -> list[str]:
     """Return the command line's flags for every option that is not at its default."""
     flags: list[str] = []
+    defaults = _flat(BuildOptions())
     for name, value in _flat(options).items():
-        if value != _flat(BuildOptions())[name]:
-            flag = f"--{name.replace('_', '-')}"
-            flags += [flag] if value is True else [flag, str(value)]
+        if value == defaults[name]:
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            flags.append(flag)
+        else:
+            for entry in value if isinstance(value, tuple) else (value,):
+                flags += [flag, str(entry)]
     return flags
 
 
 def _flat(options: BuildOptions) -> dict[str, Any]:
     values = asdict(options)
     splitting = values.pop("splitting")
-    return {**values, "split": splitting.pop("method"), **splitting}
+    return {**values, **values.pop("metadata"), "split": splitting.pop("method"), **splitting}

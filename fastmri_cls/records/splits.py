@@ -4,32 +4,21 @@ Groups (duplicates of each other, or slices of one patient) stay whole. scikit-l
 fractions, stratified by class and source together.
 """
 
-import csv
 import warnings
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 
 from fastmri_cls.duplicates.collapse import first_equal
 from fastmri_cls.duplicates.groups import label_conflicts
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.foundation.progress import log
 from fastmri_cls.records.catalogue import Catalogue
 from fastmri_cls.records.options import BuildOptions, SplitOptions
-from fastmri_cls.records.split_names import KINDS, fold_name
+from fastmri_cls.records.split_names import fold_name
 
+METHODS = ("grouped", "published")
 _MAX_FOLDS = 20  # the finest steps in which fractions from 1/20 on are met: every fold costs a pass over the groups
-
-
-@dataclass(frozen=True)
-class SplitTable:
-    """A user's CSV: a patient or study id, or a split, for some or all files. Keys are (source or "", filename)."""
-
-    path: Path
-    groups: dict[tuple[str, str], str]
-    splits: dict[tuple[str, str], str]
 
 
 @dataclass(frozen=True)
@@ -44,81 +33,43 @@ class Assignment:
     clean: np.ndarray
 
 
-def read_split_table(path: Path) -> SplitTable:
-    """Read a CSV with a column `filename` (relative to its source), `group` and/or `split`, and perhaps `source`.
+def check_method(method: str) -> None:
+    """Refuse a --split that is neither method.
 
     Raises:
-        UserError: the file is missing, has no such columns, names an unknown split, or gives a file two entries.
+        UserError: see above; tables were once given with --split, too.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-            columns = set(reader.fieldnames or ())
-    except FileNotFoundError:
-        raise UserError(f"--split {path}: no such file; give grouped, published or the path of a CSV") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"--split {path}: not a readable UTF-8 CSV ({error})") from None
-    if "filename" not in columns or not columns & {"group", "split"}:
-        raise UserError(
-            f"--split {path}: needs the columns filename and group or split; it has {', '.join(sorted(columns))}"
-        )
-    wrong = sorted({row["split"] for row in rows if row.get("split")} - set(KINDS))
-    if wrong:
-        raise UserError(f"--split {path}: split {wrong[0]!r} is none of {', '.join(KINDS)}")
-    table = SplitTable(path, {}, {})
-    for number, row in enumerate(rows, start=2):
-        key = (row.get("source") or "", row["filename"] or "")
-        for known, entry in ((table.groups, row.get("group")), (table.splits, row.get("split"))):
-            if entry and known.setdefault(key, entry) != entry:
-                raise UserError(f"--split {path}: line {number}: {key[1]} has another entry already; keep one of them")
-    return table
+    if method not in METHODS:
+        raise UserError(f"--split {method}: is neither grouped nor published; give a table with --table {method}")
 
 
-def check_matches(table: SplitTable, catalogue: Catalogue) -> None:
-    """Say how many rows name no image: a table that misses its images would silently split as if there were none.
+def assign(
+    catalogue: Catalogue, copies: np.ndarray, groups: np.ndarray, options: SplitOptions, *, by_table: bool
+) -> Assignment:
+    """Split the catalogue's images.
 
-    Raises:
-        UserError: not one row does.
-    """
-    known = {(file.source, file.filename) for file in catalogue.files} | {
-        ("", file.filename) for file in catalogue.files
-    }
-    rows = set(table.groups) | set(table.splits)
-    strangers = sorted(rows - known)
-    if len(strangers) == len(rows):
-        example = catalogue.files[0].filename
-        raise UserError(
-            f"--split {table.path}: no row names an image; filename is relative to its source, for instance {example}"
-        )
-    if strangers:
-        log.warning(f"--split {table.path}: {len(strangers)} rows name no image (the first: {strangers[0][1]})")
-
-
-def look_up(table: dict[tuple[str, str], str], catalogue: Catalogue) -> np.ndarray:
-    """Return str [n], the table's entry of each image by (source, filename) or by filename alone, else empty."""
-    return np.array(
-        [table.get((f.source, f.filename)) or table.get(("", f.filename)) or "" for f in catalogue.files], dtype=str
-    )
-
-
-def assign(catalogue: Catalogue, groups: np.ndarray, options: SplitOptions, table: SplitTable | None) -> Assignment:
-    """Split the catalogue's images; `groups` int [n] are its copy and patient groups.
+    Args:
+        catalogue: the images, [n].
+        copies: int [n], groups of duplicates.
+        groups: int [n], the same joined by patients: what stays together.
+        options: how to split.
+        by_table: whether a table names the splits.
 
     Raises:
         UserError: --leakage fail and there is leakage; a class has too few groups to be divided.
     """
-    reason = np.full(len(catalogue), "", dtype="<U32")
-    if table is not None and table.splits:
-        split = look_up(table.splits, catalogue).astype("<U8")
-        reason[split == ""] = "not in the split CSV"
-        _apply_leakage(split, groups, reason, options.leakage)
+    check_method(options.method)
+    reason = np.full(len(catalogue), "", dtype="<U40")
+    if by_table:
+        split = catalogue.given_splits.astype("<U8")
+        reason[split == ""] = "no split in the table"
+        _apply_leakage(split, copies, groups, reason, options.leakage)
     elif options.method == "published":
         split = _published(catalogue, reason)
-        _apply_leakage(split, groups, reason, options.leakage)
+        _apply_leakage(split, copies, groups, reason, options.leakage)
     else:
         split = np.full(len(catalogue), "", dtype="<U8")
-        _set_aside(catalogue, groups, reason, options.keep_copies)
+        _set_aside(catalogue, copies, reason, options.keep_copies)
         kept = reason == ""
         split[kept] = split_grouped(
             catalogue.labels[kept], catalogue.sources[kept], groups[kept], options.test_fraction, options.seed
@@ -128,7 +79,7 @@ def assign(catalogue: Catalogue, groups: np.ndarray, options: SplitOptions, tabl
     columns = (split, catalogue.labels, catalogue.sources, groups)
     if options.folds:
         split = cut_folds(*columns, options.folds, options.seed)
-    elif table is None or not (split == "val").any():  # a CSV with validation images is the last word
+    elif not by_table or not (split == "val").any():  # a table with validation images is the last word
         split = cut_validation(*columns, options.val_fraction, options.seed)
     trained_on = ~np.isin(split, ("", "test"))
     return Assignment(split, reason, ~np.isin(groups, groups[trained_on]))
@@ -154,23 +105,26 @@ def straddling_groups(split: np.ndarray, groups: np.ndarray) -> int:
     return int((np.unique(pairs[:, 0], return_counts=True)[1] > 1).sum())
 
 
-def _apply_leakage(split: np.ndarray, groups: np.ndarray, reason: np.ndarray, leakage: str) -> None:
-    leaking = np.isin(split, ("train", "val")) & np.isin(groups, groups[split == "test"])
+def _apply_leakage(split: np.ndarray, copies: np.ndarray, groups: np.ndarray, reason: np.ndarray, leakage: str) -> None:
+    training, test = np.isin(split, ("train", "val")), split == "test"
+    leaking = training & np.isin(groups, groups[test])
     if leakage == "fail" and leaking.any():
-        repeated = np.isin(groups, groups[leaking]) & (split == "test")
+        repeated = np.isin(groups, groups[leaking]) & test
         raise UserError(
-            f"--leakage fail: {leaking.sum()} training images repeat {repeated.sum()} test images; "
-            "see them with audit, or use --split grouped or --leakage drop"
+            f"--leakage fail: {leaking.sum()} training images repeat {repeated.sum()} test images or share a patient "
+            "with them; see them with audit, or use --split grouped or --leakage drop"
         )
     if leakage == "drop":
-        reason[leaking] = "repeats a test image"
+        reason[leaking] = "shares a patient with a test image"
+        reason[training & np.isin(copies, copies[test])] = "repeats a test image"
 
 
-def _set_aside(catalogue: Catalogue, groups: np.ndarray, reason: np.ndarray, keep_copies: bool) -> None:
+def _set_aside(catalogue: Catalogue, copies: np.ndarray, reason: np.ndarray, keep_copies: bool) -> None:
     if not keep_copies:
         repeats = first_equal(catalogue.fingerprints.digests) != np.arange(len(catalogue))
         reason[repeats] = "exact copy of another"
-    reason[np.isin(groups, label_conflicts(groups, catalogue.labels))] = "its group has conflicting labels"
+    # Slices of one patient may well be of two classes; duplicates may not.
+    reason[np.isin(copies, label_conflicts(copies, catalogue.labels))] = "its group has conflicting labels"
 
 
 def check_splits(catalogue: Catalogue, assignment: Assignment, options: BuildOptions) -> None:

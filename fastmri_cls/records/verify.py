@@ -19,6 +19,7 @@ from fastmri_cls.sources.folders import Source, printable
 from fastmri_cls.sources.pixels import RejectedImage
 from fastmri_cls.sources.scan import image_paths
 from fastmri_cls.sources.stamps import stamp
+from fastmri_cls.sources.tables import Table, read_tables
 
 _BATCH = 256
 
@@ -47,12 +48,24 @@ def find_problems(directory: Path, manifest: Manifest) -> list[str]:
     if not problems:  # damaged shards cannot be read
         for name, split in track(manifest.splits.items(), "reading splits", len(manifest.splits)):
             problems += _split_problems(directory, name, split, manifest, _of_split(rows, name))
+    tables = _tables(manifest)
     for source in manifest.sources:
         of_source = [row for row in rows if row.source == source["name"]]
         rejected = {r["path"].removeprefix(f"{source['name']}/") for r in manifest.rejected}
         keep_colour = manifest.channels == 3
-        problems += _source_problems(Source(source["name"], Path(source["path"])), of_source, rejected, keep_colour)
+        here = Source(source["name"], Path(source["path"]))
+        problems += _source_problems(here, of_source, rejected, tables, keep_colour)
     return problems
+
+
+def _tables(manifest: Manifest) -> list[Table] | None:
+    """Return the tables of labels, patients and splits that the dataset was built with; None if one is not here."""
+    sources = [Source(source["name"], Path(source["path"])) for source in manifest.sources]
+    try:
+        return read_tables(manifest.options.get("metadata", {}).get("table", ()), sources)
+    except UserError as error:
+        log.warning(f"{error}; so whether sources have new images stays unknown")
+        return None
 
 
 def _of_split(rows: list[ImageRow], name: str) -> list[ImageRow]:
@@ -100,7 +113,9 @@ def _split_problems(directory: Path, name: str, split: Split, manifest: Manifest
     return problems
 
 
-def _source_problems(source: Source, rows: list[ImageRow], rejected: set[str], keep_colour: bool) -> list[str]:
+def _source_problems(
+    source: Source, rows: list[ImageRow], rejected: set[str], tables: list[Table] | None, keep_colour: bool
+) -> list[str]:
     """Compare the files of a source with those in images.csv; one line for each kind of difference."""
     if not source.path.is_dir():
         log.warning(f"source {source.name}: {source.path} is not here, so whether the dataset is stale stays unknown")
@@ -113,7 +128,8 @@ def _source_problems(source: Source, rows: list[ImageRow], rejected: set[str], k
     ]
     listed = {row.filename for row in rows} | rejected
     try:
-        found = image_paths(source, ClassNames(), ())  # the classes do not matter here, only which files there are
+        # The classes do not matter here, only which files there are.
+        found = [] if tables is None else image_paths(source, ClassNames(), tables)
     except UserError as error:
         return [str(error)]
     new = [name for path in found if (name := printable(path)) not in listed]

@@ -31,6 +31,7 @@ class SourceFile:
         split: the split that its folder or a table names; None without one.
         label: its class.
         patient: the id a table or the source gives, empty without one. It is never printed or written.
+        patient_origin: where that id comes from, to be named in sentences.
     """
 
     source: str
@@ -39,6 +40,7 @@ class SourceFile:
     split: str | None
     label: str
     patient: str = field(default="", repr=False)
+    patient_origin: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Sources and tables -> the list of their images with class, split and patient. No image is opened here."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from fastmri_cls.sources.layout import (
     images_below,
     read_layout,
 )
-from fastmri_cls.sources.tables import Row, Table, check_used, one_hot_table
+from fastmri_cls.sources.tables import Row, Table, check_used, read_one_hot
 
 UNLISTED = "with no label in the table"
 _ONE_HOT = "_classes.csv"  # beside the images of each split, as Roboflow exports them
@@ -85,15 +85,17 @@ def scan(
 
 def image_paths(source: Source, classes: ClassNames, tables: Sequence[Table]) -> list[str]:
     """Return the paths, relative to `source`, of the images that `scan` would read."""
-    return [image.path for image in _find_images(source, classes, tables)[0].images]
+    layout, own, has_labels = _find_images(source, classes, tables)
+    rows = _rows(source, layout, own, allow_unlisted=True)
+    return [image.path for image in layout.images if not has_labels or rows.get(image.path, Row()).label]
 
 
 def _find_images(source: Source, classes: ClassNames, tables: Sequence[Table]) -> tuple[Layout, list[Table], bool]:
     """Return the images of a source, the tables for it, and whether they give the labels."""
     root = read_folder(source.path)
     own = [table for table in tables if table.source in (None, source.name)]
-    if not any("label" in table.columns for table in own):
-        own += _one_hot_tables(source, root)
+    if not any("label" in table.columns for table in own) and (one_hot := _one_hot_table(source, root)):
+        own.append(one_hot)
     if any("label" in table.columns for table in own):
         return _flat_layout(root, own, source), own, True
     return read_layout(source, root, classes), own, False
@@ -115,7 +117,7 @@ def _scan_source(
         spellings.append(spelling)
         split = row.split or None if found.table_splits else image.split
         path, label = source.path / image.path, classes.canonical(spelling)
-        files.append(SourceFile(source.name, path, image.path, split, label, row.patient))
+        files.append(SourceFile(source.name, path, image.path, split, label, row.patient, "table"))
     passed = [
         PassedOver(source.name, reason, len(paths), printable(min(paths)))
         for reason, paths in layout.passed_over.items()
@@ -191,12 +193,18 @@ def _finder(table: Table, source: Source, paths: Iterable[str]) -> Callable[[str
     return find
 
 
-def _one_hot_tables(source: Source, root: Folder) -> Iterator[Table]:
+def _one_hot_table(source: Source, root: Folder) -> Table | None:
+    """Return what the `_classes.csv` of a source and of its split folders say, as one table."""
+    rows: dict[tuple[str, str], Row] = {}
+    paths = []
     for folder in (root, *(f for f in root.folders if f.name.casefold() in SPLITS)):
         for name in folder.files:
             if name.casefold() == _ONE_HOT:
-                path = source.path / folder.join(name)
-                yield one_hot_table(str(path), source.name, folder.path, path.read_bytes())
+                paths.append(source.path / folder.join(name))
+                content = paths[-1].read_bytes()
+                labels = read_one_hot(str(paths[-1]), content)
+                rows |= {(source.name, folder.join(filename)): Row(label) for filename, label in labels.items()}
+    return Table(str(paths[0]), "", source.name, frozenset({"label"}), rows) if paths else None
 
 
 def _layout_line(source: Source, files: list[SourceFile], spellings: list[str], *, by_table: bool) -> str:

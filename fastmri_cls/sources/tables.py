@@ -35,6 +35,7 @@ class Table:
 
     Attributes:
         name: how to call it in a message.
+        argument: what to give to --table, with an absolute path; empty for a table that a source brings.
         source: the source it is for; None for all sources.
         columns: those of label, patient and split that it has.
         rows: (source or "", filename) -> Row.
@@ -42,6 +43,7 @@ class Table:
     """
 
     name: str
+    argument: str
     source: str | None
     columns: frozenset[str]
     rows: dict[tuple[str, str], Row]
@@ -71,18 +73,17 @@ def read_tables(arguments: Sequence[str], sources: Sequence[Source]) -> list[Tab
     for argument in arguments:
         name, separator, path = argument.partition("=")
         source = name if separator and name in {s.name for s in sources} else None
-        tables.append(_read(Path(path if source else argument).expanduser(), source))
+        file = Path(path if source else argument).expanduser().absolute()
+        tables.append(_read(file, f"--table {argument}", f"{source}={file}" if source else str(file), source))
     return tables
 
 
-def one_hot_table(name: str, source: str, folder: str, content: bytes) -> Table:
-    """Return the label table of a `_classes.csv`: `filename` and a column for each class with 1 for the image's class.
+def read_one_hot(name: str, content: bytes) -> dict[str, str]:
+    """Return filename -> label of a table with `filename` and a column for each class, 1 for the image's class.
 
     Args:
-        name: how to call it in a message.
-        source: the source it lies in.
-        folder: the folder it lies in, relative to the source; its file names are relative to that.
-        content: the bytes of the file. A row with no class or several gets no label.
+        name: how to call the table in a message.
+        content: its bytes. A row with no class or several gives an empty label.
 
     Raises:
         UserError: it is no such table.
@@ -90,13 +91,13 @@ def one_hot_table(name: str, source: str, folder: str, content: bytes) -> Table:
     header, lines = _parse(name, content)
     if "filename" not in header or len(header) < 2:
         raise UserError(f"{name}: needs the column filename and one for each class; it has {', '.join(header)}")
-    rows = {}
+    found = {}
     for line in lines:
         values = dict(zip(header, line, strict=False))
         filename = _clean(values.pop("filename", ""))
         labels = [label for label, value in values.items() if value.strip() not in ("", "0", "0.0")]
-        rows[source, f"{folder}/{filename}" if folder else filename] = Row(labels[0] if len(labels) == 1 else "")
-    return Table(name, source, frozenset({"label"}), rows)
+        found[filename] = labels[0] if len(labels) == 1 else ""
+    return found
 
 
 def check_used(tables: Iterable[Table]) -> list[str]:
@@ -115,8 +116,7 @@ def check_used(tables: Iterable[Table]) -> list[str]:
     return lines
 
 
-def _read(path: Path, source: str | None) -> Table:
-    name = f"--table {path}"
+def _read(path: Path, name: str, argument: str, source: str | None) -> Table:
     try:
         if path.stat().st_size > _LARGEST:
             raise UserError(f"{name}: {path.stat().st_size} bytes are too many for a table; is it the right file?")
@@ -149,7 +149,7 @@ def _read(path: Path, source: str | None) -> Table:
             raise UserError(f"{name}: line {number}: {key[1]} has another entry already; keep one of them")
     if not rows:
         raise UserError(f"{name}: has no rows; write one for each image")
-    return Table(name, source, known, rows)
+    return Table(name, argument, source, known, rows)
 
 
 def _parse(name: str, content: bytes) -> tuple[list[str], list[list[str]]]:

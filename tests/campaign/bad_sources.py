@@ -1,4 +1,4 @@
-"""Bad source folders, class files and split tables, for build-tfrecords."""
+"""Bad source folders, class files and tables, for build-tfrecords."""
 
 import os
 from pathlib import Path
@@ -157,55 +157,55 @@ def classes_file_that_contradicts_itself(folder: Path, given: Materials) -> BadI
 
 
 @kind
-def split_table_not_there(folder: Path, given: Materials) -> BadInput:
-    return BadInput(_build(given.source, folder, "--split", "patients.csv"), says="--split patients.csv")
+def table_not_there(folder: Path, given: Materials) -> BadInput:
+    return BadInput(_build(given.source, folder, "--table", "patients.csv"), says="--table patients.csv")
 
 
 @kind
-def split_table_is_a_folder(folder: Path, given: Materials) -> BadInput:
-    return BadInput(_build(given.source, folder, "--split", folder), says="--split")
+def table_is_a_folder(folder: Path, given: Materials) -> BadInput:
+    return BadInput(_build(given.source, folder, "--table", folder), says="--table")
 
 
 @kind
-def split_table_empty(folder: Path, given: Materials) -> BadInput:
-    return _with_file(folder, given, "--split", "split.csv", b"")
+def table_empty(folder: Path, given: Materials) -> BadInput:
+    return _with_file(folder, given, "--table", "split.csv", b"")
 
 
 @kind
-def split_table_of_bytes(folder: Path, given: Materials) -> BadInput:
-    return _with_file(folder, given, "--split", "split.csv", b"filename,split\n\xff\xfe\x00,train\n")
+def table_of_bytes(folder: Path, given: Materials) -> BadInput:
+    return _with_file(folder, given, "--table", "split.csv", b"filename,split\n\xff\xfe\x00,train\n")
 
 
 @kind
-def split_table_with_a_nul(folder: Path, given: Materials) -> BadInput:
-    return _with_file(folder, given, "--split", "split.csv", b"filename,split\na\0b.png,train\n")
+def table_with_a_nul(folder: Path, given: Materials) -> BadInput:
+    return _with_file(folder, given, "--table", "split.csv", b"filename,split\na\0b.png,train\n")
 
 
 @kind
-def split_table_of_an_endless_field(folder: Path, given: Materials) -> BadInput:
-    return _with_file(folder, given, "--split", "split.csv", b'filename,split\n"' + b"a" * 300_000 + b'",train\n')
+def table_of_an_endless_field(folder: Path, given: Materials) -> BadInput:
+    return _with_file(folder, given, "--table", "split.csv", b'filename,split\n"' + b"a" * 300_000 + b'",train\n')
 
 
 @kind
-def split_table_without_columns(folder: Path, given: Materials) -> BadInput:
-    return _with_file(folder, given, "--split", "split.csv", b"name;set\na.png;train\n")
+def table_without_columns(folder: Path, given: Materials) -> BadInput:
+    return _with_file(folder, given, "--table", "split.csv", b"name;set\na.png;train\n")
 
 
 @kind
-def split_table_with_an_unknown_split(folder: Path, given: Materials) -> BadInput:
-    return _with_file(folder, given, "--split", "split.csv", b"filename,split\na.png,holdout\n", says="'holdout'")
+def table_with_an_unknown_split(folder: Path, given: Materials) -> BadInput:
+    return _with_file(folder, given, "--table", "split.csv", b"filename,split\na.png,holdout\n", says="'holdout'")
 
 
 @kind
-def split_table_of_other_images(folder: Path, given: Materials) -> BadInput:
-    return _with_file(folder, given, "--split", "split.csv", b"filename,split\nx/y.png,train\n", says="no row names")
+def table_of_other_images(folder: Path, given: Materials) -> BadInput:
+    return _with_file(folder, given, "--table", "split.csv", b"filename,split\nx/y.png,train\n", says="no row names")
 
 
 @kind
-def split_table_with_two_entries_for_a_file(folder: Path, given: Materials) -> BadInput:
+def table_with_two_entries_for_a_file(folder: Path, given: Materials) -> BadInput:
     row = b"Training/glioma/000.png"
     return _with_file(
-        folder, given, "--split", "split.csv", b"filename,split\n" + row + b",train\n" + row + b",test\n", says="line 3"
+        folder, given, "--table", "split.csv", b"filename,split\n" + row + b",train\n" + row + b",test\n", says="line 3"
     )
 
 
@@ -221,12 +221,12 @@ def _table_of_all(given: Materials, validation: str) -> bytes:
 
 @kind
 def validation_without_some_classes(folder: Path, given: Materials) -> BadInput:
-    return _with_file(folder, given, "--split", "s.csv", _table_of_all(given, "glioma"), says="is left for val")
+    return _with_file(folder, given, "--table", "s.csv", _table_of_all(given, "glioma"), says="is left for val")
 
 
 @kind
 def validation_without_some_classes_works_when_allowed(folder: Path, given: Materials) -> BadInput:
-    bad = _with_file(folder, given, "--split", "s.csv", _table_of_all(given, "glioma"))
+    bad = _with_file(folder, given, "--table", "s.csv", _table_of_all(given, "glioma"))
     return BadInput((*bad.command, "--allow-missing-classes"), code=0, makes=("out",))
 
 

@@ -27,7 +27,11 @@ def test_a_build_prints_its_counts_and_a_document(cli: Cli, phantom_sources: dic
     ("arguments", "message"),
     [
         (["missing", "--out", "out"], "is no folder; give [NAME=]FOLDER"),
-        (["{alpha}", "--out", "out", "--split", "nothing.csv"], "--split nothing.csv: no such file"),
+        (
+            ["{alpha}", "--out", "out", "--split", "some.csv"],
+            "--split some.csv: is neither grouped nor published; give a table with --table",
+        ),
+        (["{alpha}", "--out", "out", "--table", "nothing.csv"], "--table nothing.csv: no such file"),
         (["{alpha}", "--out", "out", "--classes", "nothing.txt"], "--classes nothing.txt: cannot be read"),
     ],
 )

@@ -1,5 +1,6 @@
 """Small sources whose images are known to be distinct, or copies where a test wants them to be."""
 
+import csv
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.manifest import Manifest
-from fastmri_cls.records.options import BuildOptions, SplitOptions
+from fastmri_cls.records.options import BuildOptions, MetadataOptions, SplitOptions
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.folders import parse_sources
 
@@ -33,8 +34,17 @@ def save(path: Path, pixels: np.ndarray) -> Path:
     return path
 
 
-def options(**splitting: object) -> BuildOptions:
-    return BuildOptions(image_size=32, splitting=SplitOptions(**splitting))
+def options(*, metadata: MetadataOptions | None = None, **splitting: object) -> BuildOptions:
+    return BuildOptions(image_size=32, splitting=SplitOptions(**splitting), metadata=metadata or MetadataOptions())
+
+
+def with_table(path: Path, rows: list[dict[str, str]], *, allow_unlisted: bool = False) -> MetadataOptions:
+    """Write `rows` as a table to `path` and return the options to build with it."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return MetadataOptions((str(path),), allow_unlisted)
 
 
 def records(directory: Path, split: str) -> list[dict[str, object]]:

@@ -1,6 +1,5 @@
 """Who is in which split: copies and groups, a CSV of patients or splits, folds."""
 
-import csv
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.images_csv import read_images_csv
 from fastmri_cls.records.manifest import read_manifest
-from tests.records.conftest import Build, draw, options, records, save
+from tests.records.conftest import Build, draw, options, records, save, with_table
 
 
 def test_of_exact_copies_one_is_kept_unless_asked_otherwise(two_classes: Path, build: Build) -> None:
@@ -90,23 +89,15 @@ def test_validation_of_published_is_disjoint_from_training_in_groups(
     assert manifest.duplicates["groups"] == 60
 
 
-# A CSV of patients or splits
+# Tables of patients or splits
 
 
-def write_csv(path: Path, rows: list[dict[str, str]]) -> str:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    return str(path)
-
-
-def test_a_csv_of_patients_keeps_their_slices_together(two_classes: Path, build: Build, tmp_path: Path) -> None:
+def test_a_table_of_patients_keeps_their_slices_together(two_classes: Path, build: Build, tmp_path: Path) -> None:
     rows = [
         {"filename": path.relative_to(two_classes).as_posix(), "group": f"patient {int(path.stem) // 2} {path.parent}"}
         for path in two_classes.rglob("*.png")
     ]
-    manifest = build([two_classes], options(method=write_csv(tmp_path / "patients.csv", rows)))
+    manifest = build([two_classes], options(metadata=with_table(tmp_path / "patients.csv", rows)))
     split_of = {row.filename: row.split for row in read_images_csv(tmp_path / "out")}
     for row in rows:
         number = int(row["filename"][-6:-4])
@@ -115,55 +106,38 @@ def test_a_csv_of_patients_keeps_their_slices_together(two_classes: Path, build:
     assert manifest.duplicates["groups"] == 30
 
 
-def test_a_csv_of_splits_is_followed_and_the_rest_is_left_out(two_classes: Path, build: Build, tmp_path: Path) -> None:
-    splits = {0: "train", 1: "val", 2: "test"}
+def test_a_table_of_splits_is_followed_and_images_without_one_are_left_out(
+    two_classes: Path, build: Build, tmp_path: Path
+) -> None:
+    splits = {0: "train", 1: "val", 2: "Testing"}
     rows = [
         {"source": "one", "filename": f"Training/{label}/{index:02d}.png", "split": splits[index % 3]}
         for label in "ab"
         for index in range(18)
     ]
-    manifest = build([two_classes], options(method=write_csv(tmp_path / "splits.csv", rows)))
+    metadata = with_table(tmp_path / "splits.csv", rows, allow_unlisted=True)
+    manifest = build([two_classes], options(metadata=metadata))
     assert {name: split.num_examples for name, split in manifest.splits.items()} == {
         "train": 12,
         "val": 12,
         "test.one": 12,
     }
-    assert manifest.duplicates["dropped"] == {"not in the split CSV": 24}
+    assert manifest.duplicates["dropped"] == {"no split in the table": 24}
+    assert manifest.split == "table"
 
 
-def test_a_csv_without_validation_gets_one(two_classes: Path, build: Build, tmp_path: Path) -> None:
+def test_a_table_without_validation_gets_one(two_classes: Path, build: Build, tmp_path: Path) -> None:
     rows = [
         {"filename": f"Training/{label}/{index:02d}.png", "split": "train"} for label in "ab" for index in range(20)
     ]
-    manifest = build([two_classes], options(method=write_csv(tmp_path / "splits.csv", rows)))
+    metadata = with_table(tmp_path / "splits.csv", rows, allow_unlisted=True)
+    manifest = build([two_classes], options(metadata=metadata))
     assert {name: split.num_examples for name, split in manifest.splits.items()} == {"train": 32, "val": 8}
 
 
-def test_a_csv_that_names_no_image_stops(two_classes: Path, build: Build, tmp_path: Path) -> None:
-    path = write_csv(tmp_path / "patients.csv", [{"filename": "/elsewhere/00.png", "group": "1"}])
-    with pytest.raises(
-        UserError, match="no row names an image; filename is relative to its source, for instance Testing/"
-    ):
-        build([two_classes], options(method=path))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("name,group\na,1\n", "needs the columns filename and group or split"),
-        ("filename,split\na,training\n", "split 'training' is none of train, val, test"),
-        ("filename,group\na,1\na,2\n", "line 3: a has another entry already"),
-    ],
-)
-def test_a_wrong_csv_is_named(two_classes: Path, build: Build, tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "t.csv").write_text(text)
-    with pytest.raises(UserError, match=message):
-        build([two_classes], options(method=str(tmp_path / "t.csv")))
-
-
-def test_a_missing_csv_is_named(two_classes: Path, build: Build) -> None:
-    with pytest.raises(UserError, match="--split publised: no such file; give grouped, published or the path of a CSV"):
-        build([two_classes], options(method="publised"))
+def test_a_table_given_with_the_older_flag_is_told_the_newer_one(two_classes: Path, build: Build) -> None:
+    with pytest.raises(UserError, match=r"--split patients.csv: .*--table patients.csv"):
+        build([two_classes], options(method="patients.csv"))
 
 
 # Folds
