@@ -8,11 +8,12 @@ for what their caller can mend.
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastmri_cls.foundation.progress import show_log
 
 if TYPE_CHECKING:
+    from fastmri_cls.auditing.findings import Findings
     from fastmri_cls.comparison.report import Comparison
     from fastmri_cls.dataset import Dataset
     from fastmri_cls.experiment import Evaluation
@@ -133,7 +134,7 @@ def audit(
     write_patients: StrPath | None = None,
     workers: int | None = None,
     overwrite: bool = False,
-) -> dict[str, Any]:
+) -> "Findings":
     """Find duplicates in every orientation, leaks into test sets and conflicting labels.
 
     Args:

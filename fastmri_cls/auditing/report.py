@@ -5,11 +5,11 @@ The prose of the page is in templates/audit.html.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
 
+from fastmri_cls.auditing.findings import Findings
 from fastmri_cls.auditing.leakage import KINDS, Columns
 from fastmri_cls.duplicates.hashing import ORIENTATIONS
 from fastmri_cls.duplicates.pairs import Pair, bound_notes
@@ -24,7 +24,7 @@ _TURNS = {"id": "", "hflip": "mirrored left to right", "vflip": "mirrored top to
 _SHORTCUT_MARGIN = 0.1  # accuracy of file properties above that of the majority class that is worth a warning
 
 
-def findings_tables(findings: dict[str, Any]) -> list[Table]:
+def findings_tables(findings: Findings) -> list[Table]:
     """Return the tables of an audit.json that have rows."""
     places = ("pairs", "within_split", "across_splits", "across_sources", "conflicting")
     classes = [place.removeprefix("class ") for place in findings["pairs"]["all"] if place.startswith("class ")]
@@ -51,9 +51,9 @@ def findings_tables(findings: dict[str, Any]) -> list[Table]:
             "Test images with a duplicate in training",
             ("test set", "training images of", "test images", *KINDS, "linked", "clean"),
             [
-                (source, scope, leaks["images"], *leaks[key].values())
+                (source, scope, leaks["images"], *counts.values())
                 for source, leaks in findings["test_sets"].items()
-                for key, scope in (("own", source), ("any", "any source"))
+                for scope, counts in ((source, leaks["own"]), ("any source", leaks["any"]))
             ],
             "Each test image counts once, by its closest duplicate; linked: connected through other duplicates only.",
         ),
@@ -79,7 +79,7 @@ def findings_tables(findings: dict[str, Any]) -> list[Table]:
     return [table for table in tables if table.rows]
 
 
-def groups_sentence(findings: dict[str, Any]) -> str:
+def groups_sentence(findings: Findings) -> str:
     """Return the groups of an audit.json in one sentence."""
     groups = findings["groups"]
     images = sum(sum(splits.values()) for splits in findings["images"].values())
@@ -91,11 +91,11 @@ def groups_sentence(findings: dict[str, Any]) -> str:
     )
 
 
-def _bound_notes(findings: dict[str, Any]) -> list[str]:
+def _bound_notes(findings: Findings) -> list[str]:
     return bound_notes(findings["search"]["crowded"], findings["search"]["cut"])
 
 
-def advice(findings: dict[str, Any]) -> list[str]:
+def advice(findings: Findings) -> list[str]:
     """Return what to do about the findings of an audit.json."""
     sentences = []
     leaking = {
@@ -128,7 +128,7 @@ def advice(findings: dict[str, Any]) -> list[str]:
     return sentences
 
 
-def print_audit(findings: dict[str, Any], directory: Path, out: Console) -> None:
+def print_audit(findings: Findings, directory: Path, out: Console) -> None:
     """Print the tables of an audit.json, what was rejected, what to do, and where the report is."""
     for sentence in (groups_sentence(findings), *_bound_notes(findings)):
         out.print(sentence)
@@ -147,7 +147,7 @@ def print_audit(findings: dict[str, Any], directory: Path, out: Console) -> None
 
 def write_audit_report(
     path: Path,
-    findings: dict[str, Any],
+    findings: Findings,
     pairs: Sequence[Pair],
     groups: np.ndarray,
     columns: Columns,
@@ -222,7 +222,7 @@ def sample_pairs(pairs: Sequence[Pair], groups: np.ndarray, columns: Columns) ->
     return sections
 
 
-def _card(pair: Pair, pictures: dict[int, np.ndarray], columns: Columns, names: Sequence[str]) -> dict[str, Any]:
+def _card(pair: Pair, pictures: dict[int, np.ndarray], columns: Columns, names: Sequence[str]) -> dict[str, object]:
     turn = ORIENTATIONS[pair.orientation]
     return {
         "kind": pair.kind,

@@ -5,12 +5,12 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 
 from fastmri_cls.auditing.collection import Collection, read_dataset, read_folders
+from fastmri_cls.auditing.findings import Findings
 from fastmri_cls.auditing.leakage import Columns, count_groups, count_leaks, count_pairs
 from fastmri_cls.auditing.patients import describe_patients, inherit_patients, write_patients_csv
 from fastmri_cls.auditing.report import write_audit_report
@@ -42,7 +42,7 @@ def audit(
     *,
     write_patients: Path | None = None,
     force: bool = False,
-) -> dict[str, Any]:
+) -> Findings:
     """Audit folders or one dataset folder into the folder `out`.
 
     Args:
@@ -79,7 +79,7 @@ def audit(
         patient_counts = describe_patients(images, patients, inherited)
         for line in patient_counts.lines():
             log.info(line)
-        findings = {
+        findings: Findings = {
             "images": _count_images(images.columns),
             "groups": count_groups(groups, images.columns),
             "pairs": count_pairs(pairs, images.columns),

@@ -92,7 +92,7 @@ def torch_albumentations(folder: Path) -> Contestant | None:
 
 def keras_layers() -> list[Layer]:
     """The paper's augmentation in Keras' preprocessing layers."""
-    fill: dict[str, Any] = {"fill_mode": "constant", "fill_value": 0.0}
+    fill: dict[str, str | float] = {"fill_mode": "constant", "fill_value": 0.0}
     low, high = _PAPER.brightness
     return [
         keras.layers.RandomRotation(_PAPER.rotation / 360, **fill),
@@ -104,7 +104,7 @@ def keras_layers() -> list[Layer]:
 
 def keras_cv_layers() -> list[Layer]:
     """The paper's augmentation in keras-cv's layers."""
-    fill: dict[str, Any] = {"fill_mode": "constant", "fill_value": 0.0}
+    fill: dict[str, str | float] = {"fill_mode": "constant", "fill_value": 0.0}
     return [
         keras_cv.layers.RandomRotation(_PAPER.rotation / 360, **fill),
         keras_cv.layers.RandomTranslation(_PAPER.shift, _PAPER.shift, **fill),

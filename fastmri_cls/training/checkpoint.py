@@ -67,7 +67,7 @@ class Checkpoint:
     """
 
     progress: Progress = field(default=Progress())
-    callbacks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    callbacks: dict[str, dict[str, object]] = field(default_factory=dict)
     model: list[np.ndarray] = field(default_factory=list)
     optimizer: list[np.ndarray] = field(default_factory=list)
     best: list[np.ndarray] = field(default_factory=list)
@@ -90,7 +90,7 @@ def assign(variables: list[keras.Variable], arrays: list[np.ndarray]) -> None:
         variable.assign(array)
 
 
-def remember(callbacks: list[keras.callbacks.Callback]) -> tuple[dict[str, dict[str, Any]], list[np.ndarray]]:
+def remember(callbacks: list[keras.callbacks.Callback]) -> tuple[dict[str, dict[str, object]], list[np.ndarray]]:
     """Return the state of Keras' callbacks, by class, and EarlyStopping's best weights."""
     memory = {
         type(callback).__name__: {name: _plain(getattr(callback, name)) for name in _REMEMBERED[type(callback)]}

@@ -80,7 +80,12 @@ class FeatureStore:
     """
 
     def __init__(
-        self, classifier: Classifier, parts: CutClassifier, source: Source, augment: Augmentation, facts: dict[str, Any]
+        self,
+        classifier: Classifier,
+        parts: CutClassifier,
+        source: Source,
+        augment: Augmentation,
+        facts: dict[str, object],
     ) -> None:
         weights = hashlib.sha256()
         for base in classifier.bases:

@@ -8,7 +8,6 @@ find them in the cache (feature_store.py). Runs that differ only in the seed the
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -92,7 +91,7 @@ def make_feature_data(
     source: Source,
     augment: Augmentation,
     views: int,
-    facts: dict[str, Any],
+    facts: dict[str, object],
 ) -> FeatureData:
     """Compute the features of `data`, or find them in the cache, and return the batches of both phases.
 
