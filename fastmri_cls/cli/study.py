@@ -15,7 +15,7 @@ _OURS = ("--data", "--model", "--out", "--seed", "--fold", "--resume", "--json")
 
 
 class Ablation(StrEnum):
-    """What is tried both ways."""
+    """A setting to compare both ways; an Enum, since Typer takes no list of Literals."""
 
     preprocessing = "preprocessing"
     contrast = "contrast"
@@ -24,22 +24,21 @@ class Ablation(StrEnum):
 
 def study(
     context: typer.Context,
-    data: Annotated[list[Path], typer.Option(help="A dataset folder; several with the same test images are compared.")],
+    data: Annotated[list[Path], typer.Option(help="A dataset folder; give several if they have the same test images.")],
     models: Annotated[
         str,
-        typer.Option(
-            metavar="A,B=WEIGHTS,C", help="As train --model takes them, with --weights where not its default."
-        ),
+        typer.Option(metavar="A,B=WEIGHTS,C", help="Models of train --model; after =, the value of its --weights."),
     ],
-    out: Annotated[Path, typer.Option(help="Where runs/, logs/, tables/ and report.html go; give it again to resume.")],
-    seeds: Annotated[str, typer.Option(metavar="0,1,2", help="One run of every model for each.")] = "0,1,2",
-    ablate: Annotated[list[Ablation] | None, typer.Option(help="Try this both ways; may be given again.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the study; give it again to resume.")],
+    seeds: Annotated[str, typer.Option(metavar="0,1,2", help="One run of every model for each seed.")] = "0,1,2",
+    ablate: Annotated[list[Ablation] | None, typer.Option(help="Compare both variants; may be given again.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train models x seeds (x folds, where the dataset has them) and compare them in one report.
 
-    Every other flag goes to train. Finished cells are kept, so the same command resumes; one that fails stops no other.
-    The leakage ablation: build with --leakage report and with --leakage drop, and give --data twice.
+    Every other flag goes to train. Finished cells are kept, so the same command resumes. A failed cell does not stop
+    the others. auto for precision and XLA is decided once for each model. For the leakage ablation, build with
+    --leakage report and with --leakage drop, and give --data twice.
 
     Example: `fastmri-cls study --data data/mri --models small-cnn,convnext-tiny --seeds 0,1 --out study`
     """
@@ -75,7 +74,7 @@ def _numbers(seeds: str) -> tuple[int, ...]:
 
 
 def _check_train_flags(flags: tuple[str, ...], out: Path) -> None:
-    """Have train's own parser read the flags, so that a wrong one is a usage error now and not in every cell."""
+    """Parse the flags as train does, so that a wrong one is a usage error now and not in every cell."""
     ours = [flag for flag in flags if flag.split("=")[0] in _OURS]
     if ours:
         raise typer.BadParameter(f"{ours[0]} is set by study itself")

@@ -1,14 +1,14 @@
-"""Grad-CAM: which part of an image spoke for a class, as heat and as an overlay.
+"""Grad-CAM: which part of an image speaks for a class, as a heat map and as an overlay.
 
-Integrated Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391; Sattarzadeh et al. 2021, arXiv 2102.07805): the gradient
-of the class's logit less the mean of all logits (a softmax knows logits but for a constant) with respect to a feature
-map, averaged while the image comes up out of its blurred self, times what the map gained by that; summed over the
-channels, cut at 0 and smoothed. Read value by value, the map can be one of a quarter of the image's size.
+Integrated Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391; Sattarzadeh et al. 2021, arXiv 2102.07805). The target is
+the logit of the class minus the mean of all logits, since softmax ignores a constant. Its gradient with respect to a
+feature map is averaged over a path from the blurred image to the image, multiplied by what the feature map gains on
+that path, summed over channels, clipped at 0 and smoothed. The map has a quarter of the image's size.
 
-Why so: on 180 phantoms with a tumour (128 px, two trainings of small-cnn, all classified correctly) the hottest spot is
-on the lesion in 99 and 100 %; with the gradient at the image alone in 67 and 79 % (a pituitary tumour is also told by
-what is not there); with the backbone's last map (4 x 4) in 3 %. With the head's weights shuffled it is there in 39 %,
-with all weights shuffled in 3 %: the heat shows the model, not only the image.
+Measured on 180 phantoms with a tumour (128 px, two trainings of small-cnn, all classified correctly): the hottest pixel
+is on the lesion in 99 and 100 %; with the gradient at the image alone in 67 and 79 % (a pituitary tumour is also
+recognised by what is absent); with the backbone's last map (4 x 4) in 3 %. With shuffled weights in the head it is
+there in 39 %, with all weights shuffled in 3 %: the heat map shows the model, not only the image.
 """
 
 from collections.abc import Callable
@@ -21,24 +21,24 @@ from scipy.ndimage import gaussian_filter
 
 from fastmri_cls.models.surgery import SplitClassifier, split_classifier
 
-_BLUR = 1 / 10  # of the image's size, one standard deviation: no lesion is left
-_STEPS = 5  # on the way from the blurred image
+_BLUR = 1 / 10  # standard deviation as a fraction of the image's size: no lesion is left
+_STEPS = 5  # of the path from the blurred image
 _SMOOTHING = 1 / 32  # of the image's size
-_OPACITY = 0.65  # of the hottest spot: what lies below can still be seen
+_OPACITY = 0.65  # of the hottest pixel: the image below can still be seen
 
 # (uint8 [n, size, size, channels], class numbers int [n]) -> float32 [n, size, size]
 Explain = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def make_explain(model: keras.Model) -> Explain:
-    """Return a function from images and classes to heat: 0 where nothing spoke for the class, 1 at the hottest spot.
+    """Return a function from images and classes to heat maps: 0 where nothing speaks for the class, at most 1.
 
-    Where no part of the image spoke for the class the heat is 0 throughout.
+    If no part of an image speaks for the class, its heat map is 0 throughout.
     """
     parts = split_classifier(model)
     size = model.input_shape[1]
 
-    # One step of the way a call: traced once, where a graph of all steps would be six times the model.
+    # One step of the path for each call: a graph of all steps would be six times the model.
     @tf.function(reduce_retracing=True)
     def maps_and_gradients(images: tf.Tensor, classes: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         return _maps_and_gradients(parts, images, classes)
@@ -46,14 +46,14 @@ def make_explain(model: keras.Model) -> Explain:
     def explain(images: np.ndarray, classes: np.ndarray) -> np.ndarray:
         images = images.astype(np.float32)
         blurred = gaussian_filter(images, (0, size * _BLUR, size * _BLUR, 0))
-        way = [maps_and_gradients(blurred + step / _STEPS * (images - blurred), classes) for step in range(_STEPS + 1)]
-        spoken = []  # by each backbone, at its map's size
-        for number in range(len(way[0][0])):
-            gradient = sum(gradients[number] for _, gradients in way) / len(way)
-            gained = way[-1][0][number] - way[0][0][number]
-            spoken.append(tf.reduce_sum(gradient * gained, axis=-1, keepdims=True))
-        finest = max(one.shape[1] for one in spoken)
-        heat = tf.nn.relu(tf.add_n([tf.image.resize(one, (finest, finest)) for one in spoken]))
+        path = [maps_and_gradients(blurred + step / _STEPS * (images - blurred), classes) for step in range(_STEPS + 1)]
+        evidence = []  # from each backbone, at the size of its map
+        for number in range(len(path[0][0])):
+            gradient = sum(gradients[number] for _, gradients in path) / len(path)
+            gained = path[-1][0][number] - path[0][0][number]
+            evidence.append(tf.reduce_sum(gradient * gained, axis=-1, keepdims=True))
+        finest = max(part.shape[1] for part in evidence)
+        heat = tf.nn.relu(tf.add_n([tf.image.resize(part, (finest, finest)) for part in evidence]))
         heat = tf.image.resize(heat, (size, size))[..., 0].numpy()
         heat = gaussian_filter(heat, (0, size * _SMOOTHING, size * _SMOOTHING))
         hottest = heat.max(axis=(1, 2), keepdims=True)
@@ -77,7 +77,12 @@ def _maps_and_gradients(
 
 
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Return uint8 [size, size, 3]: `image` uint8 [size, size, 1 or 3] with `heat` [size, size] of 0..1 over it."""
+    """Return an image with its heat map over it, uint8 [size, size, 3].
+
+    Args:
+        image: uint8 [size, size, 1 or 3].
+        heat: float [size, size], 0..1.
+    """
     colours = mpl.colormaps["inferno"](heat)[..., :3] * 255
     opacity = _OPACITY * heat[..., None]
     return np.rint((1 - opacity) * image + opacity * colours).astype(np.uint8)

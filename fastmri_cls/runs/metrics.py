@@ -95,7 +95,7 @@ class SetMetrics:
         balanced_accuracy: mean recall of the classes in the set.
         kappa: Cohen's kappa; None where truth and prediction are one and the same class throughout.
         loss: log loss.
-        ece: expected calibration error, 15 bins of equal width.
+        ece: expected calibration error, see `evaluation.calibration`.
         brier: Brier score, summed over classes, 0 to 2.
         auc_macro: mean of the one-vs-rest AUCs of the classes in the set; None with one class.
         per_class: {class: metrics} in label order.

@@ -11,6 +11,10 @@ from fastmri_cls.foundation.errors import UserError
 _IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}  # and every name that begins with a dot
 MAX_DEPTH = 100  # folders inside each other; real sets stay below ten
 
+# Names of test sets that metrics.json makes of several sources, and of the leak-free part of one.
+_RESERVED = ("pooled", "mean")
+_CLEAN = "-clean"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -83,7 +87,8 @@ def parse_sources(arguments: list[str]) -> list[Source]:
     """Parse `[NAME=]PATH` arguments; a name defaults to the folder's.
 
     Raises:
-        UserError: a folder is missing, a name has characters unfit for a file name, or two sources share one.
+        UserError: a folder is missing, a name has characters unfit for a file name or the name of a set of several
+            sources, or two sources share one.
     """
     sources: list[Source] = []
     for argument in arguments:
@@ -92,6 +97,8 @@ def parse_sources(arguments: list[str]) -> list[Source]:
         name = name if separator else re.sub(r"[^A-Za-z0-9_-]+", "-", folder.name).strip("-") or "source"
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
             raise UserError(f"source {argument}: the name {name!r} may hold letters, digits, - and _ only")
+        if name in _RESERVED or name.endswith(_CLEAN):
+            raise UserError(f"source {argument}: results have a test set {name} of their own; give another NAME=FOLDER")
         if not folder.is_dir():
             raise UserError(f"source {argument}: {folder} is no folder; give [NAME=]FOLDER")
         if name.casefold() in (source.name.casefold() for source in sources):

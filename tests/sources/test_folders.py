@@ -157,3 +157,9 @@ def test_a_wrong_classes_file_is_refused(tmp_path: Path, text: str, message: str
 def test_a_missing_classes_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be read"):
         read_classes(tmp_path / "nothing.txt")
+
+
+@pytest.mark.parametrize("name", ["pooled", "mean", "alpha-clean"])
+def test_a_source_named_as_a_test_set_of_several_is_refused_before_anything_is_built(tmp_path, name):
+    with pytest.raises(UserError, match=f"source {name}=.*: results have a test set {name} of their own"):
+        parse_sources([f"{name}={tmp_path}"])
