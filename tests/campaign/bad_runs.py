@@ -120,8 +120,10 @@ _run_kind("run_metrics_empty", _write("metrics.json", ""), _compare, "metrics.js
 _run_kind("run_metrics_edited", _replace("metrics.json", '"ece": 0', '"ece": 1'), _compare, "metrics.json")
 _run_kind("run_calibration_of_text", _write("calibration.json", "warm"), _predict_calibrated, "calibration.json")
 _run_kind("run_calibration_edited", _replace("calibration.json", "0.", "1."), _predict_calibrated, "calibration.json")
-_run_kind("run_novelty_of_bytes", _write("novelty.npz", b"\0" * 99), _predict, "novelty.npz")
-_run_kind("run_novelty_with_a_flipped_bit", lambda r, _: flip(r / "novelty.npz", 0.5), _predict, "novelty.npz")
+_run_kind("run_ood_reference_of_bytes", _write("ood_reference.npz", b"\0" * 99), _predict, "ood_reference.npz")
+_run_kind(
+    "run_ood_reference_flipped_bit", lambda r, _: flip(r / "ood_reference.npz", 0.5), _predict, "ood_reference.npz"
+)
 _run_kind("run_checksums_empty", _write("checksums.json", ""), _predict, "checksums.json")
 
 

@@ -154,7 +154,7 @@ READERS = {
     "predictions.csv": Reader(_copy_run, "run/predictions.csv", _compare, _compared),
     "metrics.json": Reader(_copy_run, "run/metrics.json", _compare, _compared),
     "calibration.json": Reader(_copy_run, "run/calibration.json", _predict, _predicted),
-    "novelty.npz": Reader(_copy_run, "run/novelty.npz", _predict, _predicted),
+    "ood_reference.npz": Reader(_copy_run, "run/ood_reference.npz", _predict, _predicted),
     "checksums.json": Reader(_copy_run, "run/checksums.json", _predict, _predicted),
     "checkpoints": Reader(_interrupt, "run/checkpoints/*.npz", _resume, _trained),
     "feature-views": Reader(_with_views, "cache/features/*/*", _views, _trained),
