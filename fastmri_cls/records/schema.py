@@ -1,4 +1,4 @@
-"""One image as a `tf.train.Example`, and batches of serialized Examples back to tensors.
+"""The record of one image as a `tf.train.Example`, and parsers of batches of serialized records.
 
 Raw encoding is row-major uint8. The feature names follow TensorFlow's image conventions (`image/encoded`, ...).
 """
@@ -7,17 +7,26 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-# libjpeg's accurate integer transform: the same pixels on every machine, and those Pillow decodes too.
+# libjpeg's accurate integer transform: the same pixels on every machine, equal to Pillow's.
 _DCT_METHOD = "INTEGER_ACCURATE"
 
 
 @dataclass(frozen=True)
 class Example:
-    """One record: the stored image and what is known of it.
+    """One record: the stored image and its facts.
 
-    `encoded` is the image in `format` (raw, png or jpeg) of `size` x `size` x `channels` uint8; `sha256` is that of the
-    decoded source pixels; images of one `group` are (near) copies of each other or belong to one patient; `clean` says
-    that no image of the training or validation split shares the group.
+    Attributes:
+        encoded: the pixels, uint8 [size, size, channels], in `format`.
+        format: raw, png or jpeg.
+        size: height and width in pixels.
+        channels: 1 (grey) or 3 (RGB).
+        label: index into the dataset's classes.
+        class_name: name of the class.
+        source: name of the source.
+        filename: path relative to the source's folder.
+        sha256: hash of the decoded source pixels.
+        group: images with the same number are duplicates of each other or belong to one patient.
+        clean: whether no training or validation image is in the group.
     """
 
     encoded: bytes
@@ -50,11 +59,18 @@ class Example:
         }
         message = tf.train.Example(features=tf.train.Features(feature=features))
         # Protocol buffers promise no order for maps; deterministic serialization makes equal inputs equal bytes.
-        return message.SerializeToString(deterministic=True)
+        serialized: bytes = message.SerializeToString(deterministic=True)
+        return serialized
 
 
 def parse_images(serialized: tf.Tensor, size: int, channels: int, encoding: str) -> dict[str, tf.Tensor]:
-    """Parse a batch of serialized Examples into what training needs.
+    """Parse images and labels.
+
+    Args:
+        serialized: records, string [batch].
+        size: height and width of the images in pixels.
+        channels: 1 or 3.
+        encoding: raw, png or jpeg.
 
     Returns:
         `image` uint8 [batch, size, size, channels], `label` int64 [batch].
@@ -67,12 +83,12 @@ def parse_images(serialized: tf.Tensor, size: int, channels: int, encoding: str)
 
 
 def parse_source(serialized: tf.Tensor) -> tf.Tensor:
-    """Parse the source's name, a scalar string, of one serialized Example."""
+    """Return the name of the source, a scalar string, from one serialized record."""
     return tf.io.parse_single_example(serialized, _scalars(("image/source",), ()))["image/source"]
 
 
 def parse_facts(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Parse a batch of serialized Examples into everything but the pixels: string and int64 tensors of [batch]."""
+    """Parse everything except the pixels: string and int64 tensors of [batch], by feature name without `image/`."""
     names = ("image/source", "image/filename", "image/sha256", "image/class/text")
     features = tf.io.parse_example(serialized, _scalars(names, ("image/class/label", "image/group", "image/clean")))
     return {name.removeprefix("image/"): tensor for name, tensor in features.items()}

@@ -1,4 +1,4 @@
-"""A split's examples -> its TFRecord shards and their entry in the manifest."""
+"""Writes the examples of a split to TFRecord shards and describes them for dataset.json."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -11,20 +11,24 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.manifest import Shard, Split
 from fastmri_cls.records.schema import Example
 
-_EXAMPLES_PER_SHARD = 2048  # 0.1 GB of raw grey 224 px images: the 100-200 MB TensorFlow's guide recommends
-_FRAMING = 16  # bytes TFRecord adds to a record: its length, a checksum of the length, one of the record
+_EXAMPLES_PER_SHARD = 2048  # 0.1 GB of raw grey 224 px images; TensorFlow's guide recommends 100-200 MB
+_FRAMING = 16  # bytes that TFRecord adds to a record: its length and the checksums of length and content
 
 
 def write_split(
     directory: Path, name: str, members: Sequence[int], example: Callable[[int], Example], shards: int | None
 ) -> Split:
-    """Write `example(i)` for each of `members`, in that order, to `name-00000-of-0000N.tfrecord`.
+    """Write the examples of one split to `name-00000-of-0000N.tfrecord` and so on.
 
     Args:
-        shards: how many; None makes one for every 2048 examples.
+        directory: where the shards go.
+        name: name of the split.
+        members: the arguments of `example`, in the order in which to write.
+        example: returns one record.
+        shards: number of shards, or None for one per 2048 examples.
 
     Raises:
-        UserError: a shard cannot be written whole, as when the disk is full.
+        UserError: a shard cannot be written completely, for example because the disk is full.
     """
     count = max(1, min(len(members), shards or -(-len(members) // _EXAMPLES_PER_SHARD)))
     written: list[Shard] = []
