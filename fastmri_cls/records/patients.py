@@ -40,7 +40,8 @@ class Patients:
     @property
     def known(self) -> np.ndarray:
         """Whether the patient is known, bool [n]."""
-        return self.codes != _UNKNOWN
+        known: np.ndarray = self.codes != _UNKNOWN
+        return known
 
 
 def unknown_patients(n: int) -> Patients:
