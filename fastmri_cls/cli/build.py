@@ -22,7 +22,9 @@ def build_tfrecords(
     ],
     out: Annotated[Path, typer.Option(help="The dataset folder to make.")],
     image_size: Annotated[int, typer.Option(min=16, max=2048, help="Pixels, square.")] = 224,
-    resize: Annotated[Resize, typer.Option(help="bilinear is antialiased.")] = "bilinear",
+    resize: Annotated[
+        Resize, typer.Option(metavar="FILTER", help="bilinear (antialiased), nearest or lanczos.")
+    ] = "bilinear",
     channels: Annotated[Channels, typer.Option(help="3 keeps every colour; auto: 1 if images are grey.")] = "auto",
     encoding: Annotated[Encoding, typer.Option(help="raw reads fastest; jpeg is smallest and lossy.")] = "raw",
     split: Annotated[
@@ -34,9 +36,11 @@ def build_tfrecords(
         ),
     ] = "grouped",
     val_fraction: Annotated[
-        float, typer.Option(min=0.0, max=0.9, help="Fraction of the images outside the test set.")
+        float, typer.Option(min=0.0, max=0.9, metavar="FRACTION", help="Fraction of the images outside the test set.")
     ] = 0.2,
-    test_fraction: Annotated[float, typer.Option(min=0.0, max=0.9, help="Fraction of all images, for grouped.")] = 0.2,
+    test_fraction: Annotated[
+        float, typer.Option(min=0.0, max=0.9, metavar="FRACTION", help="Fraction of all images, for grouped.")
+    ] = 0.2,
     leakage: Annotated[
         Leakage,
         typer.Option(help="published: keep, drop or refuse training images that a test image repeats."),
@@ -57,7 +61,7 @@ def build_tfrecords(
         int | None, typer.Option(min=1, help="Shards of each split. [default: one per 2048 images]")
     ] = None,
     max_rejected: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Fraction of unreadable files to accept.")
+        float, typer.Option(min=0.0, max=1.0, metavar="FRACTION", help="Fraction of unreadable files to accept.")
     ] = 0.05,
     allow_missing_classes: Annotated[
         bool, typer.Option("--allow-missing-classes", help="Accept a source or split without a class of another.")

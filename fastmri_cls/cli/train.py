@@ -33,13 +33,7 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
 
 def train(
     data: Annotated[Path, typer.Option(help="Dataset folder made by build-tfrecords.")],
-    model: Annotated[
-        str,
-        typer.Option(
-            help="densenet121-radimagenet, densenet121-imagenet, efficientnetv2s, convnext-tiny, small-cnn, or "
-            "hybrid:A+B for two backbones side by side."
-        ),
-    ],
+    model: Annotated[str, typer.Option(metavar="NAME", help="A model of the list above.")],
     out: Annotated[Path, typer.Option(help="RUN folder to make.")],
     config: Annotated[
         Path | None,
@@ -174,6 +168,9 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a model in two phases, evaluate it on every test set and write the report.
+
+    Models: densenet121-radimagenet, densenet121-imagenet, efficientnetv2s, convnext-tiny, small-cnn, and hybrid:A+B
+    for two backbones side by side.
 
     Example: `fastmri-cls train --data data/mri --model small-cnn --out runs/first`
     """
