@@ -82,7 +82,7 @@ def whole_build(sources: list[Source], workers: int) -> None:
 
 def measure_speed(sources: list[Source], files: Sequence[SourceFile], repeats: int) -> list[dict[str, Any]]:
     """Let all take turns, `repeats` times after a first reading of the files; return the medians."""
-    contestants: dict[str, Callable[[], None]] = {
+    candidates: dict[str, Callable[[], None]] = {
         BASELINE: lambda: pil_loop(files, grey=False),
         "pil-loop-grey": lambda: pil_loop(files, grey=True),
         "pass-1": lambda: one_pass(files, 1),
@@ -91,11 +91,11 @@ def measure_speed(sources: list[Source], files: Sequence[SourceFile], repeats: i
         "build-2": lambda: whole_build(sources, 2),
     }
     pil_loop(files, grey=False)
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(repeats):
-        for name, contestant in contestants.items():
+        for name, candidate in candidates.items():
             started = time.perf_counter()
-            contestant()
+            candidate()
             seconds[name].append(time.perf_counter() - started)
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     return [

@@ -41,7 +41,7 @@ import importlib, logging, pathlib, pkgutil
 import fastmri_cls
 
 for module in pkgutil.walk_packages(fastmri_cls.__path__, "fastmri_cls."):
-    if not module.name.endswith(("__main__", "torch_peer")):
+    if not module.name.endswith(("__main__", "torch_baseline")):
         importlib.import_module(module.name)
 ours, root = logging.getLogger("fastmri_cls"), logging.getLogger()
 assert (ours.handlers, ours.propagate, ours.level) == ([], True, logging.NOTSET)

@@ -1,4 +1,4 @@
-"""`benchmark input`: our three tiers beside what people use today, from the files to the same float batches."""
+"""`benchmark input`: our three cache tiers and other input pipelines, from files to equal float batches."""
 
 import itertools
 import tempfile
@@ -13,9 +13,9 @@ import tensorflow as tf
 
 from fastmri_cls.augment.batch import Batch
 from fastmri_cls.augment.policies import make_augmentation
-from fastmri_cls.benchmark import peers
-from fastmri_cls.benchmark.measure import Contestant, Result, Timing, run
-from fastmri_cls.benchmark.peers import BATCH_SIZE, CONTRAST, MEAN, SIZE, STD
+from fastmri_cls.benchmark import baselines
+from fastmri_cls.benchmark.baselines import BATCH_SIZE, CONTRAST, MEAN, SIZE, STD
+from fastmri_cls.benchmark.measure import Candidate, Result, Timing, run
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.errors import UserError
@@ -28,8 +28,8 @@ from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.folders import Source
 from fastmri_cls.sources.scan import scan
 
-_PASSES = 200  # of the set that a tier can go on for; no round is that long
-_SUFFIXES = (".jpg", ".jpeg", ".png")  # what all the peers can read
+_PASSES = 200  # epochs that a tier can deliver in a round, more than any round needs
+_SUFFIXES = (".jpg", ".jpeg", ".png")  # formats that all baselines can read
 _TIER_NAMES = {
     "none": "ours, streamed from JPEG shards",
     "ram": "ours, decoded once into memory",
@@ -38,38 +38,38 @@ _TIER_NAMES = {
 
 
 def benchmark_input(source: Path, timing: Timing) -> Result:
-    """Measure everybody on the class folders `source` (or its Training).
+    """Measure all candidates on the class folders `source` (or its Training).
 
     Raises:
-        UserError: there are no class folders in it.
+        UserError: `source` has no class folders.
     """
     with prepare(source, "jpeg") as material:
-        contestants = [
-            peers.generator(material.files),
-            peers.generator_with_workers(material.files),
-            peers.keras_directory(material.files),
-            peers.keras_cv_chain(material.files),
-            peers.torch_albumentations(material.files),
+        candidates = [
+            baselines.generator(material.files),
+            baselines.generator_with_workers(material.files),
+            baselines.keras_directory(material.files),
+            baselines.keras_cv_chain(material.files),
+            baselines.torch_albumentations(material.files),
             *(open_tier(material.dataset, name) for name in _TIER_NAMES),
             *floors(material.dataset),
         ]
         count = material.dataset.count("train")
         title = f"Input: {count} images, {SIZE} px, batches of {BATCH_SIZE}, augmented and normalised float32 RGB"
-        return run(title, [one for one in contestants if one], timing)
+        return run(title, [candidate for candidate in candidates if candidate], timing)
 
 
-def open_tier(dataset: Dataset, name: str) -> Contestant:
-    """One of our cache tiers on `dataset`; it is opened, and a cache filled, once."""
+def open_tier(dataset: Dataset, name: str) -> Candidate:
+    """Return one of our cache tiers on `dataset`; it is opened, and its cache filled, here and only once."""
     examples = dataset.examples("train", name)
     steps = _PASSES * examples.count // BATCH_SIZE
     training = TrainingBatches(examples, BATCH_SIZE, steps, [1.0] * len(dataset.classes), seed=0, endless=True)
     deliver = _delivery(training, len(dataset.classes))
     rounds = itertools.count()
-    return Contestant(name, lambda: deliver(next(rounds)), _TIER_NAMES[name], kind="ours")
+    return Candidate(name, lambda: deliver(next(rounds)), _TIER_NAMES[name], kind="ours")
 
 
 def _delivery(training: TrainingBatches, num_classes: int) -> Any:
-    """Return epoch -> iterator of what a backbone takes, made by the functions that training calls."""
+    """Return a function from epoch to an iterator over backbone inputs, made by the functions that training calls."""
     augment = make_augmentation("paper", contrast=CONTRAST)
 
     @tf.function(jit_compile=True)
@@ -89,8 +89,8 @@ def _delivery(training: TrainingBatches, num_classes: int) -> Any:
     return deliver
 
 
-def floors(dataset: Dataset) -> list[Contestant]:
-    """What nobody can be faster than: reading the bytes, and writing the delivered batches once."""
+def floors(dataset: Dataset) -> list[Candidate]:
+    """Return two lower bounds on the time: reading the bytes of the shards, and writing the delivered batches once."""
     train = dataset.splits["train"]
     shards = [dataset.path / shard.name for shard in train.shards]
     size = sum(shard.bytes for shard in train.shards)
@@ -111,16 +111,16 @@ def floors(dataset: Dataset) -> list[Contestant]:
             yield target
 
     return [
-        Contestant("floor-read", read, "reading the shards' bytes (from the page cache)", kind="floor"),
-        Contestant("floor-copy", copy, "copying a delivered batch in memory, one core", kind="floor"),
+        Candidate("floor-read", read, "reading the shards' bytes (from the page cache)", kind="floor"),
+        Candidate("floor-copy", copy, "copying a delivered batch in memory, one core", kind="floor"),
     ]
 
 
 def class_folder(source: Path) -> Path:
-    """Return the folder whose folders are classes: `source` or its Training.
+    """Return the folder that contains the class folders: `source` or its Training.
 
     Raises:
-        UserError: neither is.
+        UserError: neither contains class folders.
     """
     for folder in (source / "Training", source):
         if folder.is_dir() and any(child.is_dir() and any(child.iterdir()) for child in folder.iterdir()):
@@ -130,7 +130,7 @@ def class_folder(source: Path) -> Path:
 
 @dataclass(frozen=True)
 class Material:
-    """The same images twice: a dataset for our tiers, and class folders of links for those who read files."""
+    """The same images twice: a dataset for our tiers, and class folders of links for the baselines."""
 
     dataset: Dataset
     files: Path
@@ -138,12 +138,16 @@ class Material:
 
 @contextmanager
 def prepare(source: Path, encoding: str) -> Iterator[Material]:
-    """Yield what to measure with, made of the class folders `source` (or its Training); removed afterwards.
+    """Yield the images of the class folders `source` (or its Training) in both forms; removed afterwards.
 
-    Files that cannot be used are left out of both, since the peers stop at the first one.
+    Files that cannot be used are left out of both forms, since the baselines stop at the first one.
+
+    Args:
+        source: a folder of class folders, or one with Training.
+        encoding: of the dataset's shards.
 
     Raises:
-        UserError: there are no class folders in it.
+        UserError: `source` has no class folders.
     """
     folder = class_folder(source)
     options = BuildOptions(

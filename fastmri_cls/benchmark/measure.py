@@ -1,7 +1,7 @@
-"""How everything is timed and shown: rounds in turn, medians, a table, the JSON of `--json`, a bar chart.
+"""Timing and results of the benchmarks: interleaved rounds, medians, a table, the JSON of `--json`, a bar chart.
 
-All contestants take turns in every round, so that a machine that slows down slows all of them; a round starts each one
-afresh and lets it run before the clock does, so that neither start-up nor what it had buffered counts.
+The candidates take turns in every round, so that a machine that slows down slows all of them. A round opens each
+candidate anew and lets it run before the clock starts, so that neither start-up nor buffered batches count.
 """
 
 import json
@@ -21,13 +21,15 @@ _COLOURS: dict[Kind, str] = {"peer": "#E69F00", "ours": "#0072B2", "floor": "#bb
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """Something that delivers batches.
+class Candidate:
+    """An input pipeline or augmentation that delivers batches.
 
-    Fields:
-        open: starts afresh; each `next` of what it returns delivers one whole batch of `batch_size` images.
-        what: one line for people.
-        kind: `floor` is a bound on the work, not a way of doing it.
+    Attributes:
+        name: shown in tables and in the JSON.
+        open: starts anew and returns an iterator over whole batches of `batch_size` images.
+        what: one line of description.
+        batch_size: images in a batch.
+        kind: `peer` is other people's software, `floor` a lower bound on the time that no candidate can beat.
     """
 
     name: str
@@ -39,7 +41,14 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Timing:
-    """How long to look: `rounds` of at least `seconds` and `min_batches`, after `warm_up` batches of each."""
+    """Duration of a measurement.
+
+    Attributes:
+        rounds: in each, all candidates take turns.
+        seconds: minimum time measured per candidate and round.
+        min_batches: minimum number of batches measured per candidate and round.
+        warm_up: batches before the clock starts.
+    """
 
     rounds: int = 3
     seconds: float = 3.0
@@ -49,8 +58,17 @@ class Timing:
 
 @dataclass(frozen=True)
 class Row:
-    """A contestant's images a second: the median of its rounds, the slowest and the fastest; and the median of its
-    rounds' ratios to the baseline in the same round."""
+    """Result of one candidate.
+
+    Attributes:
+        name: as in `Candidate`.
+        what: as in `Candidate`.
+        images_per_second: median over the rounds.
+        slowest: minimum over the rounds.
+        fastest: maximum over the rounds.
+        ratio: median over the rounds of the ratio to the baseline in the same round.
+        kind: as in `Candidate`.
+    """
 
     name: str
     what: str
@@ -63,7 +81,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Result:
-    """The rows of one run, in the order given, and what it ran on."""
+    """Rows of one run in the order of the candidates, the name of the baseline, and the machine and versions."""
 
     title: str
     rows: tuple[Row, ...]
@@ -71,7 +89,7 @@ class Result:
     environment: Environment
 
     def to_json(self) -> str:
-        """Return the object that `--json` prints as the last line."""
+        """Return the document that `--json` prints."""
         rows = [
             {
                 "name": row.name,
@@ -86,28 +104,36 @@ class Result:
         return json.dumps({"rows": rows, "baseline": self.baseline, "environment": self.environment})
 
 
-def run(title: str, contestants: Sequence[Contestant], timing: Timing) -> Result:
-    """Measure `contestants`; the first is the baseline."""
-    rates: dict[str, list[float]] = {contestant.name: [] for contestant in contestants}
+def run(title: str, candidates: Sequence[Candidate], timing: Timing) -> Result:
+    """Measure `candidates`; the first is the baseline."""
+    rates: dict[str, list[float]] = {candidate.name: [] for candidate in candidates}
     for number in range(timing.rounds):
-        for contestant in contestants:
-            rate = images_per_second(contestant, timing)
-            rates[contestant.name].append(rate)
-            log.info(f"round {number + 1}/{timing.rounds}  {contestant.name:22} {rate:10,.0f} images/s")
-    baseline = contestants[0].name
-    rows = tuple(make_row(one.name, one.what, rates[one.name], rates[baseline], one.kind) for one in contestants)
+        for candidate in candidates:
+            rate = images_per_second(candidate, timing)
+            rates[candidate.name].append(rate)
+            log.info(f"round {number + 1}/{timing.rounds}  {candidate.name:22} {rate:10,.0f} images/s")
+    baseline = candidates[0].name
+    rows = tuple(make_row(one.name, one.what, rates[one.name], rates[baseline], one.kind) for one in candidates)
     return Result(title, rows, baseline, describe())
 
 
 def make_row(name: str, what: str, rates: list[float], baseline: list[float], kind: Kind) -> Row:
-    """Return the row of `rates`, one a round, beside the baseline's in the same rounds."""
+    """Return a candidate's row.
+
+    Args:
+        name: of the candidate.
+        what: its description.
+        rates: images per second, one value per round.
+        baseline: the baseline's rates in the same rounds.
+        kind: of the candidate.
+    """
     ratio = statistics.median(rate / other for rate, other in zip(rates, baseline, strict=True))
     return Row(name, what, statistics.median(rates), min(rates), max(rates), ratio, kind)
 
 
-def images_per_second(contestant: Contestant, timing: Timing) -> float:
-    """Return the rate of one round."""
-    batches = contestant.open()
+def images_per_second(candidate: Candidate, timing: Timing) -> float:
+    """Measure one round of one candidate."""
+    batches = candidate.open()
     try:
         for _ in range(timing.warm_up):
             next(batches)
@@ -120,7 +146,7 @@ def images_per_second(contestant: Contestant, timing: Timing) -> float:
     finally:
         if hasattr(batches, "close"):
             batches.close()
-    return done * contestant.batch_size / elapsed
+    return done * candidate.batch_size / elapsed
 
 
 def print_result(result: Result) -> None:

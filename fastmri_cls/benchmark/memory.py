@@ -1,7 +1,7 @@
-"""`benchmark memory`: what a tier takes beyond TensorFlow itself, by the size of the set.
+"""`benchmark memory`: peak memory of a cache tier beyond TensorFlow itself, by the size of the set.
 
-A pass yields the uint8 batches a step takes; what the step makes of them is the step's. Every figure is the peak of a
-process of its own; larger sets are the same shards listed several times.
+One shuffled epoch of uint8 batches is read; the memory of the training step itself is not included. Every figure is the
+peak of a process of its own; larger sets list the same shards several times.
 """
 
 import json
@@ -24,7 +24,14 @@ _STATM = Path("/proc/self/statm")
 
 @dataclass(frozen=True)
 class Usage:
-    """Bytes: `peak` beyond what the process took before it opened the set, `pixels` of the whole set as uint8."""
+    """Peak memory of one tier.
+
+    Attributes:
+        tier: name of the cache tier.
+        images: number of images in the set.
+        peak: bytes beyond those that the process used before it opened the set.
+        pixels: bytes of the whole set as uint8.
+    """
 
     tier: str
     images: int
@@ -33,10 +40,10 @@ class Usage:
 
 
 def benchmark_memory(source: Path) -> list[Usage]:
-    """Measure the tiers none and ram at 10 000 and 40 000 images of `source`, repeated as often as it takes.
+    """Measure the tiers none and ram at 10 000 and 40 000 images: those of `source`, repeated as often as needed.
 
     Raises:
-        UserError: there are no class folders in it, or this is not Linux.
+        UserError: `source` has no class folders, or this is not Linux.
     """
     if not _STATM.exists():
         raise UserError("benchmark memory: reads /proc, which only Linux has; run it on Linux")
@@ -63,7 +70,7 @@ def benchmark_memory(source: Path) -> list[Usage]:
 
 
 def _one_pass(dataset: Path, tier: str, copies: int, results: Any) -> None:
-    """Go through a whole shuffled pass and report the peak."""
+    """Read one shuffled epoch and put the peak into the queue `results`."""
     import resource
 
     from fastmri_cls.foundation.quiet import import_tensorflow
@@ -103,14 +110,14 @@ def print_usages(usages: list[Usage]) -> None:
     table = Table(title="Peak memory of a pass beyond TensorFlow itself", title_justify="left", box=None)
     for name in ("tier", "images", "MiB", "set as uint8, MiB", "ratio"):
         table.add_column(name, justify="left" if name == "tier" else "right")
-    for one in usages:
-        sizes = (f"{one.peak / _MIB:,.0f}", f"{one.pixels / _MIB:,.0f}", f"{one.peak / one.pixels:.2f}")
-        table.add_row(one.tier, f"{one.images:,}", *sizes)
+    for usage in usages:
+        sizes = (f"{usage.peak / _MIB:,.0f}", f"{usage.pixels / _MIB:,.0f}", f"{usage.peak / usage.pixels:.2f}")
+        table.add_row(usage.tier, f"{usage.images:,}", *sizes)
     Console().print(table)
 
 
 def to_json(usages: list[Usage]) -> str:
-    """Return the object that `--json` prints as the last line; `ratio` is to the set's pixels."""
+    """Return the document that `--json` prints; `ratio` is to the bytes of the set's pixels."""
     rows = [
         {"name": f"{u.tier}-{u.images}", "bytes": u.peak, "pixels": u.pixels, "ratio": round(u.peak / u.pixels, 3)}
         for u in usages

@@ -1,7 +1,7 @@
-"""`benchmark step`: what the input side costs a training step: fits with real input beside one on a constant batch.
+"""`benchmark step`: overhead of the input pipeline per training step, relative to steps on one constant batch.
 
-Real input means reading (by tier) and augmenting; the constant batch is there already, and the step does to it what the
-model itself needs and no more. Phase 1 is measured, whose steps are the shortest and hide the least.
+The other candidates read (by cache tier) and augment; the constant batch is in memory and is not augmented. Phase 1 is
+measured, since its steps are the shortest and hide the least of the input pipeline's time.
 """
 
 from functools import partial
@@ -37,7 +37,7 @@ _INPUTS = {
 
 
 class _ConstantExamples(Examples):
-    """One batch over and over, as a tier."""
+    """One batch, repeated, with the interface of a cache tier."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
         self.count = len(labels)
@@ -67,10 +67,16 @@ class _Rate(keras.callbacks.Callback):
 
 
 def benchmark_step(source: Path, model: str, steps: int, rounds: int) -> Result:
-    """Measure fits of `steps` steps of `model` on JPEG shards of `source`, in turns; ratios are to the constant batch.
+    """Measure `steps` training steps of `model` on JPEG shards of `source`; ratios are to the constant batch.
+
+    Args:
+        source: a folder of class folders, or one with Training.
+        model: a model of `train`.
+        steps: training steps per measurement.
+        rounds: number of rounds, in which the inputs take turns.
 
     Raises:
-        UserError: there are no class folders in `source`, or no such model.
+        UserError: `source` has no class folders, or there is no such model.
     """
     backbone = find_model(model)
     with prepare(source, "jpeg") as material:

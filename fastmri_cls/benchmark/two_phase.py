@@ -1,8 +1,9 @@
-"""`benchmark protocol`: the whole two-phase protocol as the notebooks run it, and as `train` does, in seconds.
+"""`benchmark protocol`: seconds of the whole two-phase protocol, as the notebooks run it and as `train` does.
 
-The same few images, the same seeded weights file, 50 + 10 epochs without early stopping. `notebook`: ImageDataGenerator
-and Keras' fit over keras.applications' own network in float32. `live`: `train` on images. `feature-views-K`: `train` on
-K views, whose computation counts. Each takes minutes, so each is run once; ratios are to `notebook`.
+All use the same few images, the same seeded weights file and 50 + 10 epochs without early stopping. `notebook` is
+ImageDataGenerator and Keras' fit on keras.applications' own network in float32, `live` is `train` on images,
+`feature-views-K` is `train` on K cached augmentations, whose computation counts. Each takes minutes, so each is run
+once; ratios are to `notebook`.
 """
 
 import csv
@@ -17,7 +18,7 @@ from pathlib import Path
 import h5py
 import keras
 
-from fastmri_cls.benchmark.peers import notebook_batches
+from fastmri_cls.benchmark.baselines import notebook_batches
 from fastmri_cls.foundation.cache import cache_in
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.errors import UserError
@@ -35,13 +36,13 @@ from fastmri_cls.sources.scan import scan
 from fastmri_cls.training.run import train
 
 _SIZE = 224
-_NEVER = 10**6  # patience of an early stopping that is off
-_VALIDATION_SHARE = 4  # one validation image to so many training images
+_NEVER = 10**6  # patience that turns early stopping off
+_TRAINING_PER_VALIDATION = 4  # training images per validation image
 
 
 @dataclass(frozen=True)
 class ProtocolRow:
-    """Seconds of the whole protocol, and how many times faster than the baseline."""
+    """Seconds of the whole protocol, and the speed-up over the baseline."""
 
     name: str
     seconds: float
@@ -52,7 +53,7 @@ def benchmark_protocol(source: Path, model: str, images: int, views: int) -> lis
     """Run the protocol on `images` training images of the class folders `source`, or of its Training.
 
     Raises:
-        UserError: there are too few images, or no such model.
+        UserError: there are too few images, or there is no such model.
     """
     backbone = find_backbone(model)
     protocol = without_early_stopping(resolve_protocol("paper", {}))
@@ -79,7 +80,7 @@ def benchmark_protocol(source: Path, model: str, images: int, views: int) -> lis
 
 
 def to_json(rows: list[ProtocolRow]) -> str:
-    """Return the object that `--json` prints as the last line."""
+    """Return the document that `--json` prints."""
     return json.dumps({"rows": [asdict(row) for row in rows], "baseline": "notebook", "environment": describe()})
 
 
@@ -92,7 +93,7 @@ def _timed(work: Callable[[], None]) -> float:
 
 
 def without_early_stopping(protocol: Protocol) -> Protocol:
-    """Return `protocol` with both phases going to their last epoch."""
+    """Return `protocol` without early stopping in both phases."""
     phase1, phase2 = (replace(phase, early_stopping_patience=_NEVER) for phase in (protocol.phase1, protocol.phase2))
     return replace(protocol, phase1=phase1, phase2=phase2)
 
@@ -102,13 +103,13 @@ def _lay_out(source: Path, folder: Path, images: int) -> None:
     root = next((path for path in (source / "Training", source) if path.is_dir()), source)
     files = scan([Source("source", root)], ClassNames()).files
     labels = sorted({file.label for file in files})
-    wanted = {"train": images // len(labels), "val": images // len(labels) // _VALIDATION_SHARE}
+    counts = {"train": images // len(labels), "val": images // len(labels) // _TRAINING_PER_VALIDATION}
     rows = []
     for label in labels:
-        of_class = iter(file for file in files if file.label == label)
-        for split, count in wanted.items():
+        in_class = iter(file for file in files if file.label == label)
+        for split, count in counts.items():
             for number in range(count):
-                file = next(of_class, None)
+                file = next(in_class, None)
                 if file is None:
                     raise UserError(f"--images {images}: class {label} has too few; choose a smaller number")
                 name = f"{split}-{number:05d}{file.path.suffix}"
@@ -121,7 +122,7 @@ def _lay_out(source: Path, folder: Path, images: int) -> None:
 
 
 def seeded_weights(backbone: Backbone, path: Path) -> Path:
-    """Write random weights, which cost what trained ones do, in the format of the published files; return `path`."""
+    """Write random weights in the format of the published files to `path`; they cost the same time as trained ones."""
     keras.utils.set_random_seed(0)
     with h5py.File(path, "w") as file:
         save_weights_to_hdf5_group(file, (backbone.upstream or backbone.build)((_SIZE, _SIZE, 3)))

@@ -1,4 +1,4 @@
-"""`fastmri-cls benchmark`: throughput against what people use today, every ratio from one run."""
+"""`fastmri-cls benchmark`: throughput relative to software in common use, every ratio from one run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,15 +14,18 @@ if TYPE_CHECKING:
 app = typer.Typer(
     invoke_without_command=True,
     callback=show_help,
-    help="Measure throughput against what people use today.\n\nExample: `fastmri-cls benchmark input --source archive`",
+    help="Measure throughput relative to software in common use.\n\n"
+    "Example: `fastmri-cls benchmark input --source archive`",
 )
 
 Source = Annotated[
     Path, typer.Option(exists=True, file_okay=False, help="A folder of class folders, or one with Training.")
 ]
-Rounds = Annotated[int, typer.Option(min=1, help="All take turns in each; the median counts.")]
-Seconds = Annotated[float, typer.Option(min=0.1, help="Of each in a round, after its warm-up.")]
-Chart = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the bars.")]
+Rounds = Annotated[
+    int, typer.Option(min=1, help="Number of rounds; candidates take turns in each, and the median is reported.")
+]
+Seconds = Annotated[float, typer.Option(min=0.1, help="Seconds measured per candidate and round, after its warm-up.")]
+Chart = Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw a bar chart.")]
 
 
 @app.command("input")
@@ -67,11 +70,11 @@ def benchmark_augment(
 def benchmark_step(
     source: Source,
     model: Annotated[str, typer.Option(help="A model of `train`.")] = "densenet121-imagenet",
-    steps: Annotated[int, typer.Option(min=1, help="Of a fit.")] = 16,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps per measurement.")] = 16,
     rounds: Rounds = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Measure what the input side costs a training step, against a fit on one constant batch.
+    """Measure the overhead of the input pipeline per training step, relative to steps on one constant batch.
 
     Example: `fastmri-cls benchmark step --source archive/Training`
     """
@@ -85,11 +88,13 @@ def benchmark_step(
 def benchmark_protocol(
     source: Source,
     model: Annotated[str, typer.Option(help="A model of `train` with published weights.")] = "densenet121-imagenet",
-    images: Annotated[int, typer.Option(min=32, help="Training images; a quarter as many validate.")] = 64,
-    views: Annotated[int, typer.Option(min=1, help="Feature views.")] = 4,
+    images: Annotated[
+        int, typer.Option(min=32, help="Number of training images; a quarter as many are used for validation.")
+    ] = 64,
+    views: Annotated[int, typer.Option(min=1, help="Number of feature views (cached augmentations).")] = 4,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the whole two-phase protocol in seconds: as the notebooks run it, live, and on feature views.
+    """Measure the seconds of the whole two-phase protocol: as the notebooks run it, live, and on feature views.
 
     Example: `fastmri-cls benchmark protocol --source archive --model convnext-tiny --images 32`
     """
@@ -105,7 +110,7 @@ def benchmark_protocol(
 
 @app.command("memory")
 def benchmark_memory(source: Source, as_json: AsJson = False) -> None:
-    """Measure the peak memory of a pass over 10 000 and 40 000 images, streamed and cached.
+    """Measure the peak memory of one epoch over 10 000 and 40 000 images, streamed and cached.
 
     Example: `fastmri-cls benchmark memory --source archive/Training`
     """

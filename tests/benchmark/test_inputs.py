@@ -5,9 +5,9 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from fastmri_cls.benchmark import peers
+from fastmri_cls.benchmark import baselines
+from fastmri_cls.benchmark.baselines import MEAN, STD
 from fastmri_cls.benchmark.inputs import class_folder, floors, open_tier, prepare
-from fastmri_cls.benchmark.peers import MEAN, STD
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.pipeline.tiers import TIERS
 
@@ -23,7 +23,7 @@ def levels(images):
     return (np.asarray(images) * STD + MEAN) * 255
 
 
-@pytest.mark.parametrize("make", [peers.generator, peers.keras_directory, peers.keras_cv_chain])
+@pytest.mark.parametrize("make", [baselines.generator, baselines.keras_directory, baselines.keras_cv_chain])
 def test_a_peer_delivers_normalised_rgb_batches(make, material):
     for images, labels in islice(make(material.files).open(), 2):
         if len(images) == 32:  # a pass of theirs may end in a smaller one

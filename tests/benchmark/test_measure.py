@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from fastmri_cls.benchmark import measure
-from fastmri_cls.benchmark.measure import Contestant, Timing, run, write_chart
+from fastmri_cls.benchmark.measure import Candidate, Timing, run, write_chart
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def clock(monkeypatch):
     return now
 
 
-def contestant(name, clock, seconds_a_round, opened, batch_size=10, kind="peer"):
+def candidate(name, clock, seconds_a_round, opened, batch_size=10, kind="peer"):
     rounds = cycle(seconds_a_round)
 
     def open_batches():
@@ -30,16 +30,16 @@ def contestant(name, clock, seconds_a_round, opened, batch_size=10, kind="peer")
             clock[0] += 100.0 if number == 0 else seconds
             yield number
 
-    return Contestant(name, open_batches, name, batch_size, kind)
+    return Candidate(name, open_batches, name, batch_size, kind)
 
 
 def test_rates_are_medians_of_rounds_in_turn_without_the_warm_up(clock):
     opened = []
-    contestants = [
-        contestant("generator", clock, [1.0, 2.0, 4.0], opened),
-        contestant("ram", clock, [0.01, 0.02, 0.01], opened),
+    candidates = [
+        candidate("generator", clock, [1.0, 2.0, 4.0], opened),
+        candidate("ram", clock, [0.01, 0.02, 0.01], opened),
     ]
-    result = run("title", contestants, Timing(rounds=3, seconds=10, min_batches=2, warm_up=1))
+    result = run("title", candidates, Timing(rounds=3, seconds=10, min_batches=2, warm_up=1))
     generator, ram = result.rows
     assert opened == ["generator", "ram"] * 3
     assert generator.images_per_second == pytest.approx(5)  # 10 images in 2 s
@@ -50,7 +50,7 @@ def test_rates_are_medians_of_rounds_in_turn_without_the_warm_up(clock):
 
 
 def test_the_json_names_rows_baseline_and_environment(clock):
-    result = run("title", [contestant("generator", clock, [1.0], [])], Timing(rounds=1, seconds=1, warm_up=1))
+    result = run("title", [candidate("generator", clock, [1.0], [])], Timing(rounds=1, seconds=1, warm_up=1))
     found = json.loads(result.to_json())
     assert found["baseline"] == "generator"
     assert found["rows"][0]["name"] == "generator"
@@ -61,7 +61,7 @@ def test_the_json_names_rows_baseline_and_environment(clock):
 
 
 def test_the_chart_has_a_bar_a_row(clock, tmp_path):
-    rows = [contestant("generator", clock, [1.0], []), contestant("ram", clock, [0.01], [], kind="ours")]
+    rows = [candidate("generator", clock, [1.0], []), candidate("ram", clock, [0.01], [], kind="ours")]
     result = run("title", rows, Timing(rounds=1, seconds=1, warm_up=1))
     write_chart(result, tmp_path / "bars.png")
     pixels = np.asarray(Image.open(tmp_path / "bars.png").convert("RGB")).reshape(-1, 3)

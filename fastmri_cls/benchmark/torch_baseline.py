@@ -1,4 +1,4 @@
-"""The PyTorch peer, in a module of its own: its worker processes import nothing of TensorFlow."""
+"""The PyTorch baseline, in a module of its own so that its worker processes do not import TensorFlow."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,8 +36,8 @@ class _Folder(Dataset):
 
 
 def open_loader(folder: Path, workers: int) -> Iterator[Any]:
-    """Yield batches float32 [32, 224, 224, 3] without end."""
-    cv2.setNumThreads(0)  # the workers are the parallelism
+    """Yield batches float32 [32, 224, 224, 3] indefinitely."""
+    cv2.setNumThreads(0)  # the worker processes are the parallelism
     loader = DataLoader(
         _Folder(folder), _BATCH_SIZE, shuffle=True, num_workers=workers, drop_last=True, persistent_workers=True,
         multiprocessing_context="fork",

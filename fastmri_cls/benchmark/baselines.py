@@ -1,8 +1,8 @@
-"""What people use today, each delivering the batches our tiers deliver: float32 [32, 224, 224, 3], the notebooks'
-augmentation, contrast x1.5, DenseNet's normalisation.
+"""Input pipelines in common use. Each delivers the same batches as our tiers: float32 [32, 224, 224, 3], augmented as
+in the notebooks, contrast x1.5, normalised for DenseNet.
 
-Where a library lacks an operation, its nearest one stands in. The notebooks' shear of 0.05 degrees moves no pixel by
-more than a tenth; only ImageDataGenerator and our tiers, for which it is free, are asked for it.
+If a library lacks an operation, the nearest operation it has is used. The notebooks' shear of 0.05 degrees moves no
+pixel by more than a tenth; only ImageDataGenerator and our tiers, where it costs nothing, include it.
 """
 
 import importlib.util
@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.augment.affine import AffineRanges
-from fastmri_cls.benchmark.measure import Contestant, Timing, images_per_second
+from fastmri_cls.benchmark.measure import Candidate, Timing, images_per_second
 from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.private_api import DirectoryIterator, ImageDataGenerator, OrderedEnqueuer
 from fastmri_cls.foundation.progress import log
@@ -30,60 +30,60 @@ Layer = Callable[..., tf.Tensor]
 _TRIAL = Timing(rounds=1, seconds=2.0, min_batches=6, warm_up=6)
 
 
-def generator(folder: Path) -> Contestant:
+def generator(folder: Path) -> Candidate:
     """ImageDataGenerator as the notebooks use it: one thread."""
-    return Contestant("generator", lambda: notebook_batches(folder), "ImageDataGenerator as the notebooks use it")
+    return Candidate("generator", lambda: notebook_batches(folder), "ImageDataGenerator as the notebooks use it")
 
 
-def generator_with_workers(folder: Path) -> Contestant:
-    """ImageDataGenerator with Keras' own workers: the best of some settings, found by a short trial of each."""
+def generator_with_workers(folder: Path) -> Candidate:
+    """ImageDataGenerator with Keras' own workers, in the fastest of three settings, found by short trials."""
     cores = available_cores()
     settings = [(cores, False), (2 * cores, False), (cores, True)]
 
-    def contestant(workers: int, processes: bool) -> Contestant:
+    def candidate(workers: int, processes: bool) -> Candidate:
         kind = "processes" if processes else "threads"
-        return Contestant(
+        return Candidate(
             "generator-workers",
             lambda: _enqueued(folder, workers, processes),
             f"ImageDataGenerator, {workers} {kind}: the best setting",
         )
 
-    trials = [contestant(*setting) for setting in settings]
+    trials = [candidate(*setting) for setting in settings]
     rates = [images_per_second(trial, _TRIAL) for trial in trials]
     for trial, rate in zip(trials, rates, strict=True):
         log.info(f"trial  {trial.what.removesuffix(': the best setting'):40} {rate:8,.0f} images/s")
     return trials[int(np.argmax(rates))]
 
 
-def keras_directory(folder: Path) -> Contestant:
-    """image_dataset_from_directory and Keras' preprocessing layers, as its guides put them together."""
+def keras_directory(folder: Path) -> Candidate:
+    """image_dataset_from_directory and Keras' preprocessing layers, combined as in its guides."""
     chain = keras_layers()
-    return Contestant(
+    return Candidate(
         "keras-directory", lambda: _from_directory(folder, chain), "image_dataset_from_directory + Keras layers"
     )
 
 
-def keras_cv_chain(folder: Path) -> Contestant:
-    """The same with keras-cv's layers."""
+def keras_cv_chain(folder: Path) -> Candidate:
+    """image_dataset_from_directory and keras-cv's preprocessing layers."""
     chain = keras_cv_layers()
-    return Contestant(
+    return Candidate(
         "keras-cv-chain", lambda: _from_directory(folder, chain), "image_dataset_from_directory + keras-cv layers"
     )
 
 
-def torch_albumentations(folder: Path) -> Contestant | None:
-    """A PyTorch DataLoader with albumentations; None, with a word why, where they are not installed."""
+def torch_albumentations(folder: Path) -> Candidate | None:
+    """A PyTorch DataLoader with albumentations; logs the reason and returns None if they are not installed."""
     missing = [name for name in ("torch", "albumentations") if importlib.util.find_spec(name) is None]
     if missing:
         log.info(
-            f"torch-albumentations is left out: {' and '.join(missing)} cannot be imported; "
+            f"torch-albumentations is skipped: {' and '.join(missing)} cannot be imported; "
             "pip install -r benchmarks/requirements-torch.txt"
         )
         return None
-    from fastmri_cls.benchmark.torch_peer import open_loader
+    from fastmri_cls.benchmark.torch_baseline import open_loader
 
     workers = available_cores()
-    return Contestant(
+    return Candidate(
         "torch-albumentations",
         lambda: open_loader(folder, workers),
         f"PyTorch DataLoader ({workers} workers) + albumentations",
@@ -91,7 +91,7 @@ def torch_albumentations(folder: Path) -> Contestant | None:
 
 
 def keras_layers() -> list[Layer]:
-    """The paper's augmentation in Keras' preprocessing layers."""
+    """Return the paper's augmentation as Keras preprocessing layers."""
     fill: dict[str, str | float] = {"fill_mode": "constant", "fill_value": 0.0}
     low, high = _PAPER.brightness
     return [
@@ -103,7 +103,7 @@ def keras_layers() -> list[Layer]:
 
 
 def keras_cv_layers() -> list[Layer]:
-    """The paper's augmentation in keras-cv's layers."""
+    """Return the paper's augmentation as keras-cv layers."""
     fill: dict[str, str | float] = {"fill_mode": "constant", "fill_value": 0.0}
     return [
         keras_cv.layers.RandomRotation(_PAPER.rotation / 360, **fill),
@@ -114,7 +114,7 @@ def keras_cv_layers() -> list[Layer]:
 
 
 def image_data_generator(preprocessing: Callable[[np.ndarray], np.ndarray] | None = None) -> ImageDataGenerator:
-    """ImageDataGenerator with the notebooks' settings."""
+    """Return ImageDataGenerator with the notebooks' settings."""
     return ImageDataGenerator(
         rotation_range=_PAPER.rotation,
         width_shift_range=_PAPER.shift,
@@ -129,7 +129,7 @@ def image_data_generator(preprocessing: Callable[[np.ndarray], np.ndarray] | Non
 
 
 def notebook_batches(folder: Path) -> DirectoryIterator:
-    """Return the notebooks' generator over class folders: float32 [32, 224, 224, 3] and one-hot labels, endlessly."""
+    """Return the notebooks' infinite generator over class folders: float32 [32, 224, 224, 3] and one-hot labels."""
     return image_data_generator(_contrast_and_normalise).flow_from_directory(
         folder, target_size=(SIZE, SIZE), batch_size=BATCH_SIZE, class_mode="categorical", seed=0
     )
