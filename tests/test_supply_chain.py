@@ -69,7 +69,12 @@ def calls(tree: ast.AST) -> list[ast.Call]:
 
 
 def test_no_code_is_ever_loaded_from_a_file():
-    """No pickle in any dress, no unsafe Keras, no eval: in the package, its benchmarks and its scripts."""
+    """No pickle in any form, no unsafe Keras, no eval: in the package, its benchmarks and its scripts.
+
+    One module unpickles: models/torch_file.py resolves four globals and refuses any other, which its own test checks.
+    """
+    restricted = ROOT / "fastmri_cls" / "models" / "torch_file.py"
+    assert "def find_class" in restricted.read_text(encoding="utf-8")
     forbidden = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
     sources = [*(ROOT / "fastmri_cls").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]
     assert len(sources) > 100
@@ -79,7 +84,7 @@ def test_no_code_is_ever_loaded_from_a_file():
         for node in ast.walk(tree):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             modules += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not forbidden & {module.split(".")[0] for module in modules}, path
+            assert path == restricted or not forbidden & {module.split(".")[0] for module in modules}, path
         for call in calls(tree):
             given = {keyword.arg: keyword.value for keyword in call.keywords}
             assert not (isinstance(call.func, ast.Name) and call.func.id in ("eval", "exec")), path
