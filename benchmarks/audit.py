@@ -28,6 +28,7 @@ from fastmri_cls.duplicates.hashing import ORIENTATIONS
 from fastmri_cls.duplicates.pairs import MAX_BITS, MIN_CORRELATION, Duplicates, Pair, find_duplicates
 from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.environment import describe
+from fastmri_cls.foundation.progress import show_log
 from fastmri_cls.records.catalogue import Catalogue, collect
 from fastmri_cls.records.ingest import ingest
 from fastmri_cls.sources.classes import ClassNames
@@ -179,6 +180,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the contact sheet's draw")
     parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
     options = parser.parse_args()
+    show_log()
     files = scan(parse_sources(options.sources), ClassNames()).files
     if options.contact_sheet:
         catalogue = collect(ingest(files, None, WORKERS))

@@ -16,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fastmri_cls.foundation.environment import describe
+from fastmri_cls.foundation.progress import show_log
 from fastmri_cls.foundation.quiet import import_tensorflow
 
 SIZE = 224
@@ -72,6 +73,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="print a JSON object as the last line")
     arguments = parser.parse_args()
+    show_log()
     import_tensorflow()
     rows = []
     for name in arguments.models.split(","):

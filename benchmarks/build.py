@@ -27,6 +27,7 @@ import numpy as np
 from PIL import Image
 
 from fastmri_cls.foundation.environment import describe
+from fastmri_cls.foundation.progress import show_log
 from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.records.catalogue import Spool, collect
 from fastmri_cls.records.ingest import StorageForm, ingest
@@ -134,6 +135,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="for --growth")
     parser.add_argument("--json", action="store_true", help="print a JSON object as the last line")
     arguments = parser.parse_args()
+    show_log()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import_tensorflow()  # before any clock starts, and not in the workers, which import this file
     with tempfile.TemporaryDirectory() as folder:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from fastmri_cls.foundation.environment import describe
+from fastmri_cls.foundation.progress import show_log
 from fastmri_cls.foundation.quiet import import_tensorflow, without_native_output
 
 SPREAD = 2.0  # standard deviation of the logits
@@ -102,6 +103,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    show_log()
     import_tensorflow()
 
     from fastmri_cls.export.formats import FORMATS

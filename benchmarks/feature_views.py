@@ -20,6 +20,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 
 from fastmri_cls.foundation.environment import describe
+from fastmri_cls.foundation.progress import show_log
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.folders import Source, parse_sources
 from fastmri_cls.sources.scan import scan
@@ -101,6 +102,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--json", action="store_true", help="print a JSON object as the last line")
     arguments = parser.parse_args()
+    show_log()
     out: Path = arguments.out
     (source, target) = parse_sources([arguments.pretrain, arguments.target])
 

@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image
 
 from fastmri_cls.foundation.environment import describe
+from fastmri_cls.foundation.progress import show_log
 from fastmri_cls.foundation.quiet import import_tensorflow
 
 ROUNDS = 3
@@ -99,6 +100,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    show_log()
     import_tensorflow()
     from fastmri_cls.inference.predictor import find_images
 

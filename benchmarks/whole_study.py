@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fastmri_cls.foundation.cache import cache_in
 from fastmri_cls.foundation.environment import describe
+from fastmri_cls.foundation.progress import show_log
 from fastmri_cls.foundation.quiet import import_tensorflow
 
 PAPER = "densenet121-radimagenet,efficientnetv2s,convnext-tiny"
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--feature-views", type=int, default=4, help="0 trains on images")
     parser.add_argument("--json", action="store_true", help="print a JSON object as the last line")
     arguments = parser.parse_args()
+    show_log()
 
     arguments.out.mkdir(parents=True)
     import_tensorflow()
