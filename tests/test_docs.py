@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import fastmri_cls
 from fastmri_cls.cli.app import app
 from fastmri_cls.cli.study import _check_train_flags
 
@@ -98,6 +99,19 @@ def test_the_reference_lists_every_command() -> None:
     text = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     for name in typer.main.get_command(app).commands:
         assert re.search(rf"^\| `{name}\b", text, re.MULTILINE), name
+
+
+def test_the_reference_lists_every_public_name() -> None:
+    text = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    for name in fastmri_cls.__all__:
+        assert name.startswith("__") or re.search(rf"`(fc\.)?{name}\b", text), name
+
+
+def test_the_architecture_page_lists_every_room() -> None:
+    text = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    for path in (ROOT / "fastmri_cls").iterdir():
+        if not path.name.startswith((".", "__")) and path.name != "py.typed":
+            assert f"`{path.name}`" in text, path.name
 
 
 def test_the_readme_has_at_most_130_lines() -> None:

@@ -23,7 +23,8 @@ def list_weights(as_json: AsJson = False) -> None:
     Example: `fastmri-cls weights list`
     """
     import_tensorflow()
-    from fastmri_cls.models.pretrained import all_sets, cache_directory
+    from fastmri_cls.foundation.cache import cache_directory
+    from fastmri_cls.models.pretrained import all_sets
 
     rows = [published.describe() for published in all_sets()]
     if as_json:
@@ -75,8 +76,9 @@ def verify(
     Example: `fastmri-cls weights verify Downloads/RadImageNet-DenseNet121_notop.h5`
     """
     import_tensorflow()
+    from fastmri_cls.foundation.cache import cache_directory
     from fastmri_cls.foundation.errors import UserError
-    from fastmri_cls.models.pretrained import all_sets, cache_directory, find_set
+    from fastmri_cls.models.pretrained import all_sets, find_set
     from fastmri_cls.models.weights import verify_file
 
     here = [published.path for published in all_sets() if published.path.exists()]

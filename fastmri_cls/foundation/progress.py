@@ -32,7 +32,8 @@ class _FileHandler(logging.FileHandler):
             super().close()
 
 
-# Importing the package configures nothing: without show_log, lines go where the importing program sends them.
+# Importing the package configures no logging (a NullHandler apart): without show_log, lines go where the importing
+# program sends them.
 log = logging.getLogger("fastmri_cls")
 
 T = TypeVar("T")
@@ -49,21 +50,17 @@ def show_log() -> None:
 @contextmanager
 def log_to(path: Path) -> Iterator[None]:
     """Append every log line to the file `path` too, with its time."""
-    file = _FileHandler(path, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
-    # A program without any handler sees warnings by logging's last resort, which the file alone would switch off.
-    handlers = [file] if log.hasHandlers() or logging.lastResort is None else [file, logging.lastResort]
+    handler = _FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s"))
     level = log.level
     log.setLevel(min(log.getEffectiveLevel(), logging.INFO))
-    for handler in handlers:
-        log.addHandler(handler)
+    log.addHandler(handler)
     try:
         yield
     finally:
         log.setLevel(level)
-        for handler in handlers:
-            log.removeHandler(handler)
-        file.close()
+        log.removeHandler(handler)
+        handler.close()
 
 
 class RateColumn(ProgressColumn):

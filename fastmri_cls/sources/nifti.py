@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
+from fastmri_cls.foundation.extras import missing_extra
 from fastmri_cls.sources.colour import grey_where_grey
 from fastmri_cls.sources.decode import Decoded, FileFacts, with_contrast_note
 from fastmri_cls.sources.notes import Note, NoteKind
@@ -67,7 +68,7 @@ def read_slices(
     try:
         import nibabel  # noqa: F401 - asked for here, so that the reason is clear
     except ImportError:
-        raise RejectedImage("NIfTI needs nibabel: pip install 'fastmri-cls[nifti]'") from None
+        raise RejectedImage(f"NIfTI {missing_extra('nifti')}") from None
     notes: list[Note] = []
     try:
         with path.open("rb") as file:

@@ -13,7 +13,8 @@ with log_to(Path("train.log")):
     log.info("an epoch")
     log.warning("an odd file")
 log.info("after")
-assert (log.level, log.handlers, log.propagate) == (logging.NOTSET, [], True)
+assert (log.level, log.propagate) == (logging.NOTSET, True)
+assert [type(handler) for handler in log.handlers] == [logging.NullHandler]
 """
 
 
@@ -23,13 +24,13 @@ def run(script: str, folder) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_without_configuration_the_file_gets_every_line_and_stderr_the_warnings(tmp_path):
+def test_without_configuration_the_file_gets_every_line_and_the_terminal_none(tmp_path):
     result = run(QUIET, tmp_path)
     assert [line.split("  ", 1)[1] for line in (tmp_path / "train.log").read_text().splitlines()] == [
         "an epoch",
         "an odd file",
     ]
-    assert (result.stdout, result.stderr) == ("", "an odd file\n")
+    assert (result.stdout, result.stderr) == ("", "")
 
 
 def test_a_programs_own_handler_gets_the_lines(tmp_path):
