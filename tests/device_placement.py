@@ -101,7 +101,8 @@ class _Walk:
             if kernel is None or argument in on_host:
                 self._copy_to_host(node, name, place)
         if kernel is None:
-            self.traffic.host_only[node.op] += not is_pinned
+            if not is_pinned:
+                self.traffic.host_only[node.op] += 1
             return [HOST] * count
         outputs = [HOST if argument in on_host else DEVICE for argument in _arguments(node, "output_arg")]
         if node.op not in _FREE and (DEVICE in outputs or node.op.startswith("Assign")):

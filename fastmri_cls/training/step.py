@@ -80,9 +80,10 @@ class Step:
         """Return sums over one replica's rows, float32 [3 + classes^2]: loss, correct ones, weight, confusion."""
         images, targets, weights = batch
         losses, predicted = self.evaluate(tf.cast(images, tf.float32), targets)
+        weighted, chosen = targets * weights[:, None], tf.one_hot(predicted, targets.shape[1])
         # A product of matrices, since tf.math.confusion_matrix checks its labels on the host.
-        confusion = tf.matmul(targets * weights[:, None], tf.one_hot(predicted, targets.shape[1]), transpose_a=True)
-        sums = [tf.reduce_sum(losses * weights), tf.linalg.trace(confusion), tf.reduce_sum(weights)]
+        confusion = tf.matmul(weighted, chosen, transpose_a=True)
+        sums = [tf.reduce_sum(losses * weights), tf.reduce_sum(weighted * chosen), tf.reduce_sum(weights)]
         return tf.concat([tf.stack(sums), tf.reshape(confusion, [-1])], axis=0)
 
     def _train_alone(self, images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

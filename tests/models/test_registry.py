@@ -25,9 +25,9 @@ def test_a_hybrid_is_named_by_its_pair(tiny):
         find_model("resnet")
 
 
-def test_models_are_listed_with_and_without_pretrained_weights():
+def test_models_are_listed_with_and_without_pretrained_weights(tiny):
     assert list_models() == list(BACKBONES)
-    assert set(list_models()) - set(list_models(pretrained=True)) == {"small-cnn"}
+    assert set(list_models()) - set(list_models(pretrained=True)) == {"small-cnn", "tiny"}
 
 
 def test_create_model_gives_a_model_of_keras_layers_with_the_weights_of_a_file(tmp_path):
