@@ -134,6 +134,6 @@ def test_a_wrong_argument_is_the_same_error_as_on_the_command_line(tmp_path):
 def test_a_model_goes_into_any_keras_loop(phantom_sources, tmp_path):
     dataset = fc.build_dataset(phantom_sources["alpha"], tmp_path / "data", image_size=32, workers=1)
     model = fc.create_model("small-cnn", len(dataset.classes), image_size=32)
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
     history = model.fit(dataset.batches("train", augment="paper"), validation_data=dataset.batches("val"), verbose=0)
     assert set(history.history) >= {"loss", "val_accuracy"}
