@@ -155,7 +155,7 @@ def test_a_broken_cell_stops_no_other_and_is_reported_at_the_end(dataset, tmp_pa
     with pytest.raises(UserError, match=r"1 of 2 cells failed \(small-cnn-seed0: --weights nowhere\.h5: no such file"):
         run_study(options(dataset, out))
     assert (out / "runs" / "small-cnn-seed1" / "metrics.json").exists()
-    assert "Not in this report, since they failed: small-cnn-seed0" in (out / "report.html").read_text()
+    assert "These runs failed and are not in this report: small-cnn-seed0" in (out / "report.html").read_text()
     monkeypatch.delenv("FAKE_TRAIN")
     assert len(run_study(options(dataset, out)).systems[0].runs) == 2
 
