@@ -169,8 +169,8 @@ def train(
 ) -> None:
     """Train a model in two phases, evaluate it on every test set and write the report.
 
-    Models: densenet121-radimagenet, densenet121-imagenet, efficientnetv2s, convnext-tiny, small-cnn, and hybrid:A+B
-    for two backbones side by side.
+    Models: densenet121-radimagenet, densenet121-imagenet, efficientnetv2s, convnext-tiny, efficientnet-lite0,
+    small-cnn, and hybrid:A+B for two backbones side by side.
 
     Example: `fastmri-cls train --data data/mri --model small-cnn --out runs/first`
     """

@@ -18,7 +18,7 @@ app = typer.Typer(
 
 @app.command("list")
 def list_weights(as_json: AsJson = False) -> None:
-    """List the published weights of every backbone: origin, size, checksum, and whether they are in the cache.
+    """List the published weights of every backbone: origin, size, checksum, and whether they are ready for use.
 
     Example: `fastmri-cls weights list`
     """
@@ -35,7 +35,7 @@ def list_weights(as_json: AsJson = False) -> None:
         print(f"  from      {row['origin']}")
         print(f"  file      {row['file']}" + (f", {row['bytes'] / 1e6:.1f} MB" if row["bytes"] else ""))
         print(f"  checksum  {row['checksum'] or 'none published'}")
-        print(f"  cached    {row['path'] if row['cached'] else 'no: ' + row['how']}")
+        print(f"  ready     {row['path'] if row['ready'] else 'no: ' + row['how']}")
 
 
 @app.command()
@@ -66,7 +66,7 @@ def fetch(
 @app.command()
 def verify(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Weights files; by default all in the cache.")
+        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Weights files; by default all that are ready.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="The model they are for; not needed for published files.")] = None,
     as_json: AsJson = False,

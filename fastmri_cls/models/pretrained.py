@@ -1,11 +1,13 @@
 """Published sets of pretrained weights: find, download and check their files. Nothing is loaded here."""
 
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fastmri_cls.foundation.cache import cache_directory
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.extras import missing_extra
 from fastmri_cls.foundation.transfer import download, file_digest
 from fastmri_cls.models.registry import BACKBONES, Weights, find_backbone
 
@@ -26,26 +28,39 @@ class Published:
 
     @property
     def path(self) -> Path:
-        """The set's file in the cache; it may not exist yet."""
-        return cache_directory() / self.weights.file
+        """The set's file in its pip package or in the cache; it may not exist yet."""
+        return _path(self.weights)
 
     def describe(self) -> dict[str, Any]:
         """Return the facts of a set, as `weights list --json` prints them."""
-        weights = self.weights
-        by_hand = f"fetch it by hand and put it in {cache_directory()}, or give it as --weights PATH"
-        cached = self.path.exists()
+        weights, path = self.weights, self.path
+        ready = path.exists()
+        if weights.package:
+            how = missing_extra(weights.package.extra)
+        elif weights.url:
+            how = f"weights fetch {self.model}"
+        else:
+            how = f"fetch it by hand and put it in {cache_directory()}, or give it as --weights PATH"
         return {
             "model": self.model, "set": self.name, "file": weights.file, "origin": weights.origin, "url": weights.url,
-            "bytes": self.path.stat().st_size if cached else weights.size, "checksum": weights.hash,
-            "cached": cached, "path": str(self.path),
-            "how": f"weights fetch {self.model}" if weights.url else by_hand,
+            "bytes": path.stat().st_size if ready else weights.size, "checksum": weights.hash,
+            "ready": ready, "cached": ready and path.parent == cache_directory(), "path": str(path), "how": how,
         }  # fmt: skip
 
 
 def all_sets() -> list[Published]:
-    """Return every published set, those that can be downloaded first."""
+    """Return every published set: first those that pip brings, then those that can be downloaded."""
     sets = [Published(b.name, name, weights) for b in BACKBONES.values() for name, weights in b.weights.items()]
-    return sorted(sets, key=lambda published: published.weights.url is None)
+    return sorted(sets, key=lambda published: (published.weights.package is None, published.weights.url is None))
+
+
+def _path(weights: Weights) -> Path:
+    """Return where the file is or would be. A package is located, not imported: none of its code runs."""
+    package = weights.package
+    spec = importlib.util.find_spec(package.module) if package else None
+    if package and spec and spec.submodule_search_locations:
+        return Path(spec.submodule_search_locations[0]) / package.folder / weights.file
+    return cache_directory() / weights.file
 
 
 def find_set(path: Path, model: str | None) -> tuple[str, Weights | None]:
@@ -67,13 +82,19 @@ def find_set(path: Path, model: str | None) -> tuple[str, Weights | None]:
 
 
 def fetch(model: str, weights: Weights) -> Path:
-    """Return the cached file of a set of `model`. It is downloaded on the first use and checked on every use.
+    """Return the file of a set of `model`. It is downloaded on the first use and checked on every use.
 
     Raises:
-        UserError: the download failed, the set must be fetched by hand, or the cached file has another checksum.
+        UserError: the download failed, the set must be fetched by hand, its extra is not installed, or the file has
+            another checksum.
     """
-    path = cache_directory() / weights.file
+    path = _path(weights)
     if not path.exists():
+        if weights.package:
+            raise UserError(
+                f"--model {model}: {weights.file} {missing_extra(weights.package.extra)}; "
+                "or give the file as --weights PATH"
+            )
         if weights.url is None or weights.hash is None:
             raise UserError(
                 f"--model {model}: {weights.file} must be fetched by hand from {weights.origin}; "

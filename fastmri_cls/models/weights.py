@@ -21,6 +21,8 @@ from fastmri_cls.runs import files
 from fastmri_cls.runs.config import LoadedWeights
 from fastmri_cls.runs.run import Run
 
+_TORCH = ".pth"
+
 
 def load_weights(classifier: Classifier, spec: str) -> LoadedWeights | None:
     """Load what `--weights spec` means into the classifier's backbone, or into each of its two.
@@ -28,7 +30,8 @@ def load_weights(classifier: Classifier, spec: str) -> LoadedWeights | None:
     Args:
         classifier: the model to change.
         spec: `default`, `none`, the name of a published set, the path of a weights file (.h5, .weights.h5, .keras),
-            or an earlier RUN folder, whose backbone is used. For a hybrid: one for both backbones, or SPEC+SPEC.
+            or an earlier RUN folder, whose backbone is used; .pth is read for the published PyTorch files alone.
+            For a hybrid: one for both backbones, or SPEC+SPEC.
 
     Returns:
         What was loaded; None where the backbone stays as initialised.
@@ -78,6 +81,8 @@ def _load(backbone: Backbone, base: keras.Model, options: ClassifierOptions, spe
 
 def _from_file(path: Path, backbone: Backbone, base: keras.Model) -> list[np.ndarray]:
     """Return the weights in a file of the backbone without its top."""
+    if path.suffix == _TORCH:
+        return _from_torch(path, backbone, base)
     build = backbone.upstream or backbone.build
     fresh = build(base.input_shape[1:])
     before = fresh.get_weights()
@@ -90,6 +95,15 @@ def _from_file(path: Path, backbone: Backbone, base: keras.Model) -> list[np.nda
     rewritten = backbone.build(base.input_shape[1:])
     copy_weights(fresh, rewritten)
     return list(rewritten.get_weights())
+
+
+def _from_torch(path: Path, backbone: Backbone, base: keras.Model) -> list[np.ndarray]:
+    """Read a published PyTorch file; a file with another checksum is not opened."""
+    published = [weights for weights in backbone.weights.values() if weights.file.endswith(_TORCH)]
+    if not (backbone.read_torch and published):
+        raise UserError(f"--weights {path}: {backbone.name} takes no {_TORCH} file; give a .h5 or .keras file")
+    check_digest(path, published[0])
+    return backbone.read_torch(base, path)
 
 
 def _from_run(path: Path, backbone: Backbone, base: keras.Model, options: ClassifierOptions) -> list[np.ndarray]:

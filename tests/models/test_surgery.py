@@ -13,6 +13,7 @@ CUTS = {
     "densenet121-imagenet": "conv5_block4_concat",
     "efficientnetv2s": "block6h_add",
     "convnext-tiny": "add",
+    "efficientnet-lite0": "b12_add",
     "small-cnn": "activation",
 }
 
