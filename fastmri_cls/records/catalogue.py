@@ -11,9 +11,9 @@ import numpy as np
 from fastmri_cls.duplicates.fingerprints import Fingerprints
 from fastmri_cls.records.ingest import IngestedImage
 from fastmri_cls.sources.decode import FileFacts
-from fastmri_cls.sources.dicom_patients import PatientTags
 from fastmri_cls.sources.folders import SourceFile, printable
 from fastmri_cls.sources.notes import NoteCounts
+from fastmri_cls.sources.patient_tags import PatientTags
 from fastmri_cls.sources.stamps import FileStamp
 
 

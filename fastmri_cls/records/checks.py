@@ -49,7 +49,7 @@ def check_ingested(catalogue: Catalogue, num_files: int, classes: ClassNames, op
         found.setdefault(file.source, set()).add(file.label)
     everything = set().union(*found.values())
     for file, reason in catalogue.rejected:
-        if file.label not in everything:
+        if file.label and file.label not in everything:
             raise UserError(f"class {file.label}: none of its files can be used (the first: {file.path}: {reason})")
     for name in classes.names:
         if name not in everything and not options.allow_missing_classes:

@@ -22,9 +22,9 @@ from PIL import Image
 from fastmri_cls.duplicates.hashing import Fingerprint, fingerprint
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.sources.decode import FileFacts, decode_file, resize
-from fastmri_cls.sources.dicom_patients import PatientTags, read_patient_tags
 from fastmri_cls.sources.folders import SourceFile, is_utf8
 from fastmri_cls.sources.notes import Note
+from fastmri_cls.sources.patient_tags import PatientTags, read_patient_tags
 from fastmri_cls.sources.pixels import RejectedImage
 from fastmri_cls.sources.stamps import FileStamp, stamp
 
@@ -47,7 +47,7 @@ class IngestedImage:
     """A decoded file: its stored pixels and their channels, the fingerprint, the file's facts and stamp, the notes.
 
     `colour_merged`: the file's channels differ and were merged into one.
-    `patient_tags` are the DICOM tags that tell the patient; None for other formats.
+    `patient_tags` are what the file tells of its patient; None for formats that tell nothing.
     """
 
     encoded: bytes
@@ -137,7 +137,7 @@ def _ingest_file(file: SourceFile, form: StorageForm | None) -> IngestedImage | 
         image = decode_file(file.path, keep_colour=form is not None and form.channels == 3)
     except RejectedImage as rejection:
         return str(rejection)
-    tags = _patient_tags(file) if image.facts.format == "DICOM" else None
+    tags = read_patient_tags(file.path, image.facts.format)
     identity = fingerprint(image.pixels)
     if form is None:
         channels = 1 if image.pixels.ndim == 2 else 3
@@ -148,11 +148,6 @@ def _ingest_file(file: SourceFile, form: StorageForm | None) -> IngestedImage | 
     return IngestedImage(
         encoded, channels, identity, image.facts, stamp(file.path), image.notes, image.colour_merged, tags
     )
-
-
-def _patient_tags(file: SourceFile) -> PatientTags:
-    with file.path.open("rb") as content:
-        return read_patient_tags(content)
 
 
 def _follow_parent() -> None:

@@ -1,7 +1,7 @@
 """Patients: which images show the same patient, and what is known about that. Ids stay in memory; counts leave.
 
-An id comes from a table or the source's own files, else from DICOM (PatientID, else StudyInstanceUID), else from the
-file name by a pattern. Equal ids in two sources are taken for one patient: the safe side for a split.
+An id comes from a table, else from the file itself (DICOM's PatientID, else StudyInstanceUID; PID of figshare's .mat),
+else from the file name by a pattern. Equal ids in two sources are taken for one patient: the safe side for a split.
 """
 
 import re
@@ -16,8 +16,8 @@ from scipy.sparse.csgraph import connected_components
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.records.patient_counts import Inheritance, PatientCounts, PatientOverlap
-from fastmri_cls.sources.dicom_patients import PatientTags
 from fastmri_cls.sources.folders import SourceFile, printable
+from fastmri_cls.sources.patient_tags import PatientTags
 
 INHERITED = "duplicates"
 _UNKNOWN = -1
@@ -56,7 +56,7 @@ def find_patients(
 
     Args:
         files: the images, [n].
-        tags: their DICOM tags, [n], None for other formats.
+        tags: what the files tell, [n], None for formats that tell nothing.
         pattern: searched in a file's name relative to its source; its first group is the id.
 
     Raises:
@@ -64,7 +64,7 @@ def find_patients(
     """
     ids = [file.patient for file in files]
     origins = [file.patient_origin if file.patient else "" for file in files]
-    for index, (patient, origin) in enumerate(_dicom_ids(tags)):
+    for index, (patient, origin) in enumerate(_ids_in_files(tags)):
         if not ids[index] and patient:
             ids[index], origins[index] = patient, origin
     if pattern is not None:
@@ -213,26 +213,32 @@ def _repeated(patients: Patients, test: np.ndarray, training: np.ndarray) -> int
     return int(np.isin(patients.codes[test & patients.known], patients.codes[training & patients.known]).sum())
 
 
-def _dicom_ids(tags: Sequence[PatientTags | None]) -> Iterator[tuple[str, str]]:
+def _ids_in_files(tags: Sequence[PatientTags | None]) -> Iterator[tuple[str, str]]:
     """Yield the id of each image and the tag it is from.
 
-    A PatientID that all of several files share is a placeholder of an anonymised set; then the study tells patients.
+    An id that all of several files share is a placeholder of an anonymised set; then the study tells patients.
     """
-    found = [tag for tag in tags if tag is not None]
-    placeholder = _is_one_for_all([tag.patient for tag in found])
-    useless = _is_one_for_all([tag.study for tag in found])
-    if placeholder:
-        then = "patients of these files are unknown" if useless else "StudyInstanceUID is used in its place"
-        log.warning(f"PatientID is the same in all {len(found)} DICOM files, taken for a placeholder; {then}")
+    origins = dict.fromkeys(tag.origin for tag in tags if tag is not None)
+    useful = {origin: _useful([tag for tag in tags if tag is not None and tag.origin == origin]) for origin in origins}
     for tag in tags:
         if tag is None:
             yield "", ""
-        elif tag.patient and not placeholder:
-            yield tag.patient, "PatientID"
-        elif tag.study and not useless:
+        elif tag.patient and "patient" in useful[tag.origin]:
+            yield tag.patient, tag.origin
+        elif tag.study and "study" in useful[tag.origin]:
             yield f"study {tag.study}", "StudyInstanceUID"
         else:
             yield "", ""
+
+
+def _useful(tags: list[PatientTags]) -> set[str]:
+    """Return which of `patient` and `study` tell patients apart; warn of a placeholder."""
+    useful = {"patient": [tag.patient for tag in tags], "study": [tag.study for tag in tags]}
+    useful = {name: values for name, values in useful.items() if any(values) and not _is_one_for_all(values)}
+    if _is_one_for_all([tag.patient for tag in tags]):
+        then = "StudyInstanceUID is used in its place" if "study" in useful else "patients of these files are unknown"
+        log.warning(f"{tags[0].origin} is the same in all {len(tags)} files, taken for a placeholder; {then}")
+    return set(useful)
 
 
 def _is_one_for_all(values: list[str]) -> bool:

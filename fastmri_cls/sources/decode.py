@@ -1,7 +1,7 @@
 """Image files -> uint8 pixels: the one decoder that building, auditing and predicting share.
 
-Whatever the file holds (any bit depth, palette, CMYK, alpha, EXIF rotation, DICOM) comes out as 8-bit grey or RGB, with
-notes on what was ignored or left out.
+Whatever the file holds (any bit depth, palette, CMYK, alpha, EXIF rotation, DICOM, figshare's .mat) comes out as 8-bit
+grey or RGB, with notes on what was ignored or left out.
 """
 
 import stat
@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from fastmri_cls.sources import dicom
+from fastmri_cls.sources import dicom, figshare
 from fastmri_cls.sources.colour import grey_where_grey
 from fastmri_cls.sources.notes import Note, NoteKind
 from fastmri_cls.sources.pixels import RejectedImage
@@ -108,6 +108,10 @@ def with_contrast_note(image: Decoded) -> Decoded:
 
 
 def _read(file: BinaryIO, suffix: str) -> Raster:
+    if suffix == figshare.SUFFIX:
+        pixels, mode, notes = figshare.read_slice(file)
+        image = Image.fromarray(pixels)
+        return Raster(image, "MATLAB", mode, image.size, notes)
     if not dicom.is_dicom(file):
         try:
             return read_raster(file)

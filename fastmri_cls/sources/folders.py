@@ -33,7 +33,7 @@ class SourceFile:
         path: where the file lies.
         filename: its path relative to the source, with `/`.
         split: the split that its folder or a table names; None without one.
-        label: its class.
+        label: its class; empty where the file itself should name it and cannot be read.
         patient: the id a table or the source gives, empty without one. It is never printed or written.
         patient_origin: where that id comes from, to be named in sentences.
     """

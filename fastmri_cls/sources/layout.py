@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.figshare import FOLDS_FILE
 from fastmri_cls.sources.folders import Folder, Source
 
 SPLITS = {
@@ -27,6 +28,7 @@ BESIDE_IMAGES = "masks, crops or annotations beside images (name them in a --tab
 BESIDE_SPLITS = "in folders beside the split folders"
 SECOND_COPY = "in a split folder inside a split folder"
 OWN_SET = "in folders that hold class folders of their own"
+FOLDS = "the published folds of figshare's set, which are not used (--folds makes folds of whole patients)"
 LOOPS = "links that lead back to a folder above"
 
 _IMAGE_FOLDER = re.compile(r"images?|imgs?|originals?|raw")
@@ -45,11 +47,14 @@ _OTHER_SUFFIXES = {
 
 @dataclass(frozen=True)
 class PlacedImage:
-    """An image by its path relative to the source, with the split its folders name (or None) and its class folder."""
+    """An image: its path relative to the source, the split its folders name (or None), and what names its class.
+
+    `class_name` is as the folder or file spells it; empty where a table has it.
+    """
 
     path: str
     split: str | None
-    class_folder: str
+    class_name: str
 
 
 @dataclass
@@ -102,6 +107,8 @@ def images_below(folder: Folder, layout: Layout, keep: Sequence[str] = ()) -> li
             found.append(folder.join(name))
         elif is_no_image(name):
             other.append(folder.join(name))
+        elif name.casefold() == FOLDS_FILE:
+            layout.pass_over(FOLDS, [folder.join(name)])
         elif match and match.group(1) in stems:
             beside.append(folder.join(name))
         else:
@@ -183,8 +190,8 @@ class _Reader:
         rest = Folder(folder.path, tuple(f for f in folder.folders if f not in strangers), folder.files)
         self._place(images_below(rest, self._layout), split, folder.name)
 
-    def _place(self, paths: list[str], split: str | None, class_folder: str) -> None:
-        self._layout.images += [PlacedImage(path, split, class_folder) for path in paths]
+    def _place(self, paths: list[str], split: str | None, class_name: str) -> None:
+        self._layout.images += [PlacedImage(path, split, class_name) for path in paths]
 
     def _is_set(self, folder: Folder, siblings: list[Folder]) -> bool:
         """Return whether a folder holds a set's split or class folders, so that it cannot be a class itself."""

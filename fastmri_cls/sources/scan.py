@@ -1,28 +1,24 @@
 """Sources and tables -> the list of their images with class, split and patient. No image is opened here."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.foundation.progress import log
+from fastmri_cls.foundation.progress import log, track
+from fastmri_cls.sources import figshare
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.folders import Folder, Source, SourceFile, printable, read_folder
-from fastmri_cls.sources.layout import (
-    LOOPS,
-    SPLITS,
-    Layout,
-    PlacedImage,
-    images_below,
-    read_layout,
-)
-from fastmri_cls.sources.tables import Row, Table, check_used, read_one_hot
+from fastmri_cls.sources.layout import LOOPS, SPLITS, Layout, PlacedImage, images_below, is_no_image, read_layout
+from fastmri_cls.sources.pixels import RejectedImage
+from fastmri_cls.sources.table_rows import join_rows, one_hot_table, row_finder
+from fastmri_cls.sources.tables import Row, Table, check_used
 
 UNLISTED = "with no label in the table"
-_ONE_HOT = "_classes.csv"  # beside the images of each split, as Roboflow exports them
 _SHOWN = 8  # names in a line
+_BY_FOLDER, _BY_TABLE, _BY_FILE = "classes from folders", "labels from the table", "labels from the .mat files"
 
 
 class PassedOver(NamedTuple):
@@ -85,38 +81,60 @@ def scan(
 
 def image_paths(source: Source, classes: ClassNames, tables: Sequence[Table]) -> list[str]:
     """Return the paths, relative to `source`, of the images that `scan` would read."""
-    layout, own, has_labels = _find_images(source, classes, tables)
-    rows = _rows(source, layout, own, allow_unlisted=True)
-    return [image.path for image in layout.images if not has_labels or rows.get(image.path, Row()).label]
+    layout, own, origin = _find_images(source, classes, tables)
+    rows = join_rows(source, [image.path for image in layout.images], own, allow_unlisted=True)
+    return [image.path for image in layout.images if origin != _BY_TABLE or rows.get(image.path, Row()).label]
 
 
-def _find_images(source: Source, classes: ClassNames, tables: Sequence[Table]) -> tuple[Layout, list[Table], bool]:
-    """Return the images of a source, the tables for it, and whether they give the labels."""
+def _find_images(source: Source, classes: ClassNames, tables: Sequence[Table]) -> tuple[Layout, list[Table], str]:
+    """Return the images of a source, the tables for it, and where the labels are from."""
     root = read_folder(source.path)
     own = [table for table in tables if table.source in (None, source.name)]
-    if not any("label" in table.columns for table in own) and (one_hot := _one_hot_table(source, root)):
+    if not any("label" in table.columns for table in own) and (one_hot := one_hot_table(source, root)):
         own.append(one_hot)
     if any("label" in table.columns for table in own):
-        return _flat_layout(root, own, source), own, True
-    return read_layout(source, root, classes), own, False
+        return _flat_layout(root, own, source), own, _BY_TABLE
+    if _holds_slices(root):
+        return _read_labels(source, _flat_layout(root, own, source)), own, _BY_FILE
+    return read_layout(source, root, classes), own, _BY_FOLDER
+
+
+def _holds_slices(root: Folder) -> bool:
+    """Return whether all images of a source are figshare's .mat files."""
+    images = [path for path in root.below() if not is_no_image(path)]
+    return any(map(figshare.is_slice, images)) and all(path.lower().endswith(figshare.SUFFIX) for path in images)
+
+
+def _read_labels(source: Source, layout: Layout) -> Layout:
+    """Return `layout` with the class that each .mat file names; none for a file that cannot be read."""
+    images = []
+    for image in track(layout.images, f"reading labels of {source.name}", len(layout.images)):
+        try:
+            with (source.path / image.path).open("rb") as file:
+                images.append(replace(image, class_name=figshare.read_label(file)))
+        except (RejectedImage, OSError):
+            images.append(image)  # reading its pixels will give the reason
+    return Layout(images, layout.passed_over)
 
 
 def _scan_source(
     source: Source, classes: ClassNames, tables: Sequence[Table], found: Scan, *, allow_unlisted: bool
 ) -> None:
-    layout, own, has_labels = _find_images(source, classes, tables)
-    rows = _rows(source, layout, own, allow_unlisted=allow_unlisted)
+    layout, own, origin = _find_images(source, classes, tables)
+    rows = join_rows(source, [image.path for image in layout.images], own, allow_unlisted=allow_unlisted)
     files: list[SourceFile] = []
-    spellings: list[str] = []
+    spellings: dict[str, str] = {}
     for image in sorted(layout.images, key=lambda image: image.path):
         row = rows.get(image.path, Row())
-        spelling = row.label if has_labels else image.class_folder
-        if not spelling:
+        spelling = row.label if origin == _BY_TABLE else image.class_name
+        if not spelling and origin == _BY_TABLE:
             layout.pass_over(UNLISTED, [image.path])
             continue
-        spellings.append(spelling)
+        label = classes.canonical(spelling) if spelling else ""
+        if spelling:
+            spellings[spelling] = label
         split = row.split or None if found.table_splits else image.split
-        path, label = source.path / image.path, classes.canonical(spelling)
+        path = source.path / image.path
         files.append(SourceFile(source.name, path, image.path, split, label, row.patient, "table"))
     passed = [
         PassedOver(source.name, reason, len(paths), printable(min(paths)))
@@ -131,7 +149,7 @@ def _scan_source(
     classes.check(source.name, spellings)
     found.files += files
     found.passed_over += passed
-    found.layouts.append(_layout_line(source, files, spellings, by_table=has_labels))
+    found.layouts.append(_layout_line(source, files, spellings, origin))
 
 
 def _flat_layout(root: Folder, tables: Sequence[Table], source: Source) -> Layout:
@@ -139,7 +157,7 @@ def _flat_layout(root: Folder, tables: Sequence[Table], source: Source) -> Layou
     layout = Layout()
     layout.pass_over(LOOPS, root.all_loops())
     everything = list(root.below())
-    finders = [_finder(table, source, everything) for table in tables]
+    finders = [row_finder(table, source, everything) for table in tables]
     listed = [path for path in everything if any(finder(path) for finder in finders)]
     for path in images_below(root, layout, listed):
         split = next((SPLITS[part] for part in PurePosixPath(path.casefold()).parts[:-1] if part in SPLITS), None)
@@ -147,72 +165,10 @@ def _flat_layout(root: Folder, tables: Sequence[Table], source: Source) -> Layou
     return layout
 
 
-def _rows(source: Source, layout: Layout, tables: Sequence[Table], *, allow_unlisted: bool) -> dict[str, Row]:
-    """Return what the tables together say of each image of a source."""
-    paths = sorted(image.path for image in layout.images)
-    rows: dict[str, Row] = {}
-    for table in tables:
-        finder = _finder(table, source, paths)
-        missing = []
-        for path in paths:
-            row = finder(path)
-            if row is None or ("label" in table.columns and not row.label):
-                missing.append(path)
-            if row is None:
-                continue
-            known = rows.get(path, Row())
-            rows[path] = Row(known.label or row.label, known.patient or row.patient, known.split or row.split)
-        if missing and not allow_unlisted:
-            raise UserError(_leaves_out(source, table, missing, len(paths)))
-    return rows
-
-
-def _leaves_out(source: Source, table: Table, missing: list[str], count: int) -> str:
-    if len(missing) == count:
-        return (
-            f"{table.name}: no row names an image of source {source.name}; "
-            f"filename is relative to the source, for instance {printable(missing[0])}"
-        )
-    names = ", ".join(map(printable, missing[:3]))
-    return (
-        f"{table.name}: leaves out {len(missing)} of {count} images of source {source.name} ({names}"
-        f"{', …' if len(missing) > 3 else ''}); add rows for them, give the table as NAME=FILE to the source it is "
-        "for, or add --allow-unlisted"
-    )
-
-
-def _finder(table: Table, source: Source, paths: Iterable[str]) -> Callable[[str], Row | None]:
-    """Return a function path -> row: by the whole path, or by the bare name where the table gives no folders."""
-    names = Counter(PurePosixPath(path).name for path in paths)
-
-    def find(path: str) -> Row | None:
-        row = table.find(source.name, path)
-        name = PurePosixPath(path).name
-        return row if row or not table.is_flat or names[name] > 1 else table.find(source.name, name)
-
-    return find
-
-
-def _one_hot_table(source: Source, root: Folder) -> Table | None:
-    """Return what the `_classes.csv` of a source and of its split folders say, as one table."""
-    rows: dict[tuple[str, str], Row] = {}
-    paths = []
-    for folder in (root, *(f for f in root.folders if f.name.casefold() in SPLITS)):
-        for name in folder.files:
-            if name.casefold() == _ONE_HOT:
-                paths.append(source.path / folder.join(name))
-                content = paths[-1].read_bytes()
-                labels = read_one_hot(str(paths[-1]), content)
-                rows |= {(source.name, folder.join(filename)): Row(label) for filename, label in labels.items()}
-    return Table(str(paths[0]), "", source.name, frozenset({"label"}), rows) if paths else None
-
-
-def _layout_line(source: Source, files: list[SourceFile], spellings: list[str], *, by_table: bool) -> str:
+def _layout_line(source: Source, files: list[SourceFile], spellings: dict[str, str], origin: str) -> str:
     """Return what the folders of a source were taken for."""
-    pairs = sorted(dict(zip(spellings, (file.label for file in files), strict=True)).items())
-    names = [label if spelling == label else f"{spelling} -> {label}" for spelling, label in pairs]
+    names = [label if spelling == label else f"{spelling} -> {label}" for spelling, label in sorted(spellings.items())]
     classes = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
     splits = Counter(file.split or "none" for file in files)
     counted = ", ".join(f"{split} {count}" for split, count in splits.items())
-    origin = "labels from the table" if by_table else "classes from folders"
     return f"source {source.name}: {len(files)} images, {origin}: {classes}; split: {counted}"

@@ -19,6 +19,7 @@ _INSTRUMENTED = {
     "dicom": ["fastmri_cls", "pydicom"],
     "image": ["fastmri_cls", "PIL", "tifffile"],
     "nifti": ["fastmri_cls", "nibabel"],
+    "mat": ["fastmri_cls"],
 }
 _SECONDS = 10  # of processor time for one input: libFuzzer's own limit would count the time a process is stopped
 
@@ -51,7 +52,7 @@ def main() -> None:
         (corpus / f"seed-{number:02}").write_bytes(seed)
         target.check(seed)  # what the first use loads and allocates is no finding
     flags = [
-        f"-max_total_time={int(options.minutes * 60)}", "-max_len=4096", "-timeout=1800", "-rss_limit_mb=4096",
+        f"-max_total_time={int(options.minutes * 60)}", "-max_len=8192", "-timeout=1800", "-rss_limit_mb=4096",
         "-print_final_stats=1", "-reduce_inputs=0",  # with little coverage to go by, seeds would shrink to nothing
         f"-artifact_prefix={corpus}/",
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Readers of images as targets: DICOM, the formats of Pillow and tifffile, NIfTI. See targets.py."""
+"""Readers of images as targets: DICOM, the formats of Pillow and tifffile, NIfTI, figshare's .mat. See targets.py."""
 
 import io
 import struct
@@ -11,9 +11,11 @@ import tifffile
 from PIL import Image
 
 from fastmri_cls.sources.decode import Decoded, decode_file
+from fastmri_cls.sources.figshare import read_label, read_patient
 from fastmri_cls.sources.nifti import read_slices
 from fastmri_cls.sources.pixels import RejectedImage
 from tests.fuzz.checking import Target, fuzz_folder, one_line, within_memory
+from tests.sources.mat_files import mat
 
 # --- dicom: a file to pixels ------------------------------------------------------------------------------------------
 
@@ -159,6 +161,29 @@ def check_nifti(data: bytes) -> None:
             one_line(error)
 
 
+# --- mat: a slice of figshare's set ------------------------------------------------------------------------------------
+
+
+def mat_seeds() -> list[bytes]:
+    """Return slices stored whole, in chunks and compressed, without a patient, and of another class."""
+    grey = np.add.outer(np.arange(16) * 90, np.arange(12) * 7).astype(np.int16)
+    return [
+        mat(grey), mat(grey, shuffle=True), mat(grey, compression=None, chunks=None), mat(grey, patient=None),
+        mat(grey[:8].astype(np.float64), compression=None), mat(grey, label=7),
+    ]  # fmt: skip
+
+
+def check_mat(data: bytes) -> None:
+    """The file is refused, or is an image; its class and patient are read or refused as well."""
+    _check_file(data, "file.mat")
+    with within_memory():
+        for read in (read_label, read_patient):
+            try:
+                assert isinstance(read(io.BytesIO(data)), str)
+            except RejectedImage as error:
+                one_line(error)
+
+
 def _check_file(data: bytes, name: str) -> None:
     path: Path = fuzz_folder() / name
     path.write_bytes(data)
@@ -183,4 +208,5 @@ IMAGE_TARGETS = {
     "dicom": Target(dicom_seeds, check_dicom),
     "image": Target(image_seeds, check_image),
     "nifti": Target(nifti_seeds, check_nifti),
+    "mat": Target(mat_seeds, check_mat),
 }

@@ -13,10 +13,11 @@ from fastmri_cls.records.images_csv import read_images_csv
 from fastmri_cls.records.manifest import Manifest, read_manifest
 from fastmri_cls.records.options import BuildOptions, MetadataOptions, SplitOptions
 from fastmri_cls.records.patients import Patients, compile_pattern, find_patients, inherit, join_groups
-from fastmri_cls.sources.dicom_patients import PatientTags
 from fastmri_cls.sources.folders import SourceFile
+from fastmri_cls.sources.patient_tags import PatientTags
 from tests.fuzz.image_targets import dicom
 from tests.records.conftest import Build, draw, options, save, shard_bytes, with_table
+from tests.sources.mat_files import mat
 
 PATIENTS, SLICES = 30, 4
 
@@ -37,6 +38,16 @@ def write_dicoms(root: Path, **tags: str) -> Path:
         path = root / label_of(patient) / f"{number:03}.dcm"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(dicom(draw(number, 40).astype(np.uint16) * 10, **given))
+    return root
+
+
+def write_mats(root: Path) -> Path:
+    """The same as figshare's .mat files in one folder."""
+    root.mkdir()
+    for number in range(PATIENTS * SLICES):
+        patient = number % PATIENTS
+        content = mat(draw(number, 40).astype(np.int16) * 10, 1 + patient % 2, patient_id(patient))
+        (root / f"{number:03}.mat").write_bytes(content)
     return root
 
 
@@ -98,6 +109,15 @@ def test_slices_of_a_dicom_patient_are_in_one_split(
     assert manifest.duplicates["groups"] == PATIENTS
     assert_no_id(tmp_path / "out", "\n".join(said))
     assert any("placeholder" in line for line in said) == (tags["PatientID"] == "ANON")
+
+
+def test_slices_of_a_figshare_patient_are_in_one_split(tmp_path: Path, build: Build, said: list[str]) -> None:
+    manifest = build([write_mats(tmp_path / "figshare")])
+    assert patients_in_two_splits(tmp_path / "out") == 0
+    assert described(manifest) == f"{PATIENTS} patients from PID"
+    assert manifest.duplicates["groups"] == PATIENTS
+    assert manifest.classes == ("glioma", "meningioma")
+    assert_no_id(tmp_path / "out", "\n".join(said))
 
 
 def test_slices_of_a_patient_in_a_table_of_a_flat_folder_are_in_one_split(
@@ -197,8 +217,15 @@ def test_the_table_comes_before_dicom_and_dicom_before_file_names() -> None:
 def test_a_placeholder_for_all_files_is_no_patient(said: list[str]) -> None:
     found = find_patients(files("a", "b", "c"), [PatientTags("ANON", "1.2")] * 3, None)
     assert not found.known.any()
-    assert "PatientID is the same in all 3 DICOM files" in said[0]
+    assert "PatientID is the same in all 3 files" in said[0]
     assert "ANON" not in said[0]
+
+
+def test_a_pid_that_all_files_share_leaves_the_ids_of_dicom_files_alone(said: list[str]) -> None:
+    tags = [PatientTags("x", origin="PID"), PatientTags("x", origin="PID"), PatientTags("d"), PatientTags("e")]
+    found = find_patients(files("a", "b", "c", "d"), tags, None)
+    assert found.origins.tolist() == ["", "", "PatientID", "PatientID"]
+    assert said == ["PID is the same in all 2 files, taken for a placeholder; patients of these files are unknown"]
 
 
 def test_ids_that_look_like_something_else_are_questioned(said: list[str]) -> None:
