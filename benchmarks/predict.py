@@ -16,7 +16,6 @@ import resource
 import statistics
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,9 @@ from PIL import Image
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.progress import show_log
 from fastmri_cls.foundation.quiet import import_tensorflow
+from fastmri_cls.runs.config import DatasetFacts, RunConfig, write_config
+from fastmri_cls.runs.protocol import Protocol
+from fastmri_cls.runs.run import Run
 
 ROUNDS = 3
 
@@ -39,26 +41,29 @@ def draw_files(folder: Path, count: int) -> list[Path]:
     return files
 
 
-def untrained_run(folder: Path, model: str) -> Path:
+def untrained_run(folder: Path, model: str) -> Run:
     """A RUN that predict can load, as train leaves it, but with weights as initialised."""
     from fastmri_cls.models.head import ClassifierOptions, build_classifier
     from fastmri_cls.models.registry import find_backbone
-    from fastmri_cls.runs.protocol import resolve_protocol
 
     build_classifier(find_backbone(model), ClassifierOptions(4, 224, 1), fast=False).model.save(folder / "model.keras")
-    config = {
-        "model": model,
-        "classes": ["a", "b", "c", "d"],
-        "image_size": 224,
-        "channels": 1,
-        "protocol": asdict(resolve_protocol("strict", {})),
-        "dataset": {"fingerprint": "", "resize": "bilinear"},
-    }
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
+    config = RunConfig(
+        data=folder,
+        model=model,
+        out=folder,
+        protocol=Protocol.strict(),
+        classes=("a", "b", "c", "d"),
+        image_size=224,
+        channels=1,
+        dataset=DatasetFacts(fingerprint="", split="grouped", resize="bilinear"),
+        loaded_weights=None,
+        environment=describe(),
+    )
+    write_config(folder, config)
+    return Run(folder)
 
 
-def measure(run: Path, files: list[Path]) -> dict[str, object]:
+def measure(run: Run, files: list[Path]) -> dict[str, object]:
     from fastmri_cls.inference.predictor import PredictOptions, Predictor
 
     options = PredictOptions()
@@ -106,7 +111,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        run = arguments.run or untrained_run(folder, arguments.model)
+        run = Run(arguments.run) if arguments.run else untrained_run(folder, arguments.model)
         if arguments.source:
             files = find_images([arguments.source])[: arguments.images]
         else:

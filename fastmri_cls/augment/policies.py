@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.augment.affine import AffineParameters, draw_affine, scale_contrast
@@ -21,12 +22,13 @@ def step_seed(seed: int, epoch: int | tf.Tensor, step: int | tf.Tensor) -> tf.Te
     On an accelerator the seed would have to be copied back to the host, where draws take it, in every step.
 
     Args:
-        seed: of the run.
+        seed: of the run, 0 to 2^32 - 1.
         epoch: from 0, counted over both phases.
         step: of the epoch, from 0.
     """
     with tf.device("CPU:0"):
-        return tf.random.experimental.stateless_fold_in([seed, epoch], step)
+        wrapped = np.uint32(seed).view(np.int32)  # an integer above 2^31 becomes int64 outside a graph, int32 within
+        return tf.random.experimental.stateless_fold_in([wrapped, epoch], step)
 
 
 def make_augmentation(policy: str, *, contrast: float = 1.0, compiled: bool = True) -> Augmentation:

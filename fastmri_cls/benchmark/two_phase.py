@@ -27,7 +27,7 @@ from fastmri_cls.foundation.progress import log
 from fastmri_cls.models.head import paper_head, train_from
 from fastmri_cls.models.registry import Backbone, find_backbone
 from fastmri_cls.records.build import build_dataset
-from fastmri_cls.records.options import BuildOptions, SplitOptions
+from fastmri_cls.records.options import BuildOptions, MetadataOptions
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import Protocol, resolve_protocol
 from fastmri_cls.sources.classes import ClassNames
@@ -63,7 +63,7 @@ def benchmark_protocol(source: Path, model: str, images: int, views: int) -> lis
         _lay_out(source, folder, images)
         weights = seeded_weights(backbone, folder / "weights.h5")
         source_of_all = [Source("subset", folder / "subset")]
-        options = BuildOptions(splitting=SplitOptions(method=str(folder / "split.csv")), allow_missing_classes=True)
+        options = BuildOptions(metadata=MetadataOptions(table=(str(folder / "split.csv"),)), allow_missing_classes=True)
         build_dataset(source_of_all, ClassNames(), options, folder / "dataset", workers=1)
 
         ways = {"notebook": partial(_as_the_notebooks, folder, backbone, weights, protocol)}

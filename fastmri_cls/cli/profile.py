@@ -40,7 +40,8 @@ def profile(
     from fastmri_cls.runs.protocol import resolve_protocol
     from fastmri_cls.training.resolve import resolve
 
-    protocol = resolve_protocol("strict", {"batch_size": batch_size, "augment": augment})
+    changes = {"batch_size": batch_size, "augment": augment}
+    protocol = resolve_protocol("strict", {name: value for name, value in changes.items() if value is not None})
     with new_directory(out) as folder:
         dataset = Dataset(data)
         asked = TrainOptions(data, model, folder, protocol, cache=cache, precision=precision, xla=xla)

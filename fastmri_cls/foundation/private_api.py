@@ -4,6 +4,9 @@ A private name can vanish in any release. tests/foundation/test_private_api.py c
 versions, so that an update fails there and not in a user's run.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import keras
 import tensorflow as tf
 from keras.src.legacy.preprocessing.image import DirectoryIterator, ImageDataGenerator
@@ -13,6 +16,7 @@ from tensorflow.lite.python import schema_py_generated as tflite_schema
 from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.tools import flatbuffer_utils
 from tensorflow.python.client import device_lib
+from tensorflow.python.framework.config import disable_op_determinism, is_op_determinism_enabled
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
@@ -23,6 +27,7 @@ __all__ = [
     "accelerator_memory",
     "all_layers",
     "convert_variables_to_constants_v2",
+    "deterministic_ops",
     "flatbuffer_utils",
     "mlir_quantize",
     "num_consumers",
@@ -61,6 +66,19 @@ def skip_gradient_reduction(optimizer: keras.optimizers.Optimizer) -> None:
     for part in (optimizer, getattr(optimizer, "inner_optimizer", None)):
         if part is not None:
             part._all_reduce_sum_gradients = lambda pairs: pairs
+
+
+@contextmanager
+def deterministic_ops(wanted: bool) -> Iterator[None]:
+    """Let TensorFlow choose deterministic kernels in the block where `wanted`; its public switch cannot be undone."""
+    before = is_op_determinism_enabled()
+    if wanted:
+        tf.config.experimental.enable_op_determinism()
+    try:
+        yield
+    finally:
+        if wanted and not before:
+            disable_op_determinism()
 
 
 def accelerator_memory() -> int:

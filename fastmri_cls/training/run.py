@@ -10,6 +10,7 @@ import tensorflow as tf
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.atomic import new_file
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.private_api import deterministic_ops
 from fastmri_cls.foundation.progress import log, log_to
 from fastmri_cls.models.backbones import unfreeze_each
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, float32_copy
@@ -43,7 +44,7 @@ def train(options: TrainOptions, context: DistributedContext | None = None) -> N
         Stopped: SIGTERM or Ctrl-C came; `resume` continues.
     """
     context = context or DistributedContext()
-    with context.ending_together():
+    with context.ending_together(), deterministic_ops(options.deterministic):
         _train(options, context)
 
 
@@ -63,8 +64,6 @@ def _train(options: TrainOptions, context: DistributedContext) -> None:
     options = replace(options, strategy=context.name, **chosen)
 
     keras.utils.set_random_seed(options.seed)
-    if options.deterministic:
-        tf.config.experimental.enable_op_determinism()
     built = ClassifierOptions.for_dataset(dataset, options.protocol.preprocessing, options.precision)
     with context.strategy.scope():
         classifier = build_classifier(backbone, built)

@@ -36,7 +36,7 @@ def test_three_ways_train_the_same_images_to_the_last_epoch(tmp_path, monkeypatc
     original, trained = two_phase.keras.Model.fit, two_phase.train
     monkeypatch.setattr(two_phase.keras.Model, "fit", fit)
     monkeypatch.setattr(two_phase, "train", train)
-    short = partial(resolve_protocol, overrides={"phase1_epochs": 2, "phase2_epochs": 1, "batch_size": 16})
+    short = partial(resolve_protocol, changes={"phase1_epochs": 2, "phase2_epochs": 1, "batch_size": 16})
     monkeypatch.setattr(two_phase, "resolve_protocol", lambda name, _: short(name))
     monkeypatch.delenv("FASTMRI_CLS_CACHE", raising=False)
 

@@ -17,7 +17,7 @@ from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.folders import parse_sources
 from tests.html_pages import Page
 
-SYSTEMS = ("small-cnn, contrast 1.0", "small-cnn, contrast 1.5")
+SYSTEMS = ("small-cnn, contrast 1", "small-cnn, contrast 1.5")
 
 
 FLAGS = ("--models", "small-cnn", "--ablate", "contrast", "--seeds", 0, "--phase1-epochs", 2, "--phase2-epochs", 1)
@@ -195,11 +195,11 @@ def test_the_page_of_a_cell_needs_nothing_from_elsewhere_and_has_its_numbers(fin
     assert page.needs == []
     assert "script" not in page.tags
     p = predictions[SYSTEMS[0]][0]
-    rows = {row[0]: row for row in page.tables["Test sets"]}
+    rows = {row[0]: row for row in page.tables["Metrics by test set"]}
     assert rows["pooled"][2].startswith(f"{np.mean(p.predicted == p.labels):.3f} [")
-    agreement = {row[0]: row for row in page.tables["Agreement and calibration"]}
+    agreement = {row[0]: row for row in page.tables["Agreement and calibration by test set"]}
     assert agreement["pooled"][2] == f"{metrics.cohen_kappa_score(p.labels, p.predicted):.3f}"
-    classes = {row[0]: row for row in page.tables["pooled"]}
+    classes = {row[0]: row for row in page.tables[f"Classes, test set pooled ({len(p):,} images)"]}
     recalls = metrics.recall_score(p.labels, p.predicted, average=None, labels=range(4))
     for name, recall in zip(p.classes, recalls, strict=True):
         assert classes[name][3].startswith(f"{recall:.3f} [")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from fastmri_cls.foundation import private_api
@@ -32,6 +33,15 @@ def test_every_name_is_there():
     assert callable(private_api.flatbuffer_utils.convert_bytearray_to_object)
     assert callable(private_api.flatbuffer_utils.opcode_to_name)
     assert private_api.xplane_pb2.XSpace().planes is not None
+
+
+def test_deterministic_kernels_end_with_the_block():
+    with private_api.deterministic_ops(wanted=True):
+        with pytest.raises(RuntimeError, match="determinism"):
+            tf.random.get_global_generator()
+        with private_api.deterministic_ops(wanted=False):
+            assert private_api.is_op_determinism_enabled()
+    assert not private_api.is_op_determinism_enabled()
 
 
 def test_the_graph_of_a_functional_model_can_be_walked():

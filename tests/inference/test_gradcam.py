@@ -85,8 +85,8 @@ def similarity(one: np.ndarray, other: np.ndarray) -> float:
 def test_the_parts_together_are_the_model(model, tumours):
     parts = split_classifier(model)
     images = tumours[0][::9].astype(np.float32)
-    _, output_map = parts.backbone(parts.preprocessing(images))
-    logits = parts.head(output_map).numpy() @ parts.last.kernel.numpy() + parts.last.bias.numpy()
+    _, (output_map,) = parts.backbone(parts.preprocessing(images))
+    logits = parts.head([output_map]).numpy() @ parts.last.kernel.numpy() + parts.last.bias.numpy()
     expected = model.predict(images, verbose=0)
     np.testing.assert_allclose(softmax(logits, axis=1), expected, atol=1e-5)
     features, probabilities = parts.forward(images)

@@ -180,7 +180,7 @@ def objects(file, group):
         (virtual_dataset, "from another file"),
         (absurd_shape, "claims"),
         (many_shapes, "claims"),
-        (objects, "no numbers"),
+        (objects, "not numbers"),
     ],
 )
 def test_hdf5_that_reaches_out_or_claims_too_much_is_refused_before_keras_opens_it(

@@ -20,11 +20,7 @@ pytestmark = pytest.mark.real
 @pytest.fixture(scope="module")
 def catalogue(real_data):
     """1500 random images of both sets."""
-    files = [
-        file
-        for name in ("nickparvar", "bhuvaji")
-        for file in scan([Source(name, real_data / name)], ClassNames()).files
-    ]
+    files = scan([Source(name, real_data / name) for name in ("nickparvar", "bhuvaji")], ClassNames()).files
     chosen = np.sort(np.random.default_rng(0).permutation(len(files))[:1500])
     return collect(ingest([files[number] for number in chosen], None, workers=2))
 
@@ -54,7 +50,7 @@ def test_few_duplicates_have_another_label(catalogue, duplicates):
 
 def test_the_published_groups_of_the_whole_sets_stay_as_they_are(real_data):
     """The figures of the docs, found before equal images were collapsed; no bound of the search is reached."""
-    files = [file for name in ("nickparvar", "bhuvaji") for file in scan(Source(name, real_data / name), ClassNames())]
+    files = scan([Source(name, real_data / name) for name in ("nickparvar", "bhuvaji")], ClassNames()).files
     catalogue = collect(ingest(files, None, workers=available_cores()))
     duplicates = find_duplicates(catalogue.fingerprints)
     groups = connected_groups(len(catalogue), duplicates.pairs)

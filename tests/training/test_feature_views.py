@@ -250,7 +250,7 @@ def test_a_hybrid_trains_on_the_features_of_both_and_ends_in_an_ordinary_model(d
     hybrid = build_classifier(find_model(HYBRID), ClassifierOptions(4, 64, 1))
     with pytest.raises(UserError, match="small-cnn would stay frozen as initialised; give weights for both, or none"):
         load_weights(hybrid, f"none+{tmp_path / 'tiny.weights.h5'}")
-    with pytest.raises(UserError, match=r"takes one for both or two, SPEC\+SPEC"):
+    with pytest.raises(UserError, match=r"takes one specification for both backbones, or SPEC\+SPEC"):
         load_weights(hybrid, "none+none+none")
     assert load_weights(hybrid, "default") is None
 
