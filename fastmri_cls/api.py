@@ -61,7 +61,7 @@ def build_dataset(
     appears whole or not at all.
 
     Args:
-        sources: folders of class folders by name, as `{"nickparvar": "archive1"}`; or folders alone.
+        sources: folders of class folders, or ZIP archives of them, by name, as `{"nickparvar": "archive1"}`; or alone.
         out: the dataset folder to make.
         image_size: height and width of the stored images, 16 to 2048 pixels.
         resize: `bilinear` (antialiased), `nearest` or `lanczos`.
@@ -138,7 +138,7 @@ def audit(
     """Find duplicates in every orientation, leaks into test sets and conflicting labels.
 
     Args:
-        sources: folders of class folders, as for `build_dataset`; or a dataset, which is audited as it was split.
+        sources: folders or archives, as for `build_dataset`; or a dataset, which is audited as it was split.
         out: the folder to make, with audit.html, audit.json and audit.csv.
         classes: a file of class names, one a line: `name: alias, ...`.
         table: CSV or TSV files with `filename` and any of `label`, `patient`, `split`; `NAME=FILE` for one source.

@@ -16,7 +16,7 @@ def audit(
         list[str],
         typer.Argument(
             metavar="[NAME=]SOURCE...",
-            help="Folders of class folders, possibly under Training/Testing; or one dataset folder.",
+            help="Folders or ZIP archives of class folders, possibly under Training/Testing; or one dataset folder.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="The folder to make: audit.html, audit.csv, audit.json.")],

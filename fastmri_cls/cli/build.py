@@ -18,7 +18,10 @@ Leakage = Literal["report", "drop", "fail"]
 def build_tfrecords(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="[NAME=]SOURCE...", help="Folders of class folders, perhaps under Training/Testing."),
+        typer.Argument(
+            metavar="[NAME=]SOURCE...",
+            help="Folders of class folders, perhaps under Training/Testing, or ZIP archives of them.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The dataset folder to make.")],
     image_size: Annotated[int, typer.Option(min=16, max=2048, help="Pixels, square.")] = 224,

@@ -25,9 +25,10 @@ from fastmri_cls.models.surgery import split_classifier
 from fastmri_cls.records.ingest import with_channels
 from fastmri_cls.runs.run import Run
 from fastmri_cls.sources.decode import Decoded, decode_file, resize
-from fastmri_cls.sources.folders import files_below
+from fastmri_cls.sources.folders import is_archive
 from fastmri_cls.sources.notes import Note
 from fastmri_cls.sources.pixels import RejectedImage
+from fastmri_cls.sources.storage import files_below
 
 _BATCHES_AHEAD = 3  # decoded or being decoded while one is in the forward pass
 
@@ -82,12 +83,12 @@ class UnusableFile:
 
 
 def find_images(paths: Sequence[Path]) -> list[Path]:
-    """Return `paths` with every folder replaced by the files in it and below, in the order of their names.
+    """Return `paths` with every folder and ZIP archive replaced by the files in it, in the order of their names.
 
     Raises:
         UserError: there is none.
     """
-    found = [file for path in paths for file in (files_below(path) if path.is_dir() else (path,))]
+    found = [file for path in paths for file in (files_below(path) if path.is_dir() or is_archive(path) else (path,))]
     if not found:
         raise UserError(f"{', '.join(map(str, paths))}: no files in there; give images or folders of images")
     return found

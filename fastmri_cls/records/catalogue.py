@@ -14,7 +14,7 @@ from fastmri_cls.sources.decode import FileFacts
 from fastmri_cls.sources.folders import SourceFile, printable
 from fastmri_cls.sources.notes import NoteCounts
 from fastmri_cls.sources.patient_tags import PatientTags
-from fastmri_cls.sources.stamps import FileStamp
+from fastmri_cls.sources.storage import FileStamp
 
 
 class Spool:

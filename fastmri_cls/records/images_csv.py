@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.sources.decode import FileFacts
-from fastmri_cls.sources.stamps import FileStamp
+from fastmri_cls.sources.storage import FileStamp
 
 FILE_NAME = "images.csv"
 _COLUMNS = (

@@ -26,7 +26,7 @@ from fastmri_cls.sources.folders import SourceFile, is_utf8
 from fastmri_cls.sources.notes import Note
 from fastmri_cls.sources.patient_tags import PatientTags, read_patient_tags
 from fastmri_cls.sources.pixels import RejectedImage
-from fastmri_cls.sources.stamps import FileStamp, stamp
+from fastmri_cls.sources.storage import FileStamp, stamp
 
 _CHUNK = 16  # files a task: sending a task costs about as much as a tenth of one image
 _TASKS_IN_FLIGHT = 4  # per worker: 64 images of at most a few 100 kB each wait for the parent

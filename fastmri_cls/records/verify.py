@@ -18,7 +18,7 @@ from fastmri_cls.sources.decode import decode
 from fastmri_cls.sources.folders import Source, printable
 from fastmri_cls.sources.pixels import RejectedImage
 from fastmri_cls.sources.scan import image_paths
-from fastmri_cls.sources.stamps import stamp
+from fastmri_cls.sources.storage import is_file, stamp
 from fastmri_cls.sources.tables import Table, read_tables
 
 _BATCH = 256
@@ -117,19 +117,19 @@ def _source_problems(
     source: Source, rows: list[ImageRow], rejected: set[str], tables: list[Table] | None, keep_colour: bool
 ) -> list[str]:
     """Compare the files of a source with those in images.csv; one line for each kind of difference."""
-    if not source.path.is_dir():
+    if not source.path.exists():
         log.warning(f"source {source.name}: {source.path} is not here, so whether the dataset is stale stays unknown")
         return []
-    gone = [row.filename for row in rows if not (source.path / row.filename).is_file()]
-    changed = [
-        row.filename
-        for row in track(rows, f"comparing {source.name}", len(rows))
-        if (source.path / row.filename).is_file() and not _is_unchanged(source.path / row.filename, row, keep_colour)
-    ]
     listed = {row.filename for row in rows} | rejected
     try:
         # The classes do not matter here, only which files there are.
         found = [] if tables is None else image_paths(source, ClassNames(), tables)
+        gone = [row.filename for row in rows if not is_file(source.path / row.filename)]
+        changed = [
+            row.filename
+            for row in track(rows, f"comparing {source.name}", len(rows))
+            if is_file(source.path / row.filename) and not _is_unchanged(source.path / row.filename, row, keep_colour)
+        ]
     except UserError as error:
         return [str(error)]
     new = [name for path in found if (name := printable(path)) not in listed]

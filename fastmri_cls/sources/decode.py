@@ -4,7 +4,7 @@ Whatever the file holds (any bit depth, palette, CMYK, alpha, EXIF rotation, DIC
 grey or RGB, with notes on what was ignored or left out.
 """
 
-import stat
+import io
 import struct
 import warnings
 import zlib
@@ -20,6 +20,7 @@ from fastmri_cls.sources.colour import grey_where_grey
 from fastmri_cls.sources.notes import Note, NoteKind
 from fastmri_cls.sources.pixels import RejectedImage
 from fastmri_cls.sources.raster import BROKEN, Raster, read_raster
+from fastmri_cls.sources.storage import open_file
 
 _FLAT = 16  # levels: an image within fewer shows nothing
 
@@ -67,24 +68,23 @@ def decode_file(path: Path, *, keep_colour: bool = False) -> Decoded:
     """Decode an image file.
 
     Args:
-        path: a file in any of the formats read.
+        path: a file in any of the formats read; it may lead through a ZIP archive.
         keep_colour: return three channels for every image that has any colour, not only for those above GREY_SPREAD.
 
     Raises:
         RejectedImage: the file is no image, broken, or too large; the message says which.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise RejectedImage("no regular file")  # opening a pipe would wait for its writer
-        if status.st_size == 0:
-            raise RejectedImage("the file is empty")
-        with path.open("rb") as file, warnings.catch_warnings():
+        with open_file(path) as file, warnings.catch_warnings():
+            size = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            if size == 0:
+                raise RejectedImage("the file is empty")
             warnings.simplefilter("ignore")  # of tags that are out of order: nothing a user could act on
             # Pillow only warns of an image up to twice its limit of pixels; to a build it is as much of a bomb.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             raster = _read(file, path.suffix.lower())
-            facts = FileFacts(status.st_size, raster.format, raster.mode, *raster.size)
+            facts = FileFacts(size, raster.format, raster.mode, *raster.size)
             if raster.image.mode == "L":
                 pixels, merged, notes = np.asarray(raster.image), False, raster.notes
             else:

@@ -9,6 +9,7 @@ from pathlib import Path
 from fastmri_cls.foundation.errors import UserError
 
 _IGNORED = {"thumbs.db", "desktop.ini", "__macosx"}  # and every name that begins with a dot
+ARCHIVE_SUFFIX = ".zip"
 MAX_DEPTH = 100  # folders inside each other; real sets stay below ten
 
 # Names of test sets that metrics.json makes of several sources, and of the leak-free part of one.
@@ -18,7 +19,7 @@ _CLEAN = "-clean"
 
 @dataclass(frozen=True)
 class Source:
-    """A named folder of images; the name becomes part of file names."""
+    """A named folder or ZIP archive of images; the name becomes part of file names."""
 
     name: str
     path: Path
@@ -30,7 +31,7 @@ class SourceFile:
 
     Attributes:
         source: the source's name.
-        path: where the file lies.
+        path: where the file lies; see `storage` for one in an archive.
         filename: its path relative to the source, with `/`.
         split: the split that its folder or a table names; None without one.
         label: its class; empty where the file itself should name it and cannot be read.
@@ -84,23 +85,24 @@ class Folder:
 
 
 def parse_sources(arguments: list[str]) -> list[Source]:
-    """Parse `[NAME=]PATH` arguments; a name defaults to the folder's.
+    """Parse `[NAME=]PATH` arguments; a name defaults to the folder's or archive's.
 
     Raises:
-        UserError: a folder is missing, a name has characters unfit for a file name or the name of a set of several
+        UserError: a source is missing, a name has characters unfit for a file name or the name of a set of several
             sources, or two sources share one.
     """
     sources: list[Source] = []
     for argument in arguments:
         name, separator, path = argument.partition("=")
         folder = Path(path if separator else argument).expanduser().absolute()
-        name = name if separator else re.sub(r"[^A-Za-z0-9_-]+", "-", folder.name).strip("-") or "source"
+        own_name = folder.stem if is_archive(folder) else folder.name
+        name = name if separator else re.sub(r"[^A-Za-z0-9_-]+", "-", own_name).strip("-") or "source"
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
             raise UserError(f"source {argument}: the name {name!r} may hold letters, digits, - and _ only")
         if name in _RESERVED or name.endswith(_CLEAN):
             raise UserError(f"source {argument}: results have a test set {name} of their own; give another NAME=FOLDER")
-        if not folder.is_dir():
-            raise UserError(f"source {argument}: {folder} is no folder; give [NAME=]FOLDER")
+        if not folder.is_dir() and not is_archive(folder):
+            raise UserError(f"source {argument}: {folder} is no folder and no .zip archive; give [NAME=]SOURCE")
         if name.casefold() in (source.name.casefold() for source in sources):
             raise UserError(
                 f"source {argument}: another source is named {name} too; give NAME=FOLDER with another name"
@@ -141,9 +143,9 @@ def _read(place: Path, path: str, above: tuple[Path, ...]) -> Folder:
     return Folder(path, tuple(folders), tuple(files), tuple(loops))
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """Yield the files of `folder` and of the folders in it, see `read_folder`."""
-    return (folder / path for path in read_folder(folder).below())
+def is_archive(path: Path) -> bool:
+    """Return whether `path` is a ZIP archive, which stands for the folder that was packed."""
+    return path.suffix.lower() == ARCHIVE_SUFFIX and path.is_file()
 
 
 def is_ignored(name: str) -> bool:

@@ -7,6 +7,7 @@ from typing import BinaryIO, NamedTuple
 
 from fastmri_cls.sources import figshare
 from fastmri_cls.sources.pixels import RejectedImage
+from fastmri_cls.sources.storage import open_file
 
 
 class PatientTags(NamedTuple):
@@ -26,10 +27,10 @@ def read_patient_tags(path: Path, file_format: str) -> PatientTags | None:
     A value that makes no sense counts as missing.
     """
     if file_format == "DICOM":
-        with path.open("rb") as file:
+        with open_file(path) as file:
             return _dicom_tags(file)
     if file_format == "MATLAB":
-        with path.open("rb") as file:
+        with open_file(path) as file:
             try:
                 return PatientTags(figshare.read_patient(file), origin="PID")
             except RejectedImage:

@@ -10,9 +10,10 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.sources import figshare
 from fastmri_cls.sources.classes import ClassNames
-from fastmri_cls.sources.folders import Folder, Source, SourceFile, printable, read_folder
+from fastmri_cls.sources.folders import Folder, Source, SourceFile, printable
 from fastmri_cls.sources.layout import LOOPS, SPLITS, Layout, PlacedImage, images_below, is_no_image, read_layout
 from fastmri_cls.sources.pixels import RejectedImage
+from fastmri_cls.sources.storage import open_file, read_tree
 from fastmri_cls.sources.table_rows import join_rows, one_hot_table, row_finder
 from fastmri_cls.sources.tables import Row, Table, check_used
 
@@ -64,7 +65,7 @@ def scan(
     """Return every image of `sources` with its class, and the split and patient that folders or tables give.
 
     Args:
-        sources: folders.
+        sources: folders or ZIP archives.
         classes: the spellings of the classes.
         tables: labels in them replace class folders; splits and patients go with either.
         allow_unlisted: accept images that a table leaves out.
@@ -88,7 +89,7 @@ def image_paths(source: Source, classes: ClassNames, tables: Sequence[Table]) ->
 
 def _find_images(source: Source, classes: ClassNames, tables: Sequence[Table]) -> tuple[Layout, list[Table], str]:
     """Return the images of a source, the tables for it, and where the labels are from."""
-    root = read_folder(source.path)
+    root = read_tree(source.path)
     own = [table for table in tables if table.source in (None, source.name)]
     if not any("label" in table.columns for table in own) and (one_hot := one_hot_table(source, root)):
         own.append(one_hot)
@@ -110,7 +111,7 @@ def _read_labels(source: Source, layout: Layout) -> Layout:
     images = []
     for image in track(layout.images, f"reading labels of {source.name}", len(layout.images)):
         try:
-            with (source.path / image.path).open("rb") as file:
+            with open_file(source.path / image.path) as file:
                 images.append(replace(image, class_name=figshare.read_label(file)))
         except (RejectedImage, OSError):
             images.append(image)  # reading its pixels will give the reason

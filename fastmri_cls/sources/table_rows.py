@@ -2,11 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.sources.folders import Folder, Source, printable
 from fastmri_cls.sources.layout import SPLITS
+from fastmri_cls.sources.pixels import RejectedImage
+from fastmri_cls.sources.storage import open_file
 from fastmri_cls.sources.tables import Row, Table, read_one_hot
 
 _ONE_HOT = "_classes.csv"  # beside the images of each split, as Roboflow exports them
@@ -78,7 +80,14 @@ def one_hot_table(source: Source, root: Folder) -> Table | None:
         for name in folder.files:
             if name.casefold() == _ONE_HOT:
                 paths.append(source.path / folder.join(name))
-                content = paths[-1].read_bytes()
-                labels = read_one_hot(str(paths[-1]), content)
+                labels = read_one_hot(str(paths[-1]), _content(paths[-1]))
                 rows |= {(source.name, folder.join(filename)): Row(label) for filename, label in labels.items()}
     return Table(str(paths[0]), "", source.name, frozenset({"label"}), rows) if paths else None
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with open_file(path) as file:
+            return file.read()
+    except (OSError, RejectedImage) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None

@@ -20,6 +20,8 @@ _INSTRUMENTED = {
     "image": ["fastmri_cls", "PIL", "tifffile"],
     "nifti": ["fastmri_cls", "nibabel"],
     "mat": ["fastmri_cls"],
+    "table": ["fastmri_cls"],
+    "archive": ["fastmri_cls", "zipfile"],
 }
 _SECONDS = 10  # of processor time for one input: libFuzzer's own limit would count the time a process is stopped
 

@@ -161,7 +161,7 @@ def check_nifti(data: bytes) -> None:
             one_line(error)
 
 
-# --- mat: a slice of figshare's set ------------------------------------------------------------------------------------
+# --- mat: a slice of figshare's set -----------------------------------------------------------------------------------
 
 
 def mat_seeds() -> list[bytes]:

@@ -29,6 +29,7 @@ from fastmri_cls.records.manifest import (
 )
 from tests.fuzz.checking import Target, fuzz_folder, one_line, within_memory
 from tests.fuzz.image_targets import IMAGE_TARGETS
+from tests.fuzz.source_targets import SOURCE_TARGETS
 
 _SIZE = 8
 
@@ -190,4 +191,5 @@ TARGETS = {
     "manifest": Target(manifest_seeds, check_manifest),
     "record": Target(record_seeds, check_record),
     **IMAGE_TARGETS,
+    **SOURCE_TARGETS,
 }
