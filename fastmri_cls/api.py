@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from fastmri_cls.comparison.report import Comparison
     from fastmri_cls.dataset import Dataset
     from fastmri_cls.experiment import Evaluation
+    from fastmri_cls.export.check import Agreement
     from fastmri_cls.inference.predictor import Prediction, UnusableFile
     from fastmri_cls.runs.protocol import Protocol
     from fastmri_cls.runs.run import Run
 
 __all__ = [
-    "audit", "build_dataset", "compare", "evaluate", "predict", "show_log", "train",
+    "audit", "build_dataset", "compare", "evaluate", "export_model", "predict", "show_log", "train",
 ]  # fmt: skip
 
 StrPath = str | os.PathLike[str]
@@ -336,6 +337,36 @@ def compare(runs: "Sequence[Run | StrPath]", out: StrPath, *, overwrite: bool = 
 
     folders = [run.results if isinstance(run, Run) else Path(run) for run in runs]
     return compare_runs(folders, Path(out), force=overwrite)
+
+
+def export_model(
+    run: "Run | StrPath", format: str, out: StrPath, *, dataset: "Dataset | StrPath | None" = None
+) -> "Agreement":
+    """Export a trained model with its preprocessing, labels and a card, checked in its own runtime on real images.
+
+    Args:
+        run: a finished RUN, or its folder.
+        format: `saved_model`, `onnx`, `litert`, `litert-dynamic` or `litert-int8`.
+        out: the folder to make.
+        dataset: for check and calibration; None for the one the RUN was trained on, in the folder where it was.
+
+    Returns:
+        How far the exported model agrees with the RUN's own.
+
+    Raises:
+        UserError: the RUN or the dataset is not fit, the format is unknown, an extra is missing, `out` exists, or the
+            two models do not agree; then nothing is written.
+    """
+    from fastmri_cls.foundation.quiet import import_tensorflow
+
+    import_tensorflow()
+    from fastmri_cls.dataset import Dataset
+    from fastmri_cls.export.run import export_run
+    from fastmri_cls.runs.run import Run
+
+    opened = run if isinstance(run, Run) else Run(run)
+    data = dataset if isinstance(dataset, Dataset) or dataset is None else Dataset(dataset, verify=True)
+    return export_run(opened, format, Path(out), data)
 
 
 def _source_arguments(sources: Sources) -> list[str]:

@@ -24,6 +24,7 @@ SIGNATURES = {
     "compare": "runs, out, *, overwrite",
     "create_model": "name, num_classes, image_size, channels, weights, *, preprocessing",
     "evaluate": "run, dataset, out",
+    "export_model": "run, format, out, *, dataset",
     "list_models": "*, pretrained",
     "predict": "run, paths, *, batch_size, calibrated, flips, gradcam",
     "show_log": "",

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls import api
 from fastmri_cls.cli.output import AsJson, print_document
 
 
@@ -25,10 +26,10 @@ def compare(
     Example: `fastmri-cls compare runs/convnext runs/densenet --out comparison`
     """
     from fastmri_cls.comparison.report import as_json as to_json
-    from fastmri_cls.comparison.report import compare_runs, print_comparison
+    from fastmri_cls.comparison.report import print_comparison
     from fastmri_cls.report.tables import terminal
 
-    found = compare_runs(runs, out, force=force)
+    found = api.compare(runs, out, overwrite=force)
     console = terminal()
     print_comparison(found, out, console)
     console.print("next: use the best run, fastmri-cls predict RUN IMAGES...", soft_wrap=True)

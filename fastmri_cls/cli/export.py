@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls import api
 from fastmri_cls.cli.output import AsJson, print_document
 
 
@@ -41,13 +42,9 @@ def export(
 
     Example: `fastmri-cls export runs/first --format saved_model --out served/mri`
     """
-    from fastmri_cls.foundation.quiet import import_tensorflow
-
-    import_tensorflow()
-    from fastmri_cls.export.run import export_run
+    agreement = api.export_model(run, format_.value, out, dataset=data)
     from fastmri_cls.report.tables import terminal
 
-    agreement = export_run(run, format_.value, out, data)
     console = terminal()
     console.print(f"check: {agreement.sentence}", soft_wrap=True)
     console.print(f"{format_.value}: {out}", soft_wrap=True)

@@ -18,18 +18,24 @@ CALIBRATION_IMAGES = 128  # enough for ranges of activations: TensorFlow's guide
 _CHECKED_IMAGES = 64
 
 
-def export_run(run: Path, format_: str, out: Path, data: Path | None) -> Agreement:
+def export_run(run: Run, format_: str, out: Path, dataset: Dataset | None = None) -> Agreement:
     """Write the model of `run` to the folder `out`; return how far it agrees with the RUN's own.
 
     Args:
-        format_: one of FORMATS. data: a dataset like the RUN's for calibration and check; None is where that was.
+        run: a finished RUN.
+        format_: one of FORMATS.
+        out: the folder to make.
+        dataset: for calibration and check, with verified files; None for the RUN's own, in the folder where it was.
 
     Raises:
-        UserError: the RUN or the dataset is not fit, an extra is missing, or the check failed; then nothing is written.
+        UserError: the RUN or the dataset is not fit, the format is unknown, an extra is missing, or the check failed;
+            then nothing is written.
     """
-    opened = Run(run)
-    dataset = _fitting_dataset(data or opened.config.data, opened)
-    model = opened.model()
+    if format_ not in FORMATS:
+        raise UserError(f"--format {format_}: unknown; choose one of {', '.join(FORMATS)}")
+    dataset = dataset or _own_dataset(run)
+    _check_fits(dataset, run)
+    model = run.model()
     checked = spread_images(dataset, dataset.manifest.test_splits or list(dataset.splits), _CHECKED_IMAGES)
     calibration = spread_images(dataset, list(dataset.splits)[:1], CALIBRATION_IMAGES)
     expected = np.asarray(model(tf.cast(checked, tf.float32), training=False))
@@ -39,22 +45,27 @@ def export_run(run: Path, format_: str, out: Path, data: Path | None) -> Agreeme
             FORMATS[format_].write(exported, folder)
             agreement = check_export(format_, folder, checked, expected)
         (folder / "labels.txt").write_text("".join(f"{name}\n" for name in dataset.classes), encoding="utf-8")
-        (folder / "README.md").write_text(export_card(format_, opened.config, agreement), encoding="utf-8")
+        (folder / "README.md").write_text(export_card(format_, run.config, agreement), encoding="utf-8")
     return agreement
 
 
-def _fitting_dataset(directory: Path, run: Run) -> Dataset:
-    if not directory.is_dir():
-        raise UserError(f"{directory}: the dataset of {run.path} is not there any more; say where with --data")
-    dataset, config = Dataset(directory, verify=True), run.config
+def _own_dataset(run: Run) -> Dataset:
+    if not run.config.data.is_dir():
+        raise UserError(f"{run.config.data}: the dataset of {run.path} is not there any more; say where with --data")
+    return Dataset(run.config.data, verify=True)
+
+
+def _check_fits(dataset: Dataset, run: Run) -> None:
+    config = run.config
     for name, found, needed in (
         ("classes", dataset.classes, config.classes),
         ("image_size", dataset.image_size, config.image_size),
         ("channels", dataset.channels, config.channels),
     ):
         if found != needed:
-            raise UserError(f"--data {directory}: {name} is {found}, {run.path} has {needed}; give the RUN's dataset")
-    return dataset
+            raise UserError(
+                f"--data {dataset.path}: {name} is {found}, {run.path} has {needed}; give the RUN's dataset"
+            )
 
 
 def spread_images(dataset: Dataset, splits: list[str], most: int) -> np.ndarray:

@@ -2,16 +2,18 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from fastmri_cls.api import export_model
 from fastmri_cls.export import run as exporting
 from fastmri_cls.export.check import Agreement
-from fastmri_cls.export.run import export_run
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.runs.predictions import read_predictions
+from fastmri_cls.runs.run import Run
 
 
 def test_a_served_model_takes_image_files_as_they_are(cli, trained_run, phantom_dataset, tmp_path):
@@ -47,7 +49,7 @@ def test_a_served_model_takes_image_files_as_they_are(cli, trained_run, phantom_
 def test_a_trained_run_passes_the_round_trip(trained_run, phantom_dataset, tmp_path, format_, modules, taken):
     for module in modules:
         pytest.importorskip(module, reason=f"an extra of {format_} is not installed")
-    agreement = export_run(trained_run, format_, tmp_path / "out", phantom_dataset)
+    agreement = export_model(trained_run, format_, tmp_path / "out", dataset=phantom_dataset)
     assert agreement.holds
     assert agreement.images > 30
     assert f"`image`, {taken} [" in (tmp_path / "out" / "README.md").read_text()
@@ -60,18 +62,25 @@ def test_a_failed_check_leaves_nothing(trained_run, phantom_dataset, tmp_path, m
 
     monkeypatch.setattr(exporting, "check_export", refuse)
     with pytest.raises(UserError, match="change their class"):
-        export_run(trained_run, "saved_model", tmp_path / "served", phantom_dataset)
+        export_model(trained_run, "saved_model", tmp_path / "served", dataset=phantom_dataset)
     assert not list(tmp_path.iterdir())
 
 
 def test_another_dataset_is_refused_with_what_differs(trained_run, dataset, tmp_path):
     with pytest.raises(UserError, match="image_size is 64"):
-        export_run(trained_run, "saved_model", tmp_path / "served", dataset)
+        export_model(trained_run, "saved_model", tmp_path / "served", dataset=dataset)
 
 
 def test_a_dataset_that_moved_is_asked_for(trained_run, tmp_path):
-    with pytest.raises(UserError, match="--data"):
-        export_run(trained_run, "saved_model", tmp_path / "served", tmp_path / "gone")
+    run = Run(trained_run)
+    run.config = replace(run.config, data=tmp_path / "gone")
+    with pytest.raises(UserError, match=r"gone: the dataset of .* is not there any more; say where with --data"):
+        export_model(run, "saved_model", tmp_path / "served")
+
+
+def test_an_unknown_format_is_named_with_the_known_ones(trained_run, tmp_path):
+    with pytest.raises(UserError, match="--format coreml: unknown; choose one of saved_model, onnx"):
+        export_model(trained_run, "coreml", tmp_path / "served")
 
 
 @pytest.mark.parametrize(
@@ -80,5 +89,5 @@ def test_a_dataset_that_moved_is_asked_for(trained_run, tmp_path):
 def test_a_missing_extra_is_named(trained_run, phantom_dataset, tmp_path, monkeypatch, format_, module):
     monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
     with pytest.raises(UserError, match=rf"needs the extra {format_}: pip install"):
-        export_run(trained_run, format_, tmp_path / "x", phantom_dataset)
+        export_model(trained_run, format_, tmp_path / "x", dataset=phantom_dataset)
     assert not list(tmp_path.iterdir())
