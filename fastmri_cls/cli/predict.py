@@ -22,7 +22,9 @@ class Format(StrEnum):
 
 def predict(
     run: Annotated[Path, typer.Argument(help="A finished RUN folder.")],
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images, DICOM files, or folders or ZIP archives of them.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Images, DICOM files, or folders or ZIP archives of them.")
+    ],
     out: Annotated[Path | None, typer.Option(help="The file to write; stdout by default.")] = None,
     format_: Annotated[Format, typer.Option("--format", help="A table, or one JSON object a line.")] = Format.csv,
     batch_size: Annotated[int, typer.Option(min=1, help="Images in one forward pass.")] = 32,
