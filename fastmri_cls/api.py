@@ -133,10 +133,11 @@ def audit(
     patient_pattern: str | None = None,
     inherit: str | None = None,
     write_patients: StrPath | None = None,
+    labels: bool = False,
     workers: int | None = None,
     overwrite: bool = False,
 ) -> "Findings":
-    """Find duplicates in every orientation, leaks into test sets and conflicting labels.
+    """Find duplicates in every orientation, leaks into test sets, and conflicting or doubtful labels.
 
     Args:
         sources: folders or archives, as for `build_dataset`; or a dataset, which is audited as it was split.
@@ -147,6 +148,7 @@ def audit(
         patient_pattern: regular expression whose first group, found in a file name, is the patient.
         inherit: `patients`: an image without a patient gets that of the image it duplicates.
         write_patients: a file for the inherited ids, as the table has them; for public tables only.
+        labels: rank all images by how doubtful their label is; needs the extra `labels` and pretrained weights.
         workers: processes; None for one a core.
         overwrite: replace `out`, an earlier audit.
 
@@ -154,7 +156,7 @@ def audit(
         The findings: what audit.json holds.
 
     Raises:
-        UserError: a source cannot be read, no image can be used, or `out` exists.
+        UserError: a source cannot be read, no image can be used, `out` exists, or `labels` lacks what it needs.
     """
     from fastmri_cls.auditing import run
     from fastmri_cls.dataset import Dataset
@@ -171,6 +173,7 @@ def audit(
         workers or available_cores(),
         MetadataOptions(tuple(table), allow_unlisted, patient_pattern, inherit),
         write_patients=Path(write_patients) if write_patients else None,
+        labels=labels,
         force=overwrite,
     )
 

@@ -15,8 +15,8 @@ from fastmri_cls.runs.options import TrainOptions
 
 # Changing a line here is changing the API: say so in CHANGELOG.md.
 SIGNATURES = {
-    "audit": "sources, out, *, classes, table, allow_unlisted, patient_pattern, inherit, write_patients, workers, "
-    "overwrite",
+    "audit": "sources, out, *, classes, table, allow_unlisted, patient_pattern, inherit, write_patients, labels, "
+    "workers, overwrite",
     "build_dataset": "sources, out, *, image_size, resize, channels, encoding, split, val_fraction, test_fraction, "
     "leakage, keep_duplicates, folds, classes, table, allow_unlisted, patient_pattern, inherit, shards, max_rejected, "
     "allow_missing_classes, workers, seed, overwrite",

@@ -1,7 +1,7 @@
 """What an audit looks at: the images of source folders, or those stored in a dataset folder."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -41,6 +41,7 @@ class Collection:
         table_ids: the patient ids that a table gives, [n], empty without one.
         rejected: (file, reason).
         pixels: decodes the images of the given numbers, uint8 [height, width] or [height, width, 3] each.
+        dataset: the dataset folder that the images are from, or None.
     """
 
     columns: Columns
@@ -53,6 +54,22 @@ class Collection:
     table_ids: list[str] = field(repr=False)
     rejected: list[tuple[str, str]]
     pixels: Callable[[Sequence[int]], list[np.ndarray]]
+    dataset: Dataset | None = None
+
+    def batches(self, size: int) -> Iterator[list[np.ndarray]]:
+        """Yield all images in their order, `size` at a time, as `pixels` returns them; shards are read once."""
+        if self.dataset is None:
+            for start in range(0, len(self.paths), size):
+                yield self.pixels(range(start, min(start + size, len(self.paths))))
+            return
+        waiting: list[np.ndarray] = []
+        for images, _ in self.dataset.records(list(self.dataset.splits), size):
+            waiting += [_plane(image) for image in images]  # a batch of records ends with its split
+            while len(waiting) >= size:
+                yield waiting[:size]
+                del waiting[:size]
+        if waiting:
+            yield waiting
 
 
 def read_folders(
@@ -116,6 +133,7 @@ def read_dataset(directory: Path, temporary: Path) -> Collection:
         table_ids=[],
         rejected=[],
         pixels=lambda numbers: [_plane(image) for image in dataset.images(splits, numbers)],
+        dataset=dataset,
     )
 
 

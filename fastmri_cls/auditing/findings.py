@@ -1,6 +1,6 @@
 """audit.json as a type."""
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from fastmri_cls.auditing.leakage import Leaks
 
@@ -10,6 +10,43 @@ class RejectedFile(TypedDict):
 
     path: str
     reason: str
+
+
+# Not written as a class because `class` is a key; it is what audit.csv calls the label.
+RankedLabel = TypedDict(
+    "RankedLabel",
+    {
+        "source": str, "path": str, "split": str, "class": str,
+        "quality": float,  # the probability of the label, predicted out of fold
+        "suspected": bool,  # among the labels that cleanlab takes for wrong
+        "predicted": str,  # the most probable class
+        "probability": float,  # its probability
+        "group": int,
+    },
+)  # fmt: skip
+
+
+class DoubtfulLabels(TypedDict):
+    """How far a classifier that has not seen an image supports its label.
+
+    Attributes:
+        backbone: whose features were used. weights: the published set.
+        folds: of the predictions.
+        images: number of images.
+        accuracy: fraction of the labels that the out-of-fold predictions agree with.
+        suspected: number of labels that cleanlab takes for wrong.
+        by_source: {source: {split: {class: [suspected, images]}}}.
+        ranked: all images, the most doubtful label first.
+    """
+
+    backbone: str
+    weights: str
+    folds: int
+    images: int
+    accuracy: float
+    suspected: int
+    by_source: dict[str, dict[str, dict[str, list[int]]]]
+    ranked: list[RankedLabel]
 
 
 class Findings(TypedDict):
@@ -24,6 +61,7 @@ class Findings(TypedDict):
         patients: how many images have a known patient, and from where; see `describe_patients`.
         baselines: {test set: {shortcut baseline: accuracy}}.
         rejected: files that are not usable images.
+        labels: doubtful labels, if they were asked for.
     """
 
     images: dict[str, dict[str, int]]
@@ -34,3 +72,4 @@ class Findings(TypedDict):
     patients: dict[str, object]
     baselines: dict[str, dict[str, float]]
     rejected: list[RejectedFile]
+    labels: NotRequired[DoubtfulLabels]

@@ -5,6 +5,7 @@ duplicates and patients whole, so that a duplicate never scores its twin. cleanl
 prediction supports them (confident learning: Northcutt, Jiang, Chuang, JAIR 70, 2021).
 """
 
+import importlib.util
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,11 +23,13 @@ class LabelScores:
     """How well out-of-fold predictions support the label of each image.
 
     Attributes:
+        classes: [classes], the different labels, sorted.
         quality: float64 [n], 0 to 1; low values are doubtful.
         probabilities: float64 [n, classes], predicted out of fold.
         is_issue: bool [n]; cleanlab's estimate of which labels are wrong.
     """
 
+    classes: np.ndarray
     quality: np.ndarray
     probabilities: np.ndarray
     is_issue: np.ndarray
@@ -42,7 +45,7 @@ def score_labels(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, *
 
     Args:
         features: float [n, d], pooled features of a frozen backbone.
-        labels: int [n], 0 to classes - 1.
+        labels: int or str [n].
         groups: int [n], groups of duplicates and patients.
         seed: of the folds.
 
@@ -52,19 +55,26 @@ def score_labels(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, *
     Raises:
         UserError: a class has fewer groups than there are folds, or the extra `labels` is missing.
     """
-    try:
-        from cleanlab.filter import find_label_issues
-        from cleanlab.rank import get_label_quality_scores
-    except ImportError:
-        raise UserError(f"--labels: {missing_extra('labels')}") from None
-    _check_groups(labels, groups)
-    probabilities = _predict_out_of_fold(features, labels, groups, seed)
-    quality = get_label_quality_scores(labels, probabilities, method="self_confidence")
-    issues = find_label_issues(labels, probabilities, filter_by="prune_by_noise_rate", n_jobs=1)
-    return LabelScores(quality, probabilities, issues)
+    require_cleanlab()
+    from cleanlab.filter import find_label_issues
+    from cleanlab.rank import get_label_quality_scores
+
+    check_groups(labels, groups)
+    classes, codes = np.unique(labels, return_inverse=True)
+    probabilities = _predict_out_of_fold(features, codes, groups, seed)
+    quality = get_label_quality_scores(codes, probabilities, method="self_confidence")
+    issues = find_label_issues(codes, probabilities, filter_by="prune_by_noise_rate", n_jobs=1)
+    return LabelScores(classes, quality, probabilities, issues)
 
 
-def _check_groups(labels: np.ndarray, groups: np.ndarray) -> None:
+def require_cleanlab() -> None:
+    """Raise UserError if the extra `labels` is missing."""
+    if importlib.util.find_spec("cleanlab") is None:
+        raise UserError(f"--labels: {missing_extra('labels')}")
+
+
+def check_groups(labels: np.ndarray, groups: np.ndarray) -> None:
+    """Raise UserError if a class has too few independent groups to be predicted out of fold."""
     for label in np.unique(labels):
         count = len(np.unique(groups[labels == label]))
         if count < FOLDS:

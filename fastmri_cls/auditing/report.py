@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from fastmri_cls.auditing.findings import Findings
+from fastmri_cls.auditing.label_report import doubtful_pictures, labels_sentence, labels_table
 from fastmri_cls.auditing.leakage import KINDS, Columns
 from fastmri_cls.duplicates.hashing import ORIENTATIONS
 from fastmri_cls.duplicates.pairs import Pair, bound_notes
@@ -76,6 +77,8 @@ def findings_tables(findings: Findings) -> list[Table]:
             "files, the most similar training thumbnail. A model must be clearly more accurate.",
         ),
     ]
+    if "labels" in findings:
+        tables.append(labels_table(findings["labels"]))
     return [table for table in tables if table.rows]
 
 
@@ -91,8 +94,11 @@ def groups_sentence(findings: Findings) -> str:
     )
 
 
-def _bound_notes(findings: Findings) -> list[str]:
-    return bound_notes(findings["search"]["crowded"], findings["search"]["cut"])
+def _sentences(findings: Findings) -> list[str]:
+    """Return the findings in words: groups, bounds of the search, doubtful labels."""
+    bounds = bound_notes(findings["search"]["crowded"], findings["search"]["cut"])
+    labels = [labels_sentence(findings["labels"])] if "labels" in findings else []
+    return [groups_sentence(findings), *bounds, *labels]
 
 
 def advice(findings: Findings) -> list[str]:
@@ -130,7 +136,7 @@ def advice(findings: Findings) -> list[str]:
 
 def print_audit(findings: Findings, directory: Path, out: Console) -> None:
     """Print the tables of an audit.json, what was rejected, what to do, and where the report is."""
-    for sentence in (groups_sentence(findings), *_bound_notes(findings)):
+    for sentence in _sentences(findings):
         out.print(sentence)
     for table in findings_tables(findings):
         out.print()
@@ -153,8 +159,9 @@ def write_audit_report(
     columns: Columns,
     names: Sequence[str],
     pixels: Callable[[Sequence[int]], list[np.ndarray]],
+    order: np.ndarray | None = None,
 ) -> None:
-    """Write audit.html: the tables, and a sample of pairs as pictures.
+    """Write audit.html: the tables, a sample of pairs and the most doubtful labels as pictures.
 
     Args:
         path: the HTML file.
@@ -164,6 +171,7 @@ def write_audit_report(
         columns: source, split and label of each image.
         names: [n], the path of each image in its source.
         pixels: decodes the images of the given numbers, uint8 [height, width] or [height, width, 3] each.
+        order: int [n], the images in the order of the ranking of labels; None without one.
     """
     sections = sample_pairs(pairs, groups, columns)
     shown = sorted({image for _, chosen in sections for pair in chosen for image in (pair.a, pair.b)})
@@ -178,12 +186,13 @@ def write_audit_report(
             f"{source}: {', '.join(f'{count:,} {split}' for split, count in splits.items())}"
             for source, splits in findings["images"].items()
         ),
-        findings=[groups_sentence(findings), *_bound_notes(findings)],
+        findings=_sentences(findings),
         advice=advice(findings),
         tables=findings_tables(findings),
         pairs=[
             (title, [_card(pair, pictures, columns, names) for pair in chosen]) for title, chosen in sections if chosen
         ],
+        labels=[] if order is None else doubtful_pictures(findings["labels"], order, pixels),
         shown=sum(len(chosen) for _, chosen in sections),
         total=len(pairs),
         rejected=Table(

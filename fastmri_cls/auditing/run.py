@@ -24,6 +24,7 @@ from fastmri_cls.foundation.progress import log
 from fastmri_cls.records.checks import check_target
 from fastmri_cls.records.manifest import FILE_NAME as DATASET_FILE
 from fastmri_cls.records.options import MetadataOptions
+from fastmri_cls.records.patients import join_groups
 from fastmri_cls.sources.classes import ClassNames
 
 FILE_NAME = "audit.json"
@@ -41,6 +42,7 @@ def audit(
     metadata: MetadataOptions | None = None,
     *,
     write_patients: Path | None = None,
+    labels: bool = False,
     force: bool = False,
 ) -> Findings:
     """Audit folders or one dataset folder into the folder `out`.
@@ -52,13 +54,15 @@ def audit(
         workers: processes that read images.
         metadata: tables and patients, for folders.
         write_patients: a file for the patients that images inherited from a table, see `write_patients_csv`.
+        labels: rank doubtful labels.
         force: replace `out`.
 
     Returns:
         The content of audit.json.
 
     Raises:
-        UserError: a source cannot be read, no image can be used, or `out` exists or would harm something.
+        UserError: a source cannot be read, no image can be used, `out` exists or would harm something, or `labels`
+            lacks an extra, weights, or independent groups of a class.
     """
     metadata = metadata or MetadataOptions()
     dataset = _find_dataset(sources)
@@ -67,6 +71,10 @@ def audit(
     if write_patients and not (metadata.inherit and metadata.table):
         raise UserError("--write-patients: needs --inherit patients and a --table with patients")
     check_target(out, map(_path, sources), "audit", FILE_NAME, force=force)
+    if labels:
+        from fastmri_cls.auditing import doubtful  # loads TensorFlow
+
+        published = doubtful.find_weights()
     with new_directory(out, force=force) as directory:
         if dataset:
             images = read_dataset(dataset, directory)
@@ -89,12 +97,17 @@ def audit(
             "baselines": _baselines(images),
             "rejected": [{"path": path, "reason": reason} for path, reason in images.rejected],
         }
+        order = None
+        if labels:
+            whole = join_groups(groups, patients)
+            findings["labels"], order = doubtful.rank_labels(images, published, whole, duplicates.representatives)
+            doubtful.write_labels_csv(directory / "labels.csv", findings["labels"]["ranked"])
         if write_patients:
             write_patients_csv(write_patients, images, patients)
         _write_pairs(directory / "audit.csv", pairs, groups, images)
         write_text(directory / FILE_NAME, json.dumps(findings, indent=2, ensure_ascii=False) + "\n")
         write_audit_report(
-            directory / "audit.html", findings, pairs, groups, images.columns, images.paths, images.pixels
+            directory / "audit.html", findings, pairs, groups, images.columns, images.paths, images.pixels, order
         )
     return findings
 

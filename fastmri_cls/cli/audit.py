@@ -19,7 +19,7 @@ def audit(
             help="Folders or ZIP archives of class folders, possibly under Training/Testing; or one dataset folder.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The folder to make: audit.html, audit.csv, audit.json.")],
+    out: Annotated[Path, typer.Option(help="The folder to make: audit.html, audit.csv, audit.json, labels.csv.")],
     classes: Classes = None,
     table: Tables = None,
     allow_unlisted: AllowUnlisted = False,
@@ -34,11 +34,19 @@ def audit(
             rich_help_panel=PANEL,
         ),
     ] = None,
+    labels: Annotated[
+        bool,
+        typer.Option(
+            "--labels",
+            help="Rank all images by how doubtful their label is, in labels.csv and audit.html. Takes minutes; needs "
+            "the extras labels and lite0, or other pretrained weights.",
+        ),
+    ] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Number of processes. [default: one per core]")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT, an earlier audit.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Find duplicates in every orientation, leakage into test sets, conflicting labels and shortcuts.
+    """Find duplicates in every orientation, leakage into test sets, conflicting or doubtful labels, and shortcuts.
 
     Example: `fastmri-cls audit nickparvar=archive1 bhuvaji=archive2 --out audits/mri`
     """
@@ -55,6 +63,7 @@ def audit(
         patient_pattern=patient_pattern,
         inherit=inherit,
         write_patients=write_patients,
+        labels=labels,
         workers=workers,
         overwrite=force,
     )
