@@ -49,6 +49,7 @@ def build_dataset(
     allow_unlisted: bool = False,
     patient_pattern: str | None = None,
     inherit: str | None = None,
+    slices: str | int = "content",
     shards: int | None = None,
     max_rejected: float = 0.05,
     allow_missing_classes: bool = False,
@@ -80,6 +81,7 @@ def build_dataset(
         allow_unlisted: accept images that a table leaves out.
         patient_pattern: regular expression whose first group, found in a file name, is the patient.
         inherit: `patients`: an image without a patient gets that of the image it duplicates.
+        slices: axial slices of NIfTI volumes: `content`, `middle`, `all`, or a number of evenly spread ones.
         shards: of each split; None for one a 2048 images.
         max_rejected: fraction of unreadable files to accept, 0 to 1.
         allow_missing_classes: accept a source or split without a class that another one has.
@@ -107,7 +109,7 @@ def build_dataset(
         channels=str(channels),
         encoding=encoding,
         splitting=splitting,
-        metadata=MetadataOptions(tuple(table), allow_unlisted, patient_pattern, inherit),
+        metadata=MetadataOptions(tuple(table), allow_unlisted, patient_pattern, inherit, str(slices)),
         shards=shards,
         max_rejected=max_rejected,
         allow_missing_classes=allow_missing_classes,
@@ -132,6 +134,7 @@ def audit(
     allow_unlisted: bool = False,
     patient_pattern: str | None = None,
     inherit: str | None = None,
+    slices: str | int = "content",
     write_patients: StrPath | None = None,
     labels: bool = False,
     workers: int | None = None,
@@ -147,6 +150,7 @@ def audit(
         allow_unlisted: accept images that a table leaves out.
         patient_pattern: regular expression whose first group, found in a file name, is the patient.
         inherit: `patients`: an image without a patient gets that of the image it duplicates.
+        slices: axial slices of NIfTI volumes: `content`, `middle`, `all`, or a number of evenly spread ones.
         write_patients: a file for the inherited ids, as the table has them; for public tables only.
         labels: rank all images by how doubtful their label is; needs the extra `labels` and pretrained weights.
         workers: processes; None for one a core.
@@ -171,7 +175,7 @@ def audit(
         names,
         Path(out),
         workers or available_cores(),
-        MetadataOptions(tuple(table), allow_unlisted, patient_pattern, inherit),
+        MetadataOptions(tuple(table), allow_unlisted, patient_pattern, inherit, str(slices)),
         write_patients=Path(write_patients) if write_patients else None,
         labels=labels,
         force=overwrite,

@@ -15,11 +15,11 @@ from fastmri_cls.runs.options import TrainOptions
 
 # Changing a line here is changing the API: say so in CHANGELOG.md.
 SIGNATURES = {
-    "audit": "sources, out, *, classes, table, allow_unlisted, patient_pattern, inherit, write_patients, labels, "
-    "workers, overwrite",
+    "audit": "sources, out, *, classes, table, allow_unlisted, patient_pattern, inherit, slices, write_patients, "
+    "labels, workers, overwrite",
     "build_dataset": "sources, out, *, image_size, resize, channels, encoding, split, val_fraction, test_fraction, "
-    "leakage, keep_duplicates, folds, classes, table, allow_unlisted, patient_pattern, inherit, shards, max_rejected, "
-    "allow_missing_classes, workers, seed, overwrite",
+    "leakage, keep_duplicates, folds, classes, table, allow_unlisted, patient_pattern, inherit, slices, shards, "
+    "max_rejected, allow_missing_classes, workers, seed, overwrite",
     "classification_report": "y_true, y_prob, *, groups, classes, draws, seed",
     "compare": "runs, out, *, overwrite",
     "create_model": "name, num_classes, image_size, channels, weights, *, preprocessing",

@@ -21,8 +21,10 @@ from fastmri_cls.records.patient_counts import PatientCounts
 from fastmri_cls.records.patients import Patients, compile_pattern, find_patients, unknown_patients
 from fastmri_cls.records.split_names import kind_of
 from fastmri_cls.sources.classes import ClassNames
-from fastmri_cls.sources.decode import FileFacts, decode
+from fastmri_cls.sources.decode import FileFacts
 from fastmri_cls.sources.folders import parse_sources, printable
+from fastmri_cls.sources.images import read_image
+from fastmri_cls.sources.nifti import parse_selection
 from fastmri_cls.sources.scan import scan
 from fastmri_cls.sources.tables import read_tables
 
@@ -36,6 +38,7 @@ class Collection:
     Attributes:
         paths: relative to their sources. facts: of the files; None for a dataset, which does not keep them.
         known_groups: str [n], what belongs together whatever the pixels say (patients), or None.
+        volumes: str [n], what each image is a slice of, empty for none.
         patients: of each image.
         patient_counts: what a dataset says of its patients, whose ids it does not keep; None for folders.
         table_ids: the patient ids that a table gives, [n], empty without one.
@@ -49,6 +52,7 @@ class Collection:
     fingerprints: Fingerprints
     facts: list[FileFacts] | None
     known_groups: np.ndarray | None
+    volumes: np.ndarray
     patients: Patients
     patient_counts: PatientCounts | None
     table_ids: list[str] = field(repr=False)
@@ -81,10 +85,11 @@ def read_folders(
         UserError: a source or table cannot be read, or none of the files is an image.
     """
     sources = parse_sources(arguments)
+    slices = parse_selection(metadata.slices)
     pattern = compile_pattern(metadata.patient_pattern)
     found = scan(sources, classes, read_tables(metadata.table, sources), allow_unlisted=metadata.allow_unlisted)
     files = found.files
-    catalogue = collect(track(ingest(files, None, workers), "reading images", len(files)), directory=temporary)
+    catalogue = collect(ingest(files, None, workers, slices), directory=temporary)
     if not catalogue.files:
         file, reason = catalogue.rejected[0]
         raise UserError(f"none of {len(files)} files is an image (the first: {printable(str(file.path))}: {reason})")
@@ -98,10 +103,11 @@ def read_folders(
         facts=catalogue.facts,
         known_groups=None,
         patient_counts=None,
+        volumes=catalogue.volumes,
         patients=find_patients(catalogue.files, catalogue.patient_tags, pattern),
         table_ids=[file.patient if file.patient_origin == "table" else "" for file in catalogue.files],
         rejected=[(printable(f"{file.source}/{file.filename}"), reason) for file, reason in catalogue.rejected],
-        pixels=lambda numbers: [decode(catalogue.files[number].path) for number in numbers],
+        pixels=lambda numbers: [read_image(catalogue.files[number].path).pixels for number in numbers],
     )
 
 
@@ -128,6 +134,7 @@ def read_dataset(directory: Path, temporary: Path) -> Collection:
         fingerprints=fingerprints,
         facts=None,
         known_groups=facts.groups.astype(str),
+        volumes=np.full(len(fingerprints), ""),
         patients=unknown_patients(len(fingerprints)),
         patient_counts=dataset.manifest.patients,
         table_ids=[],

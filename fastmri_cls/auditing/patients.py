@@ -26,7 +26,7 @@ def describe_patients(images: Collection, patients: Patients, inherited: Inherit
     test = ~known.training
     training = known.training & np.isin(known.sources, known.sources[test])
     splits = np.where(known.splits == "", "all", known.splits)
-    return count_patients(patients, splits, known.sources, test, training, inherited)
+    return count_patients(patients, splits, known.sources, images.volumes, test, training, inherited)
 
 
 def write_patients_csv(path: Path, images: Collection, patients: Patients) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fastmri_cls.cli.metadata import PANEL, AllowUnlisted, Classes, Inherit, PatientPattern, Tables
+from fastmri_cls.cli.metadata import PANEL, AllowUnlisted, Classes, Inherit, PatientPattern, Slices, Tables
 from fastmri_cls.cli.output import AsJson, print_document
 
 
@@ -25,6 +25,7 @@ def audit(
     allow_unlisted: AllowUnlisted = False,
     patient_pattern: PatientPattern = None,
     inherit: Inherit = None,
+    slices: Slices = "content",
     write_patients: Annotated[
         Path | None,
         typer.Option(
@@ -62,6 +63,7 @@ def audit(
         allow_unlisted=allow_unlisted,
         patient_pattern=patient_pattern,
         inherit=inherit,
+        slices=slices,
         write_patients=write_patients,
         labels=labels,
         workers=workers,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from fastmri_cls.cli.metadata import AllowUnlisted, Classes, Inherit, PatientPattern, Tables
+from fastmri_cls.cli.metadata import AllowUnlisted, Classes, Inherit, PatientPattern, Slices, Tables
 from fastmri_cls.cli.output import AsJson, print_document
 
 Resize = Literal["bilinear", "nearest", "lanczos"]
@@ -60,6 +60,7 @@ def build_tfrecords(
     allow_unlisted: AllowUnlisted = False,
     patient_pattern: PatientPattern = None,
     inherit: Inherit = None,
+    slices: Slices = "content",
     shards: Annotated[
         int | None, typer.Option(min=1, help="Shards of each split. [default: one per 2048 images]")
     ] = None,
@@ -99,6 +100,7 @@ def build_tfrecords(
         allow_unlisted=allow_unlisted,
         patient_pattern=patient_pattern,
         inherit=inherit,
+        slices=slices,
         shards=shards,
         max_rejected=max_rejected,
         allow_missing_classes=allow_missing_classes,

@@ -1,4 +1,4 @@
-"""The options of `build-tfrecords` and `audit` that say what is known of images besides their folders."""
+"""The options of `build-tfrecords` and `audit` that say which images are read, and what is known of them."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +10,13 @@ PANEL = "Labels and patients"
 Classes = Annotated[
     Path | None,
     typer.Option(help="A file of class names, one a line in label order: `name: alias, …`.", rich_help_panel=PANEL),
+]
+Slices = Annotated[
+    str,
+    typer.Option(
+        metavar="content|middle|all|N",
+        help="Axial slices of NIfTI volumes to take: those with content, the middle one, all, or N evenly spread.",
+    ),
 ]
 Tables = Annotated[
     list[str] | None,

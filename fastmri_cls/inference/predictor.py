@@ -24,8 +24,9 @@ from fastmri_cls.inference.ood import read_reference
 from fastmri_cls.models.surgery import split_classifier
 from fastmri_cls.records.ingest import with_channels
 from fastmri_cls.runs.run import Run
-from fastmri_cls.sources.decode import Decoded, decode_file, resize
+from fastmri_cls.sources.decode import Decoded, resize
 from fastmri_cls.sources.folders import is_archive
+from fastmri_cls.sources.images import read_image
 from fastmri_cls.sources.notes import Note
 from fastmri_cls.sources.pixels import RejectedImage
 from fastmri_cls.sources.storage import files_below
@@ -174,7 +175,7 @@ class Predictor:
     def _decode(self, path: Path) -> Decoded | str:
         size, channels, method = self._form
         try:
-            image = decode_file(path, keep_colour=channels == 3)
+            image = read_image(path, keep_colour=channels == 3)
         except RejectedImage as rejection:
             return str(rejection)
         pixels = resize(with_channels(image.pixels, channels), size, method)

@@ -35,6 +35,7 @@ from fastmri_cls.records.split_names import fold_name, test_name
 from fastmri_cls.records.splits import Assignment, assign, check_method, check_splits, straddling_groups
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.folders import Source, printable
+from fastmri_cls.sources.nifti import parse_selection
 from fastmri_cls.sources.scan import scan
 from fastmri_cls.sources.tables import read_tables
 
@@ -50,6 +51,7 @@ def build_dataset(
     check_target(out, (source.path for source in sources), "dataset", FILE_NAME, force=force)
     check_method(options.splitting.method)
     pattern = compile_pattern(options.metadata.patient_pattern)
+    slices = parse_selection(options.metadata.slices)
     tables = read_tables(options.metadata.table, sources)
     absolute = tuple(table.argument for table in tables)  # so that the command in the card works from any folder
     options = replace(options, metadata=replace(options.metadata, table=absolute))
@@ -60,9 +62,9 @@ def build_dataset(
     )
     with new_directory(out, force=force) as directory:
         spool = Spool(directory)
-        catalogue = collect(track(ingest(files, form, workers), "reading images", len(files)), spool, directory)
+        catalogue = collect(ingest(files, form, workers, slices), spool, directory)
         found.tell()
-        channels = settle_channels(catalogue, spool, form, workers)
+        channels = settle_channels(catalogue, spool, form, workers, slices)
         for line in catalogue.notes.lines():
             log.warning(line)
         check_ingested(catalogue, len(files), classes, options)
@@ -75,7 +77,7 @@ def build_dataset(
         if options.metadata.inherit:
             columns = (catalogue.sources, catalogue.given_splits)
             patients, inherited = inherit(patients, copies, catalogue.labels, catalogue.names, columns)
-        groups = join_groups(copies, patients)
+        groups = join_groups(copies, patients, catalogue.volumes)
         assignment = assign(catalogue, copies, groups, options.splitting, by_table=found.table_splits)
         check_splits(catalogue, assignment, options)
         patient_counts = _count_patients(patients, catalogue, assignment, inherited)
@@ -192,7 +194,8 @@ def _count_patients(
 ) -> PatientCounts:
     test = assignment.split == "test"
     training = (assignment.split != "") & ~test
-    return count_patients(patients, assignment.split, catalogue.sources, test, training, inherited)
+    columns = (assignment.split, catalogue.sources, catalogue.volumes)
+    return count_patients(patients, *columns, test, training, inherited)
 
 
 def _describe_duplicates(

@@ -82,6 +82,11 @@ class Catalogue:
         return np.array([file.source for file in self.files])
 
     @property
+    def volumes(self) -> np.ndarray:
+        """`source/filename` of the volume that each image is a slice of, str [n]; empty for other images."""
+        return np.array([f"{file.source}/{file.volume}" if file.volume else "" for file in self.files])
+
+    @property
     def given_splits(self) -> np.ndarray:
         """The split each file's folder names, str [n]; empty where there is none."""
         return np.array([file.split or "" for file in self.files])

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.foundation.progress import log, track
+from fastmri_cls.foundation.progress import log
 from fastmri_cls.records.catalogue import Catalogue, Spool
 from fastmri_cls.records.ingest import StorageForm, ingest
 from fastmri_cls.sources.notes import NoteKind
@@ -13,7 +13,9 @@ from fastmri_cls.sources.notes import NoteKind
 _COLOURED_FRACTION = 0.1
 
 
-def settle_channels(catalogue: Catalogue, spool: Spool, form: StorageForm, workers: int) -> int:
+def settle_channels(
+    catalogue: Catalogue, spool: Spool, form: StorageForm, workers: int, slices: str | int = "content"
+) -> int:
     """Return 1 or 3; `form.channels` of 0 means 1 where all images are grey or bear a mark at most, else 3.
 
     Where the answer is 3, images whose small coloured parts had been merged are read again with their colours.
@@ -28,12 +30,13 @@ def settle_channels(catalogue: Catalogue, spool: Spool, form: StorageForm, worke
         return 1
     if max(catalogue.channels, default=1) == 1:
         log.warning(f"note: {marked} of {len(catalogue)} images have coloured parts: stored in 3 channels")
-    merged = [index for index, was_merged in enumerate(catalogue.colour_merged) if was_merged]
-    again = ingest([catalogue.files[index] for index in merged], replace(form, channels=3), workers)
-    for index, (file, image) in zip(merged, track(again, "reading colours", len(merged)), strict=True):
+    merged = {catalogue.files[index]: index for index, was_merged in enumerate(catalogue.colour_merged) if was_merged}
+    files = list(dict.fromkeys(file.whole() for file in merged))
+    for file, image in ingest(files, replace(form, channels=3), workers, slices, title="reading colours"):
         if isinstance(image, str):
             raise UserError(f"{file.path}: changed while the dataset was built ({image}); build it again")
-        catalogue.replace(index, image)
-        spool.replace(index, image.encoded)
+        if file in merged:
+            catalogue.replace(merged[file], image)
+            spool.replace(merged[file], image.encoded)
     catalogue.notes.remove(NoteKind.COLOUR_DROPPED)
     return 3

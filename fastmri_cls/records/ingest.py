@@ -15,14 +15,19 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from fastmri_cls.duplicates.hashing import Fingerprint, fingerprint
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.sources.decode import FileFacts, decode_file, resize
+from fastmri_cls.foundation.progress import track
+from fastmri_cls.sources.decode import Decoded, FileFacts, resize
 from fastmri_cls.sources.folders import SourceFile, is_utf8
+from fastmri_cls.sources.images import read_images
+from fastmri_cls.sources.nifti import is_nifti
 from fastmri_cls.sources.notes import Note
 from fastmri_cls.sources.patient_tags import PatientTags, read_patient_tags
 from fastmri_cls.sources.pixels import RejectedImage
@@ -60,33 +65,56 @@ class IngestedImage:
     patient_tags: PatientTags | None = None
 
 
-def ingest(
-    files: Sequence[SourceFile], form: StorageForm | None, workers: int
-) -> Iterator[tuple[SourceFile, IngestedImage | str]]:
-    """Yield each file with its ingested image, or with the reason why it was rejected, in the order of `files`.
+_Ingested: TypeAlias = list[tuple[str, IngestedImage]] | str  # images with the names of their slices, or a rejection
 
-    Without a `form` (an audit stores nothing) `encoded` is empty and there is no stamp.
+
+def ingest(
+    files: Sequence[SourceFile],
+    form: StorageForm | None,
+    workers: int,
+    slices: str | int = "content",
+    *,
+    title: str = "reading images",
+) -> Iterator[tuple[SourceFile, IngestedImage | str]]:
+    """Yield each image, or file with the reason why it was rejected, in the order of `files`.
+
+    Args:
+        files: the files; a volume gives several images.
+        form: how images are stored. Without one (an audit stores nothing) `encoded` is empty and there is no stamp.
+        workers: processes.
+        slices: which slices of volumes are taken, see `read_slices`.
+        title: of the progress bar.
 
     Raises:
         UserError: a worker process died.
     """
+    for file, found in track(_ingest_all(files, form, workers, slices), title, len(files)):
+        if isinstance(found, str):
+            yield file, found
+        else:
+            yield from ((file.slice(name) if name else file, image) for name, image in found)
+
+
+def _ingest_all(
+    files: Sequence[SourceFile], form: StorageForm | None, workers: int, slices: str | int
+) -> Iterator[tuple[SourceFile, _Ingested]]:
     if workers == 1:
         for file in files:
-            yield file, _ingest_file(file, form)
+            yield file, _ingest_file(file, form, slices)
         return
     context = multiprocessing.get_context("spawn")  # fork would copy the threads' locks of the progress bar
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent) as pool:
-        waiting: deque[tuple[Sequence[SourceFile], Future[list[IngestedImage | str]]]] = deque()
-        chunks = (files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK))
+        waiting: deque[tuple[Sequence[SourceFile], Future[list[_Ingested]]]] = deque()
+        chunks = _chunks(files)
         done = files[:1]
         try:
             for chunk in islice(chunks, workers * _TASKS_IN_FLIGHT):
-                waiting.append((chunk, pool.submit(_ingest_files, chunk, form)))
+                waiting.append((chunk, pool.submit(_ingest_files, chunk, form, slices)))
             while waiting:
                 done, future = waiting.popleft()
                 results = future.result()
                 for chunk in islice(chunks, 1):
-                    waiting.append((chunk, pool.submit(_ingest_files, chunk, form)))
+                    waiting.append((chunk, pool.submit(_ingest_files, chunk, form, slices)))
                 yield from zip(done, results, strict=True)
         except BrokenProcessPool:
             raise UserError(f"a worker process died near {done[0].path} (out of memory?); try --workers 1") from None
@@ -126,18 +154,33 @@ def recode(encoded: bytes, channels: int, form: StorageForm) -> bytes:
     return encode_image(with_channels(pixels, form.channels), form.encoding)
 
 
-def _ingest_files(files: Sequence[SourceFile], form: StorageForm | None) -> list[IngestedImage | str]:
-    return [_ingest_file(file, form) for file in files]
+def _chunks(files: Sequence[SourceFile]) -> Iterator[Sequence[SourceFile]]:
+    """Yield tasks of up to _CHUNK files; a volume is one by itself, since its slices come back all at once."""
+    start = 0
+    for end in range(1, len(files) + 1):
+        is_last = end == len(files)
+        if is_last or end - start == _CHUNK or is_nifti(files[end - 1].filename) or is_nifti(files[end].filename):
+            yield files[start:end]
+            start = end
 
 
-def _ingest_file(file: SourceFile, form: StorageForm | None) -> IngestedImage | str:
+def _ingest_files(files: Sequence[SourceFile], form: StorageForm | None, slices: str | int) -> list[_Ingested]:
+    return [_ingest_file(file, form, slices) for file in files]
+
+
+def _ingest_file(file: SourceFile, form: StorageForm | None, slices: str | int) -> _Ingested:
     if not is_utf8(file.filename):
         return "its name is not UTF-8"  # and could stand in no record
+    keep_colour = form is not None and form.channels == 3
     try:
-        image = decode_file(file.path, keep_colour=form is not None and form.channels == 3)
+        images = read_images(file.path, slices, keep_colour=keep_colour)
+        return [(name, _ingest_image(file.path, image, form)) for name, image in images]
     except RejectedImage as rejection:
         return str(rejection)
-    tags = read_patient_tags(file.path, image.facts.format)
+
+
+def _ingest_image(path: Path, image: Decoded, form: StorageForm | None) -> IngestedImage:
+    tags = read_patient_tags(path, image.facts.format)
     identity = fingerprint(image.pixels)
     if form is None:
         channels = 1 if image.pixels.ndim == 2 else 3
@@ -145,9 +188,7 @@ def _ingest_file(file: SourceFile, form: StorageForm | None) -> IngestedImage | 
     stored = resize(with_channels(image.pixels, form.channels), form.size, form.resize)
     encoded = encode_image(stored, form.encoding)
     channels = 1 if stored.ndim == 2 else 3
-    return IngestedImage(
-        encoded, channels, identity, image.facts, stamp(file.path), image.notes, image.colour_merged, tags
-    )
+    return IngestedImage(encoded, channels, identity, image.facts, stamp(path), image.notes, image.colour_merged, tags)
 
 
 def _follow_parent() -> None:

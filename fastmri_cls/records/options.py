@@ -6,19 +6,21 @@ from typing import Any
 
 @dataclass(frozen=True)
 class MetadataOptions:
-    """What is known of images besides their folders.
+    """What is known of images besides their folders, and which slices of volumes are images.
 
     Attributes:
         table: tables of labels, patients or splits, `FILE` or `NAME=FILE` for the source NAME alone.
         allow_unlisted: accept images that a table leaves out.
         patient_pattern: regular expression; its first group, found in a file's name, is the patient.
         inherit: `patients`: images without a patient get that of the image they duplicate.
+        slices: of NIfTI volumes, see `parse_selection`.
     """
 
     table: tuple[str, ...] = ()
     allow_unlisted: bool = False
     patient_pattern: str | None = None
     inherit: str | None = None
+    slices: str = "content"
 
 
 @dataclass(frozen=True)

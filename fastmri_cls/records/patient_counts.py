@@ -43,7 +43,8 @@ class Inheritance:
 class PatientCounts:
     """What is known about patients: their number, the images with a known one, where ids come from (images each).
 
-    `straddling` patients have images in more than one split; `tests` is by source.
+    `straddling` patients have images in more than one split; `tests` is by source. `volumes` are those with an unknown
+    patient; the slices of each stay together.
     """
 
     patients: int
@@ -52,16 +53,24 @@ class PatientCounts:
     origins: dict[str, int]
     straddling: int
     tests: dict[str, PatientOverlap]
+    volumes: int = 0
     inherited: Inheritance | None = None
 
     def sentence(self) -> str:
         """Return the sentence for terminal, card and report."""
         if not self.known:
-            return "patients unknown: slices of one patient may be on both sides"
+            return f"patients unknown: slices of one patient may be on both sides{self._of_volumes()}"
         counted = ", ".join(f"{name} ({count} images)" for name, count in self.origins.items())
         text = f"{self.patients} patients from {next(iter(self.origins)) if len(self.origins) == 1 else counted}"
         unknown = self.images - self.known
-        return text + (f"; of {unknown} images unknown: their patients may be on both sides" if unknown else "")
+        return (
+            text
+            + (f"; of {unknown} images unknown: their patients may be on both sides" if unknown else "")
+            + self._of_volumes()
+        )
+
+    def _of_volumes(self) -> str:
+        return f"; slices of one volume are on one side ({self.volumes} volumes)" if self.volumes else ""
 
     def lines(self) -> list[str]:
         """Return the sentence, then what else to know: patients in two splits, tests whose patient is trained on."""

@@ -93,17 +93,32 @@ def compile_pattern(pattern: str | None) -> re.Pattern[str] | None:
     return compiled
 
 
-def join_groups(groups: np.ndarray, patients: Patients) -> np.ndarray:
-    """Return int64 [n], `groups` of duplicates joined wherever they share a patient: the smallest index of each."""
-    known = np.flatnonzero(patients.known)
-    if not len(known):
+def join_groups(groups: np.ndarray, patients: Patients, volumes: np.ndarray | None = None) -> np.ndarray:
+    """Return int64 [n], `groups` of duplicates joined wherever they share a patient or a volume.
+
+    Args:
+        groups: int [n], groups of duplicates.
+        patients: of each image.
+        volumes: str [n], what each image is a slice of, empty for none.
+
+    Returns:
+        The smallest index of each group.
+    """
+    n = size = len(groups)
+    rows, nodes = [np.arange(n)], [groups]  # a node for each image, each patient and each volume
+    shared = [(patients.codes, patients.known)]
+    if volumes is not None:
+        shared.append((volumes, volumes != ""))
+    for keys, known in shared:
+        if known.any():
+            _, numbers = np.unique(keys[known], return_inverse=True)
+            rows.append(np.flatnonzero(known))
+            nodes.append(size + numbers)
+            size += int(numbers.max()) + 1
+    if size == n:
         return groups
-    n = len(groups)
-    _, patient = np.unique(patients.codes[known], return_inverse=True)
-    rows = np.concatenate([np.arange(n), known])
-    nodes = np.concatenate([groups, n + patient])  # a node for each image and each patient
-    size = n + int(patient.max()) + 1
-    _, component = connected_components(coo_array((np.ones(len(rows)), (rows, nodes)), shape=(size, size)), False)
+    row, node = np.concatenate(rows), np.concatenate(nodes)
+    _, component = connected_components(coo_array((np.ones(len(row)), (row, node)), shape=(size, size)), False)
     _, smallest, inverse = np.unique(component[:n], return_index=True, return_inverse=True)
     return smallest[inverse].astype(np.int64)
 
@@ -171,6 +186,7 @@ def count_patients(
     patients: Patients,
     split: np.ndarray,
     sources: np.ndarray,
+    volumes: np.ndarray,
     test: np.ndarray,
     training: np.ndarray,
     inherited: Inheritance | None = None,
@@ -181,6 +197,7 @@ def count_patients(
         patients: of each image.
         split: str [n], empty for images that are left out.
         sources: str [n].
+        volumes: str [n], what each image is a slice of, empty for none.
         test: bool [n], the test images.
         training: bool [n], the images a model is trained or tuned on.
         inherited: what `inherit` counted.
@@ -205,6 +222,7 @@ def count_patients(
         origins=dict(Counter(origin for origin in patients.origins.tolist() if origin)),
         straddling=straddling,
         tests=tests,
+        volumes=len(np.unique(volumes[~patients.known & (volumes != "")])),
         inherited=inherited,
     )
 

@@ -14,8 +14,9 @@ from fastmri_cls.records.images_csv import FILE_NAME, ImageRow, read_images_csv
 from fastmri_cls.records.manifest import CURE, Manifest, Split, shard_problem
 from fastmri_cls.records.schema import parse_facts, parse_images
 from fastmri_cls.sources.classes import ClassNames
-from fastmri_cls.sources.decode import decode
 from fastmri_cls.sources.folders import Source, printable
+from fastmri_cls.sources.images import read_images
+from fastmri_cls.sources.nifti import file_of
 from fastmri_cls.sources.pixels import RejectedImage
 from fastmri_cls.sources.scan import image_paths
 from fastmri_cls.sources.storage import is_file, stamp
@@ -120,31 +121,35 @@ def _source_problems(
     if not source.path.exists():
         log.warning(f"source {source.name}: {source.path} is not here, so whether the dataset is stale stays unknown")
         return []
-    listed = {row.filename for row in rows} | rejected
+    by_file: dict[str, list[ImageRow]] = {}
+    for row in rows:
+        by_file.setdefault(file_of(row.filename), []).append(row)
     try:
         # The classes do not matter here, only which files there are.
         found = [] if tables is None else image_paths(source, ClassNames(), tables)
-        gone = [row.filename for row in rows if not is_file(source.path / row.filename)]
+        gone = {name: None for name in by_file if not is_file(source.path / name)}
         changed = [
-            row.filename
-            for row in track(rows, f"comparing {source.name}", len(rows))
-            if is_file(source.path / row.filename) and not _is_unchanged(source.path / row.filename, row, keep_colour)
+            name
+            for name, images in track(by_file.items(), f"comparing {source.name}", len(by_file))
+            if name not in gone and not _is_unchanged(source.path / name, images, keep_colour)
         ]
     except UserError as error:
         return [str(error)]
-    new = [name for path in found if (name := printable(path)) not in listed]
+    new = [name for path in found if (name := printable(path)) not in by_file.keys() | rejected]
     return [
         f"source {source.name}: {len(names)} files {what} since the build (the first: {names[0]}); {CURE}"
-        for what, names in (("are gone", gone), ("have changed", changed), ("are new", new))
+        for what, names in (("are gone", list(gone)), ("have changed", changed), ("are new", new))
         if names
     ]
 
 
-def _is_unchanged(path: Path, row: ImageRow, keep_colour: bool) -> bool:
-    """Return whether a file still holds the image of `row`; if size or time differ, the file is decoded."""
-    if stamp(path) == row.file:
+def _is_unchanged(path: Path, rows: list[ImageRow], keep_colour: bool) -> bool:
+    """Return whether a file still holds the images of `rows`; if size or time differ, it is decoded."""
+    if all(stamp(path) == row.file for row in rows):
         return True
     try:
-        return fingerprint(decode(path, keep_colour=keep_colour)).sha256 == row.sha256
+        images = read_images(path, "all", keep_colour=keep_colour)
+        found = {name: fingerprint(image.pixels).sha256 for name, image in images}
     except RejectedImage:
         return False
+    return all(found.get(row.filename[len(file_of(row.filename)) + 1 :]) == row.sha256 for row in rows)

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fastmri_cls.foundation.errors import UserError
@@ -37,6 +37,7 @@ class SourceFile:
         label: its class; empty where the file itself should name it and cannot be read.
         patient: the id a table or the source gives, empty without one. It is never printed or written.
         patient_origin: where that id comes from, to be named in sentences.
+        volume: for a slice, the `filename` of the volume it is from; else empty.
     """
 
     source: str
@@ -46,6 +47,15 @@ class SourceFile:
     label: str
     patient: str = field(default="", repr=False)
     patient_origin: str = ""
+    volume: str = ""
+
+    def slice(self, name: str) -> "SourceFile":
+        """Return one slice of a volume."""
+        return replace(self, path=self.path / name, filename=f"{self.filename}/{name}", volume=self.filename)
+
+    def whole(self) -> "SourceFile":
+        """Return the volume that a slice is from; any other file itself."""
+        return replace(self, path=self.path.parent, filename=self.volume, volume="") if self.volume else self
 
 
 @dataclass(frozen=True)

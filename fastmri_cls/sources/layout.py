@@ -4,6 +4,7 @@
 2. Every other folder with images is a class, with all folders below it. Split folders in it (cat/train) are its splits.
 3. A folder that holds the split and class folders of a set is no class. A lone one is the set itself: it is entered.
 4. In a class folder, `images` excludes the folders beside it; masks, crops, annotations beside images are passed over.
+   Beside volumes, whose names differ by sequence, every volume that is named as a mask is one.
 5. Images in no class folder, and files that are no images by their suffix, are passed over.
 """
 
@@ -17,6 +18,7 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.figshare import FOLDS_FILE
 from fastmri_cls.sources.folders import Folder, Source
+from fastmri_cls.sources.nifti import is_nifti
 
 SPLITS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
@@ -38,10 +40,11 @@ _KINDS_BESIDE = (
 )
 _FOLDER_BESIDE = re.compile(rf"(?:.*[ _-])?(?:{_KINDS_BESIDE})(?:[ _-]?\d+)?")
 _FILE_BESIDE = re.compile(rf"(.+?)[ _.-]+(?:{_KINDS_BESIDE})(?:[ _-]?\d+)?")
+_SUBJECT = re.compile(r"sub-[0-9a-z]+")
 _OTHER_SUFFIXES = {
     ".xml", ".txt", ".json", ".jsonl", ".csv", ".tsv", ".yaml", ".yml", ".md", ".rst", ".html", ".htm", ".pdf", ".doc",
     ".docx", ".xls", ".xlsx", ".ini", ".cfg", ".log", ".names", ".py", ".ipynb", ".sh", ".npy", ".npz", ".pkl", ".h5",
-    ".zip", ".tar", ".gz", ".rar", ".7z", ".nii", ".nrrd", ".mha", ".mhd", ".mgz",
+    ".zip", ".tar", ".gz", ".rar", ".7z", ".nrrd", ".mha", ".mhd", ".mgz",
 }  # fmt: skip
 
 
@@ -77,7 +80,12 @@ class Layout:
 
 def is_no_image(name: str) -> bool:
     """Return whether a file's suffix says that it is no image: annotations, texts, arrays."""
-    return PurePosixPath(name).suffix.lower() in _OTHER_SUFFIXES
+    return not is_nifti(name) and PurePosixPath(name).suffix.lower() in _OTHER_SUFFIXES
+
+
+def _stem(name: str) -> str:
+    """Return a file's name without its suffix, in one case."""
+    return PurePosixPath(re.sub(r"(?i)\.nii\.gz$", ".nii", name)).stem.casefold()
 
 
 def read_layout(source: Source, root: Folder, classes: ClassNames) -> Layout:
@@ -99,17 +107,18 @@ def images_below(folder: Folder, layout: Layout, keep: Sequence[str] = ()) -> li
         keep: paths to read whatever their name says.
     """
     wanted = set(keep)
-    stems = {PurePosixPath(name).stem.casefold() for name in folder.files}
+    stems = {_stem(name) for name in folder.files}
+    has_scans = any(is_nifti(name) and not _FILE_BESIDE.fullmatch(_stem(name)) for name in folder.files)
     found, other, beside = [], [], []
     for name in folder.files:
-        match = _FILE_BESIDE.fullmatch(PurePosixPath(name).stem.casefold())
+        match = _FILE_BESIDE.fullmatch(_stem(name))
         if folder.join(name) in wanted:
             found.append(folder.join(name))
         elif is_no_image(name):
             other.append(folder.join(name))
         elif name.casefold() == FOLDS_FILE:
             layout.pass_over(FOLDS, [folder.join(name)])
-        elif match and match.group(1) in stems:
+        elif match and (match.group(1) in stems or (is_nifti(name) and has_scans)):
             beside.append(folder.join(name))
         else:
             found.append(folder.join(name))
@@ -171,6 +180,11 @@ class _Reader:
                 "or name them in a --classes file"
             )
         self._pass_folders(OWN_SET, sets)
+        if not self._classes.names and len(classes) > 1 and all(_SUBJECT.fullmatch(f.name.casefold()) for f in classes):
+            raise UserError(
+                f"source {self._source.name}: its folders ({classes[0].name}, …) are subjects, as in BIDS, "
+                "not classes; give the labels in a --table"
+            )
         names = {self._classes.canonical(f.name) for f in classes}
         for folder in classes:
             self._read_class(folder, split, names)

@@ -5,7 +5,9 @@ of the head on top, the patient's right on the left. All slices of a volume shar
 """
 
 import gzip
+import io
 import logging
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +16,18 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image
 
+from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.extras import missing_extra
 from fastmri_cls.sources.colour import grey_where_grey
 from fastmri_cls.sources.decode import Decoded, FileFacts, with_contrast_note
 from fastmri_cls.sources.notes import Note, NoteKind
 from fastmri_cls.sources.pixels import RejectedImage, display_range, scale_to_8_bits
+from fastmri_cls.sources.storage import open_file
 
 SUFFIXES = (".nii", ".nii.gz")
+
+_PLANE = "axial-"
+_SLICE = re.compile(_PLANE + "[0-9]{3,}")
 
 _MOST_BYTES = 1 << 30  # of a volume in its own type: 512 x 512 x 2048 voxels of 16 bits
 _MOST_EXTENSIONS = 16 << 20  # bytes between header and voxels
@@ -29,22 +36,34 @@ _CONTENT = 0.1  # of the largest foreground of any slice: slices with less are t
 _HEADER_SIZES = {348: "Nifti1Image", 540: "Nifti2Image"}
 
 
-def is_nifti(path: Path) -> bool:
-    """Return whether the name of `path` is that of a NIfTI file."""
-    return path.name.lower().endswith(SUFFIXES)
+def is_nifti(name: str) -> bool:
+    """Return whether a file's name is that of a NIfTI file."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def find_in_volume(path: Path) -> tuple[Path, str] | None:
+    """Return the volume that `path` leads into and the name of the slice, or None for any other path."""
+    volume = file_of(str(path))
+    return None if volume == str(path) else (path.parent, path.name)
+
+
+def file_of(filename: str) -> str:
+    """Return the file that an image is in: the volume of a slice, else the name itself."""
+    volume, _, name = filename.rpartition("/")
+    return volume if is_nifti(volume) and _SLICE.fullmatch(name) else filename
 
 
 def parse_selection(text: str) -> str | int:
     """Return which slices are taken: `content`, `middle` or `all` as they are, or a number of slices.
 
     Raises:
-        ValueError: it is none of them.
+        UserError: it is none of them.
     """
     if text in ("content", "middle", "all"):
         return text
     if text.isascii() and text.isdigit() and int(text) > 0:
         return int(text)
-    raise ValueError(f"{text!r} is not content, middle, all or a number of slices")
+    raise UserError(f"--slices {text}: is neither content, middle, all nor a number of slices")
 
 
 def read_slices(
@@ -53,7 +72,7 @@ def read_slices(
     """Yield the axial slices of a volume, from the feet upwards.
 
     Args:
-        path: a .nii or .nii.gz file.
+        path: a .nii or .nii.gz file; it may lead through a ZIP archive.
         selection: `content` (every slice with a tenth of the fullest slice's foreground), `middle` (one), `all`, or a
             number of slices evenly spread over those with content.
         keep_colour: see `decode_file`; for volumes in RGB.
@@ -71,7 +90,8 @@ def read_slices(
         raise RejectedImage(f"NIfTI {missing_extra('nifti')}") from None
     notes: list[Note] = []
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
+            size = file.seek(0, io.SEEK_END)
             volume = _read_volume(file, notes)
     except OSError as error:
         raise RejectedImage(f"cannot be read ({error.strerror or 'truncated'}); copy or download it again") from None
@@ -81,12 +101,12 @@ def read_slices(
     notes += outliers
     if len(chosen) < volume.shape[2]:
         notes.append(Note(NoteKind.SLICES_LEFT_OUT, volume.shape[2] - len(chosen)))
-    bytes_, mode = path.stat().st_size, str(volume.dtype)
+    mode = str(volume.dtype)
     for index in chosen:
         pixels = scale_to_8_bits(volume[:, :, index], visible[:, :, index], low, high)
         pixels = np.ascontiguousarray(np.flip(pixels, (0, 1)).swapaxes(0, 1))
-        facts = FileFacts(bytes_, "NIfTI", mode, width=pixels.shape[1], height=pixels.shape[0])
-        yield f"axial-{index:03}", _decoded(pixels, facts, tuple(notes), keep_colour)
+        facts = FileFacts(size, "NIfTI", mode, width=pixels.shape[1], height=pixels.shape[0])
+        yield _PLANE + f"{index:03}", _decoded(pixels, facts, tuple(notes), keep_colour)
         notes = []
 
 
@@ -98,6 +118,7 @@ def _read_volume(file: BinaryIO, notes: list[Note]) -> np.ndarray:
     from nibabel.wrapstruct import WrapStructError
 
     logger.setLevel(logging.CRITICAL)  # it prints what it mends in a header
+    file.seek(0)
     is_gzip = file.read(2) == b"\x1f\x8b"
     file.seek(0)
     stream: Any = gzip.GzipFile(fileobj=file) if is_gzip else file

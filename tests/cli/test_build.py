@@ -26,7 +26,7 @@ def test_a_build_prints_its_counts_and_a_document(cli: Cli, phantom_sources: dic
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["missing", "--out", "out"], "is no folder; give [NAME=]FOLDER"),
+        (["missing", "--out", "out"], "is no folder and no .zip archive; give [NAME=]SOURCE"),
         (
             ["{alpha}", "--out", "out", "--split", "some.csv"],
             "--split some.csv: is neither grouped nor published; give a table with --table",

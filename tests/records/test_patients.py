@@ -51,6 +51,21 @@ def write_mats(root: Path) -> Path:
     return root
 
 
+def write_volumes(root: Path) -> Path:
+    """The same as NIfTI: a volume of 4 slices for each patient, whose header has the id wherever text fits."""
+    nibabel = pytest.importorskip("nibabel")
+    for patient in range(PATIENTS):
+        voxels = np.stack([draw(patient + PATIENTS * index, 40) for index in range(SLICES)], axis=-1)
+        image = nibabel.Nifti1Image(voxels.astype(np.int16) * 10, np.eye(4))
+        for field in ("descrip", "intent_name", "aux_file", "db_name"):
+            image.header[field] = patient_id(patient)
+        image.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", patient_id(patient).encode()))
+        path = root / label_of(patient) / f"{patient:03}.nii.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nibabel.save(image, path)
+    return root
+
+
 def write_flat(root: Path) -> list[dict[str, str]]:
     """The same as PNG in one folder; returns the rows of their table."""
     rows = []
@@ -64,7 +79,9 @@ def write_flat(root: Path) -> list[dict[str, str]]:
 def patients_in_two_splits(out: Path) -> int:
     splits: dict[int, set[str]] = {}
     for row in read_images_csv(out):
-        splits.setdefault(int(Path(row.filename).stem) % PATIENTS, set()).add(row.split)
+        number = re.search(r"(\d+)\.[a-z]+", row.filename)
+        assert number is not None
+        splits.setdefault(int(number.group(1)) % PATIENTS, set()).add(row.split)
     assert len(splits) == PATIENTS
     return sum(len(names) > 1 for names in splits.values())
 
@@ -117,6 +134,14 @@ def test_slices_of_a_figshare_patient_are_in_one_split(tmp_path: Path, build: Bu
     assert described(manifest) == f"{PATIENTS} patients from PID"
     assert manifest.duplicates["groups"] == PATIENTS
     assert manifest.classes == ("glioma", "meningioma")
+    assert_no_id(tmp_path / "out", "\n".join(said))
+
+
+def test_slices_of_a_volume_are_in_one_split(tmp_path: Path, build: Build, said: list[str]) -> None:
+    manifest = build([write_volumes(tmp_path / "nifti")])
+    assert patients_in_two_splits(tmp_path / "out") == 0
+    assert f"slices of one volume are on one side ({PATIENTS} volumes)" in described(manifest)
+    assert manifest.duplicates["groups"] == PATIENTS
     assert_no_id(tmp_path / "out", "\n".join(said))
 
 

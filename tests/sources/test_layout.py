@@ -133,7 +133,7 @@ def test_patient_folders_below_a_class_belong_to_it_even_with_numbers_for_names(
 
 def test_annotations_are_counted_apart_from_images(tmp_path):
     result = read(
-        make(tmp_path, "cat/{1-3}.jpg", "cat/{1-3}.xml", "dog/1.jpg", "dog/1.txt", "dog/scan.nii.gz", "readme.md")
+        make(tmp_path, "cat/{1-3}.jpg", "cat/{1-3}.xml", "dog/1.jpg", "dog/1.txt", "dog/scan.mgz", "readme.md")
     )
     assert len(result.files) == 4
     assert passed(result) == {NO_IMAGES: (6, "cat/1.xml")}
@@ -204,9 +204,22 @@ def test_a_classes_file_may_name_a_class_like_a_split(tmp_path):
 
 
 def test_a_source_without_an_image_says_what_it_holds(tmp_path):
-    make(tmp_path, "sub-01/anat/t1.nii.gz", "sub-02/anat/t1.nii.gz")
-    with pytest.raises(UserError, match=r"2 files passed over: no images .* \(the first: sub-01/anat/t1.nii.gz"):
+    make(tmp_path, "01/anat/t1.mgz", "02/anat/t1.mgz")
+    with pytest.raises(UserError, match=r"2 files passed over: no images .* \(the first: 01/anat/t1.mgz"):
         read(tmp_path)
+
+
+def test_subjects_of_a_bids_folder_are_not_taken_for_classes(tmp_path):
+    make(tmp_path, "sub-01/anat/t1.nii.gz", "sub-02/anat/t1.nii.gz", "participants.tsv")
+    with pytest.raises(UserError, match=r"its folders \(sub-01, …\) are subjects, as in BIDS, not classes"):
+        read(tmp_path)
+
+
+def test_volumes_are_images_and_their_masks_are_not(tmp_path):
+    scans = [f"{label}/p1_{name}.nii.gz" for label in ("ill", "well") for name in ("flair", "t1")]
+    result = read(make(tmp_path, *scans, "ill/p1_seg.nii.gz", "well/p1_t1_brain_mask.nii"))
+    assert sorted(found(result)) == scans
+    assert passed(result) == {BESIDE_IMAGES: (2, "ill/p1_seg.nii.gz")}
 
 
 def test_what_was_read_is_told_in_one_line(tmp_path):

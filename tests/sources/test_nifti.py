@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.sources.decode import Decoded
 from fastmri_cls.sources.nifti import is_nifti, parse_selection, read_slices
 from fastmri_cls.sources.pixels import RejectedImage
@@ -90,7 +91,7 @@ def test_the_selection_says_which_slices_are_taken(tmp_path: Path, selection: st
 
 @pytest.mark.parametrize("text", ["", "0", "-3", "some", "1.5", "²"])
 def test_a_selection_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not content, middle, all or a number"):
+    with pytest.raises(UserError, match="is neither content, middle, all nor a number"):
         parse_selection(text)
     assert (parse_selection("all"), parse_selection("12")) == ("all", 12)
 
@@ -181,4 +182,4 @@ def test_damage_is_refused_with_its_reason(tmp_path: Path, change: str) -> None:
 
 
 def test_the_name_tells_a_volume() -> None:
-    assert [is_nifti(Path(name)) for name in ("a.nii", "A.NII.GZ", "a.gz", "a.png")] == [True, True, False, False]
+    assert [is_nifti(name) for name in ("a.nii", "A.NII.GZ", "a.gz", "a.png")] == [True, True, False, False]
