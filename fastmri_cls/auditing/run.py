@@ -99,7 +99,7 @@ def audit(
         }
         order = None
         if labels:
-            whole = join_groups(groups, patients)
+            whole = join_groups(groups, patients, images.volumes)
             findings["labels"], order = doubtful.rank_labels(images, published, whole, duplicates.representatives)
             doubtful.write_labels_csv(directory / "labels.csv", findings["labels"]["ranked"])
         if write_patients:
