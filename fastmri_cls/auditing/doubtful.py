@@ -11,7 +11,6 @@ from fastmri_cls.auditing.features import extract_features, find_pretrained
 from fastmri_cls.auditing.findings import DoubtfulLabels, RankedLabel
 from fastmri_cls.auditing.labels import FOLDS, check_groups, require_cleanlab, score_labels
 from fastmri_cls.auditing.leakage import Columns
-from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.models.pretrained import Published
 
 
@@ -22,7 +21,6 @@ def find_weights() -> Published:
         UserError: the extra `labels` or pretrained weights are missing.
     """
     require_cleanlab()
-    import_tensorflow()
     return find_pretrained()
 
 

@@ -21,6 +21,7 @@ from fastmri_cls.evaluation.baselines import baseline_accuracies
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
+from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.records.checks import check_target
 from fastmri_cls.records.manifest import FILE_NAME as DATASET_FILE
 from fastmri_cls.records.options import MetadataOptions
@@ -72,7 +73,8 @@ def audit(
         raise UserError("--write-patients: needs --inherit patients and a --table with patients")
     check_target(out, map(_path, sources), "audit", FILE_NAME, force=force)
     if labels:
-        from fastmri_cls.auditing import doubtful  # loads TensorFlow
+        import_tensorflow()
+        from fastmri_cls.auditing import doubtful
 
         published = doubtful.find_weights()
     with new_directory(out, force=force) as directory:
