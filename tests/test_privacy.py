@@ -3,24 +3,36 @@
 File names are kept (`image/filename`, predictions.csv, audit.csv): they are what the user chose to call things.
 """
 
+import csv
+import gzip
 import io
+import logging
 import os
 import re
 import subprocess
 import sys
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 pydicom = pytest.importorskip("pydicom")
 
 from pydicom.datadict import DicomDictionary  # noqa: E402
 
 from tests.fuzz.image_targets import dicom  # noqa: E402
+from tests.records.patient_sets import (  # noqa: E402
+    patients_in_two_splits,
+    write_dicoms,
+    write_flat,
+    write_mats,
+    write_volumes,
+)
 
 # By value representation: what is planted in every tag of that kind. `PLANTED`, the day and the root are looked for.
 PLANTED = {
@@ -179,6 +191,68 @@ def test_files_that_cannot_be_read_are_named_without_a_word_of_what_they_hold(ch
     dataset = (folder / "data" / "dataset.json").read_text()
     assert "cut.dcm" in dataset
     assert "odd.dcm" in dataset
+
+
+def dicom_source(folder: Path) -> list[str]:
+    return [str(write_dicoms(folder / "dicom", PatientID="{0}", PatientName="{0}"))]
+
+
+def mat_source(folder: Path) -> list[str]:
+    source = write_mats(folder / "mat")
+    whole = (source / "000.mat").read_bytes()
+    (source / "cut.mat").write_bytes(whole[:-200])
+    return [str(source)]
+
+
+def nifti_source(folder: Path) -> list[str]:
+    source = write_volumes(folder / "nifti")
+    whole = gzip.decompress((source / "well" / "000.nii.gz").read_bytes())
+    (source / "well" / "cut.nii").write_bytes(whole[:2000])
+    return [str(source)]
+
+
+def table_source(folder: Path) -> list[str]:
+    rows = write_flat(folder / "flat")
+    with (folder / "patients.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows([*rows, {"filename": "gone.png", "label": "ill", "patient": "PLANTED-999"}])
+    return [str(folder / "flat"), "--table", str(folder / "patients.csv")]
+
+
+def zip_source(folder: Path) -> list[str]:
+    source = write_mats(folder / "mat")
+    with zipfile.ZipFile(folder / "mat.zip", "w") as archive:
+        for path in source.iterdir():
+            archive.write(path, path.name)
+    return [str(folder / "mat.zip")]
+
+
+@pytest.mark.parametrize("make", [dicom_source, mat_source, nifti_source, table_source, zip_source])
+def test_no_format_leaves_an_id_in_what_is_written_or_printed_nor_a_patient_in_two_splits(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, make: Callable[[Path], list[str]]
+) -> None:
+    from fastmri_cls.cli.app import app
+
+    caplog.set_level(logging.INFO, "fastmri_cls")
+    (tmp_path / "sources").mkdir()
+    source = make(tmp_path / "sources")
+    out = tmp_path / "written"
+    out.mkdir()
+    said = ""
+    for line in (
+        ["build-tfrecords", *source, "--out", str(out / "data"), "--image-size", "32", "--workers", "1"],
+        ["audit", *source, "--out", str(out / "audit"), "--workers", "1", "--json"],
+        ["verify", str(out / "data")],
+    ):
+        result = CliRunner().invoke(app, line)
+        assert result.exit_code == 0, result.output
+        said += result.output
+    assert "PLANTED" not in said + caplog.text
+    assert re.search(r"30 (patients from|volumes)", caplog.text)
+    assert patients_in_two_splits(out / "data") == 0
+    leaks = {p.name for p in out.rglob("*") if p.is_file() for content in contents(p) if b"PLANTED" in content}
+    assert not leaks
 
 
 def test_the_chain_neither_connects_nor_listens(chain):
