@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.campaign import (  # noqa: F401 - each adds its kinds to KINDS
     bad_datasets,
     bad_flags,
+    bad_formats,
     bad_images,
     bad_runs,
     bad_sources,
