@@ -23,7 +23,7 @@ from fastmri_cls.records.split_names import kind_of
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.decode import FileFacts
 from fastmri_cls.sources.folders import parse_sources, printable
-from fastmri_cls.sources.images import read_image
+from fastmri_cls.sources.images import read_each
 from fastmri_cls.sources.nifti import parse_selection
 from fastmri_cls.sources.scan import scan
 from fastmri_cls.sources.tables import read_tables
@@ -107,7 +107,9 @@ def read_folders(
         patients=find_patients(catalogue.files, catalogue.patient_tags, pattern),
         table_ids=[file.patient if file.patient_origin == "table" else "" for file in catalogue.files],
         rejected=[(printable(f"{file.source}/{file.filename}"), reason) for file, reason in catalogue.rejected],
-        pixels=lambda numbers: [read_image(catalogue.files[number].path).pixels for number in numbers],
+        pixels=lambda numbers: [
+            image.pixels for image in read_each([catalogue.files[number].path for number in numbers])
+        ],
     )
 
 

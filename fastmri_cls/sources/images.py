@@ -1,6 +1,6 @@
 """A path -> its images: a volume gives several, every other file one. A slice has a path too: `a.nii.gz/axial-045`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fastmri_cls.sources.decode import Decoded, decode_file
@@ -28,6 +28,20 @@ def read_images(
         yield from read_slices(path, slices, keep_colour=keep_colour)
     else:
         yield "", decode_file(path, keep_colour=keep_colour)
+
+
+def read_each(paths: Sequence[Path]) -> list[Decoded]:
+    """Return the images at `paths`, files or slices; a volume is decoded once for all its slices. See `read_image`."""
+    volumes: dict[Path, set[str]] = {}
+    for place in filter(None, map(find_in_volume, paths)):
+        volumes.setdefault(place[0], set()).add(place[1])
+    slices = {
+        volume / name: image
+        for volume, names in volumes.items()
+        for name, image in read_slices(volume, "all")
+        if name in names
+    }
+    return [slices[path] if path in slices else read_image(path) for path in paths]
 
 
 def read_image(path: Path, *, keep_colour: bool = False) -> Decoded:

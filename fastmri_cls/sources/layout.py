@@ -33,12 +33,12 @@ OWN_SET = "in folders that hold class folders of their own"
 FOLDS = "the published folds of figshare's set, which are not used (--folds makes folds of whole patients)"
 LOOPS = "links that lead back to a folder above"
 
-_IMAGE_FOLDER = re.compile(r"images?|imgs?|originals?|raw")
+_IMAGE_FOLDER = re.compile(r"(?:images?|imgs?|originals?|raw)(?:tr|ts)?")  # imagesTr: Decathlon, nnU-Net
 _KINDS_BESIDE = (
     r"masks?|labels?|segs?|segmentations?|segmented|annotations?|gt|ground[ _-]?truths?|boxes|bbox(?:es)?|rois?|"
     r"heat[ _-]?maps?|overlays?|predictions?|preds?|crops?|cropped|thumbs?|thumbnails?|contours?"
 )
-_FOLDER_BESIDE = re.compile(rf"(?:.*[ _-])?(?:{_KINDS_BESIDE})(?:[ _-]?\d+)?")
+_FOLDER_BESIDE = re.compile(rf"(?:.*[ _-])?(?:{_KINDS_BESIDE})(?:tr|ts|[ _-]?\d+)?")
 _FILE_BESIDE = re.compile(rf"(.+?)[ _.-]+(?:{_KINDS_BESIDE})(?:[ _-]?\d+)?")
 _SUBJECT = re.compile(r"sub-[0-9a-z]+")
 _OTHER_SUFFIXES = {
@@ -180,14 +180,26 @@ class _Reader:
                 "or name them in a --classes file"
             )
         self._pass_folders(OWN_SET, sets)
-        if not self._classes.names and len(classes) > 1 and all(_SUBJECT.fullmatch(f.name.casefold()) for f in classes):
-            raise UserError(
-                f"source {self._source.name}: its folders ({classes[0].name}, …) are subjects, as in BIDS, "
-                "not classes; give the labels in a --table"
-            )
+        if not self._classes.names:
+            self._refuse_other_kinds(classes)
         names = {self._classes.canonical(f.name) for f in classes}
         for folder in classes:
             self._read_class(folder, split, names)
+
+    def _refuse_other_kinds(self, folders: list[Folder]) -> None:
+        """Refuse folders that divide a set by something else than classes."""
+        images = [f for f in folders if _IMAGE_FOLDER.fullmatch(f.name.casefold())]
+        beside = [f for f in folders if _FOLDER_BESIDE.fullmatch(f.name.casefold())]
+        if images and beside and len(images) + len(beside) == len(folders):
+            raise UserError(
+                f"source {self._source.name}: its folders {images[0].name} and {beside[0].name} are no classes but "
+                "images and what belongs to them; give the labels in a --table"
+            )
+        if len(folders) > 1 and all(_SUBJECT.fullmatch(f.name.casefold()) for f in folders):
+            raise UserError(
+                f"source {self._source.name}: its folders ({folders[0].name}, …) are subjects, as in BIDS, "
+                "not classes; give the labels in a --table"
+            )
 
     def _read_class(self, folder: Folder, split: str | None, classes: set[str]) -> None:
         splits = [f for f in folder.folders if self._split_of(f)]

@@ -11,7 +11,7 @@ from fastmri_cls.records.images_csv import read_images_csv
 from fastmri_cls.records.manifest import read_manifest
 from fastmri_cls.records.options import MetadataOptions
 from fastmri_cls.records.verify import find_problems
-from fastmri_cls.sources.images import read_image
+from fastmri_cls.sources.images import read_each, read_image
 from fastmri_cls.sources.pixels import RejectedImage
 from tests.records.conftest import Build, draw, options, records, shard_bytes, with_table
 
@@ -134,6 +134,8 @@ def test_one_slice_is_read_by_its_path(tmp_path: Path) -> None:
     path = write_volume(tmp_path / "a.nii.gz", 5)
     shown = draw(501, 40)[::-1, ::-1].T.astype(float)
     assert np.abs(read_image(path / "axial-002").pixels - shown).max() <= 3  # the range is the volume's
+    two = read_each([path / "axial-003", path / "axial-002"])
+    np.testing.assert_array_equal(two[1].pixels, read_image(path / "axial-002").pixels)
     with pytest.raises(RejectedImage, match="no such slice"):
         read_image(path / "axial-099")
     with pytest.raises(RejectedImage, match=r"name a slice, as a\.nii\.gz/axial-000"):

@@ -93,6 +93,13 @@ def test_verify_sees_what_changed_in_an_archive(tmp_path: Path, folder: Path) ->
     assert "is no whole ZIP archive" in find_problems(tmp_path / "out", manifest)[0]
 
 
+def test_predict_takes_the_images_in_an_archive(tmp_path: Path) -> None:
+    from fastmri_cls.inference.predictor import find_images
+
+    path = zipped(tmp_path / "a.zip", "b/2.png", "1.png")
+    assert find_images([path, tmp_path / "x.png"]) == [path / "1.png", path / "b" / "2.png", tmp_path / "x.png"]
+
+
 def test_names_as_windows_writes_them_are_folders(tmp_path: Path) -> None:
     tree = read_tree(zipped(tmp_path / "a.zip", "set\\cat\\1.png", "./set/dog/2.png", "set/.hidden/3.png"))
     assert list(tree.below()) == ["set/cat/1.png", "set/dog/2.png"]

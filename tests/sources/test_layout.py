@@ -215,6 +215,14 @@ def test_subjects_of_a_bids_folder_are_not_taken_for_classes(tmp_path):
         read(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "names", [("images/1.png", "masks/1.png"), ("imagesTr/1.nii.gz", "imagesTs/2.nii.gz", "labelsTr/1.nii.gz")]
+)
+def test_images_and_their_masks_are_no_two_classes(tmp_path, names):
+    with pytest.raises(UserError, match="are no classes but images and what belongs to them; give the labels"):
+        read(make(tmp_path, *names))
+
+
 def test_volumes_are_images_and_their_masks_are_not(tmp_path):
     scans = [f"{label}/p1_{name}.nii.gz" for label in ("ill", "well") for name in ("flair", "t1")]
     result = read(make(tmp_path, *scans, "ill/p1_seg.nii.gz", "well/p1_t1_brain_mask.nii"))
