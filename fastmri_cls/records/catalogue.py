@@ -91,6 +91,11 @@ class Catalogue:
         """The split each file's folder names, str [n]; empty where there is none."""
         return np.array([file.split or "" for file in self.files])
 
+    @property
+    def given_folds(self) -> np.ndarray:
+        """The published fold of each image, int64 [n]; -1 where there is none."""
+        return np.array([-1 if file.fold is None else file.fold for file in self.files], dtype=np.int64)
+
 
 def collect(
     ingested: Iterable[tuple[SourceFile, IngestedImage | str]],

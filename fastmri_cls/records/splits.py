@@ -65,7 +65,7 @@ def assign(
         reason[split == ""] = "no split in the table"
         _apply_leakage(split, copies, groups, reason, options.leakage)
     elif options.method == "published":
-        split = _published(catalogue, reason)
+        split = _published(catalogue, reason, options.folds)
         _apply_leakage(split, copies, groups, reason, options.leakage)
     else:
         split = np.full(len(catalogue), "", dtype="<U8")
@@ -77,16 +77,20 @@ def assign(
     split[reason != ""] = ""
 
     columns = (split, catalogue.labels, catalogue.sources, groups)
-    if options.folds:
+    if options.folds and np.isin(split, ("train", "val")).any():
         split = cut_folds(*columns, options.folds, options.seed)
-    elif not by_table or not (split == "val").any():  # a table with validation images is the last word
+    elif not options.folds and (
+        not by_table or not (split == "val").any()
+    ):  # a table with validation images is the last word
         split = cut_validation(*columns, options.val_fraction, options.seed)
     trained_on = ~np.isin(split, ("", "test"))
     return Assignment(split, reason, ~np.isin(groups, groups[trained_on]))
 
 
-def _published(catalogue: Catalogue, reason: np.ndarray) -> np.ndarray:
-    """Return the splits of the folders; a source without any is training data."""
+def _published(catalogue: Catalogue, reason: np.ndarray, folds: int | None) -> np.ndarray:
+    """Return the splits of the folders; a source without any is training data. With `folds`, published ones decide."""
+    if folds and (catalogue.given_folds >= 0).any():
+        return _published_folds(catalogue, folds)
     split, sources = catalogue.given_splits.astype("<U8"), catalogue.sources
     if not (split == "test").any():
         raise UserError(
@@ -96,6 +100,19 @@ def _published(catalogue: Catalogue, reason: np.ndarray) -> np.ndarray:
     divided = np.isin(sources, np.unique(sources[split != ""]))
     reason[divided & (split == "")] = "its folders name no split"
     return np.where(divided, split, "train")
+
+
+def _published_folds(catalogue: Catalogue, folds: int) -> np.ndarray:
+    given = catalogue.given_folds
+    without = np.flatnonzero(given < 0)
+    if len(without):
+        raise UserError(
+            f"--split published: source {catalogue.sources[without[0]]} has images without a published fold, others "
+            "have one; build the sources apart, or use --split grouped"
+        )
+    if folds != given.max() + 1:
+        raise UserError(f"--folds {folds}: the sources publish {given.max() + 1} folds; give that number")
+    return np.array([fold_name(fold) for fold in given.tolist()])
 
 
 def straddling_groups(split: np.ndarray, groups: np.ndarray) -> int:

@@ -17,11 +17,12 @@ from fastmri_cls.sources.notes import Note
 from fastmri_cls.sources.pixels import RejectedImage, stretch_to_8_bits
 
 SUFFIX = ".mat"
-FOLDS_FILE = "cvind.mat"  # beside the slices: the fold of each in the authors' cross-validation
+FOLDS_FILE = "cvind.mat"  # beside the slices: `cvind`, the fold 1..5 of slice N.mat in place N
 
 _CLASSES = {1: "meningioma", 2: "glioma", 3: "pituitary"}
 _MOST_PIXELS = 1 << 24  # 4096 x 4096; the set's are 512 x 512
 _MOST_CHARACTERS = 64  # of an id
+_MOST_SLICES = 1 << 20
 _DEFLATE, _SHUFFLE = 1, 2  # numbers of HDF5's filters
 _FILTERS: tuple[list[int], ...] = ([], [_DEFLATE], [_SHUFFLE, _DEFLATE])
 _OLD = b"MATLAB 5.0"
@@ -43,7 +44,7 @@ def read_slice(file: BinaryIO) -> tuple[np.ndarray, str, tuple[Note, ...]]:
     Raises:
         RejectedImage: it is no such file, or broken.
     """
-    with _open(file) as data:
+    with _open(file, "cjdata") as data:
         _class_of(data)  # a slice without a class is no use to anybody
         values = _values(data, "image", _MOST_PIXELS)
         if values.ndim != 2:
@@ -54,13 +55,13 @@ def read_slice(file: BinaryIO) -> tuple[np.ndarray, str, tuple[Note, ...]]:
 
 def read_label(file: BinaryIO) -> str:
     """Return the class of a slice; raises as `read_slice`."""
-    with _open(file) as data:
+    with _open(file, "cjdata") as data:
         return _class_of(data)
 
 
 def read_patient(file: BinaryIO) -> str:
     """Return the patient's id, empty if it makes no sense; raises as `read_slice`."""
-    with _open(file) as data:
+    with _open(file, "cjdata") as data:
         if "PID" not in data:
             return ""
         codes = _values(data, "PID", _MOST_CHARACTERS)
@@ -68,9 +69,16 @@ def read_patient(file: BinaryIO) -> str:
         return "".join(map(chr, codes.ravel().tolist())).strip("\0 ") if codes.dtype.kind == "u" else ""
 
 
+def read_folds(file: BinaryIO) -> dict[str, int]:
+    """Return slice name -> fold, counted from 0, of the file of the published folds; raises as `read_slice`."""
+    with _open(file) as root:
+        folds = _values(root, "cvind", _MOST_SLICES).ravel().tolist()
+        return {str(number): int(fold) - 1 for number, fold in enumerate(folds, start=1)}
+
+
 @contextmanager
-def _open(file: BinaryIO) -> Iterator[Any]:
-    """Yield `cjdata` of a file.
+def _open(file: BinaryIO, struct: str = "") -> Iterator[Any]:
+    """Yield `struct` of a file, or its root.
 
     Raises:
         RejectedImage: there is none, or what is done with it fails.
@@ -83,11 +91,11 @@ def _open(file: BinaryIO) -> Iterator[Any]:
     file.seek(0)
     try:
         with h5py.File(file, "r") as root:
-            if not isinstance(root.get("cjdata", getlink=True), h5py.HardLink):
-                raise RejectedImage("MATLAB file without the struct cjdata of figshare's brain tumour set")
-            data = root["cjdata"]
+            if struct and not isinstance(root.get(struct, getlink=True), h5py.HardLink):
+                raise RejectedImage(f"MATLAB file without the struct {struct} of figshare's brain tumour set")
+            data = root[struct] if struct else root
             if not isinstance(data, h5py.Group):
-                raise RejectedImage("MATLAB file whose cjdata is no struct")
+                raise RejectedImage(f"MATLAB file whose {struct} is no struct")
             yield data
     except _DAMAGED:  # whose words may quote the file
         raise RejectedImage("broken MATLAB file, or of another kind than 7.3; copy or download it again") from None

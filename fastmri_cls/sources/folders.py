@@ -37,6 +37,7 @@ class SourceFile:
         label: its class; empty where the file itself should name it and cannot be read.
         patient: the id a table or the source gives, empty without one. It is never printed or written.
         patient_origin: where that id comes from, to be named in sentences.
+        fold: the number of its fold in published cross-validation, from 0; None without one.
         volume: for a slice, the `filename` of the volume it is from; else empty.
     """
 
@@ -47,6 +48,7 @@ class SourceFile:
     label: str
     patient: str = field(default="", repr=False)
     patient_origin: str = ""
+    fold: int | None = None
     volume: str = ""
 
     def slice(self, name: str) -> "SourceFile":

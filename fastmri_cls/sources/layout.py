@@ -30,7 +30,7 @@ BESIDE_IMAGES = "masks, crops or annotations beside images (name them in a --tab
 BESIDE_SPLITS = "in folders beside the split folders"
 SECOND_COPY = "in a split folder inside a split folder"
 OWN_SET = "in folders that hold class folders of their own"
-FOLDS = "the published folds of figshare's set, which are not used (--folds makes folds of whole patients)"
+FOLDS = "the published folds of figshare's set, unreadable or not those of all its slices"
 LOOPS = "links that lead back to a folder above"
 
 _IMAGE_FOLDER = re.compile(r"(?:images?|imgs?|originals?|raw)(?:tr|ts)?")  # imagesTr: Decathlon, nnU-Net
@@ -52,12 +52,13 @@ _OTHER_SUFFIXES = {
 class PlacedImage:
     """An image: its path relative to the source, the split its folders name (or None), and what names its class.
 
-    `class_name` is as the folder or file spells it; empty where a table has it.
+    `class_name` is as the folder or file spells it; empty where a table has it. `fold` is the published one, from 0.
     """
 
     path: str
     split: str | None
     class_name: str
+    fold: int | None = None
 
 
 @dataclass

@@ -11,7 +11,16 @@ from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.sources import figshare
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.folders import Folder, Source, SourceFile, printable
-from fastmri_cls.sources.layout import LOOPS, SPLITS, Layout, PlacedImage, images_below, is_no_image, read_layout
+from fastmri_cls.sources.layout import (
+    FOLDS,
+    LOOPS,
+    SPLITS,
+    Layout,
+    PlacedImage,
+    images_below,
+    is_no_image,
+    read_layout,
+)
 from fastmri_cls.sources.pixels import RejectedImage
 from fastmri_cls.sources.storage import open_file, read_tree
 from fastmri_cls.sources.table_rows import join_rows, one_hot_table, row_finder
@@ -96,7 +105,7 @@ def _find_images(source: Source, classes: ClassNames, tables: Sequence[Table]) -
     if any("label" in table.columns for table in own):
         return _flat_layout(root, own, source), own, _BY_TABLE
     if _holds_slices(root):
-        return _read_labels(source, _flat_layout(root, own, source)), own, _BY_FILE
+        return _read_slices(source, _flat_layout(root, own, source)), own, _BY_FILE
     return read_layout(source, root, classes), own, _BY_FOLDER
 
 
@@ -106,16 +115,32 @@ def _holds_slices(root: Folder) -> bool:
     return any(map(figshare.is_slice, images)) and all(path.lower().endswith(figshare.SUFFIX) for path in images)
 
 
-def _read_labels(source: Source, layout: Layout) -> Layout:
-    """Return `layout` with the class that each .mat file names; none for a file that cannot be read."""
+def _read_slices(source: Source, layout: Layout) -> Layout:
+    """Return `layout` with the class that each .mat file names, none for a file that cannot be read, and its fold."""
+    folds = _published_folds(source, layout)
     images = []
     for image in track(layout.images, f"reading labels of {source.name}", len(layout.images)):
+        fold = folds.get(PurePosixPath(image.path).stem)
         try:
             with open_file(source.path / image.path) as file:
-                images.append(replace(image, class_name=figshare.read_label(file)))
+                images.append(replace(image, class_name=figshare.read_label(file), fold=fold))
         except (RejectedImage, OSError):
             images.append(image)  # reading its pixels will give the reason
     return Layout(images, layout.passed_over)
+
+
+def _published_folds(source: Source, layout: Layout) -> dict[str, int]:
+    """Return the fold of each slice by its name, empty without a file of folds for all of them."""
+    files = layout.passed_over.get(FOLDS, [])
+    try:
+        with open_file(source.path / files[0]) as file:
+            folds = figshare.read_folds(file)
+    except (RejectedImage, OSError, IndexError):
+        return {}
+    if len(files) > 1 or not all(PurePosixPath(image.path).stem in folds for image in layout.images):
+        return {}
+    del layout.passed_over[FOLDS]
+    return folds
 
 
 def _scan_source(
@@ -136,7 +161,7 @@ def _scan_source(
             spellings[spelling] = label
         split = row.split or None if found.table_splits else image.split
         path = source.path / image.path
-        files.append(SourceFile(source.name, path, image.path, split, label, row.patient, "table"))
+        files.append(SourceFile(source.name, path, image.path, split, label, row.patient, "table", fold=image.fold))
     passed = [
         PassedOver(source.name, reason, len(paths), printable(min(paths)))
         for reason, paths in layout.passed_over.items()
@@ -172,4 +197,6 @@ def _layout_line(source: Source, files: list[SourceFile], spellings: dict[str, s
     classes = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
     splits = Counter(file.split or "none" for file in files)
     counted = ", ".join(f"{split} {count}" for split, count in splits.items())
-    return f"source {source.name}: {len(files)} images, {origin}: {classes}; split: {counted}"
+    folds = {file.fold for file in files} - {None}
+    published = f"; {len(folds)} published folds" if folds else ""
+    return f"source {source.name}: {len(files)} images, {origin}: {classes}; split: {counted}{published}"

@@ -24,6 +24,14 @@ def mat(image: np.ndarray, label: float = 2, patient: str | None = "100360", **s
     return with_block(buffer.getvalue())
 
 
+def folds_file(folds: list[int]) -> bytes:
+    """Return cvind.mat: the fold 1, 2, ... of slice N.mat in place N."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", userblock_size=_BLOCK) as file:
+        file["cvind"] = np.array([folds], np.float64)
+    return with_block(buffer.getvalue())
+
+
 def with_block(content: bytes) -> bytes:
     """Return an HDF5 file with what MATLAB writes before it."""
     return b"MATLAB 7.3 MAT-file, Platform: PCWIN64".ljust(_BLOCK, b" ") + content[_BLOCK:]

@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.records.build import build_dataset
+from fastmri_cls.records.images_csv import read_images_csv
+from fastmri_cls.records.options import BuildOptions, SplitOptions
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.decode import decode_file
 from fastmri_cls.sources.folders import Source
 from fastmri_cls.sources.patient_tags import read_patient_tags
 from fastmri_cls.sources.pixels import RejectedImage
 from fastmri_cls.sources.scan import scan
-from tests.sources.mat_files import LABELS, mat, with_block
+from tests.records.conftest import draw
+from tests.sources.mat_files import LABELS, folds_file, mat, with_block
 
 VALUES = (np.add.outer(np.arange(40) * 30, np.arange(24) * 7) + 100).astype(np.int16)
 SHOWN = np.rint((VALUES - 100.0) * (255 / (VALUES.max() - 100)))
@@ -87,6 +91,38 @@ def test_a_class_that_is_not_in_the_classes_file_is_refused(tmp_path: Path) -> N
     (tmp_path / "classes.txt").write_text("glioma\nmeningioma\n")
     with pytest.raises(UserError, match="class 'pituitary' is not in the --classes file"):
         scan([source_of(tmp_path / "s")], read_classes(tmp_path / "classes.txt"))
+
+
+def test_published_folds_are_used_for_the_published_split_alone(tmp_path: Path) -> None:
+    patients = range(12)
+    for number in range(48):
+        label = 1 + number % 12 % 3
+        write(tmp_path / "s" / f"{number + 1}.mat", mat(draw(number, 40).astype(np.int16), label, f"p{number % 12}"))
+    folds = [1 + number % 12 // 3 for number in range(48)]  # four folds, whole patients
+    write(tmp_path / "s" / "cvind.mat", folds_file(folds))
+
+    def build(name: str, **splitting: object) -> dict[str, int]:
+        options = BuildOptions(image_size=32, splitting=SplitOptions(**splitting))
+        manifest = build_dataset([Source("s", tmp_path / "s")], ClassNames(), options, tmp_path / name, 1)
+        assert manifest.passed_over == []
+        assert manifest.patients is not None
+        assert (manifest.patients.patients, manifest.patients.straddling) == (len(patients), 0)
+        return {split: content.num_examples for split, content in manifest.splits.items()}
+
+    assert build("published", method="published", folds=4) == {f"fold-{fold}": 12 for fold in range(4)}
+    for row in read_images_csv(tmp_path / "published"):
+        assert row.split == f"fold-{folds[int(Path(row.filename).stem) - 1] - 1}"
+    assert "test.s" in build("grouped", test_fraction=0.25, val_fraction=0.0)
+    with pytest.raises(UserError, match="the sources publish 4 folds; give that number"):
+        build("other", method="published", folds=5)
+
+
+def test_folds_that_do_not_cover_the_slices_are_passed_over(tmp_path: Path) -> None:
+    write(tmp_path / "s" / "1.mat", mat(VALUES))
+    write(tmp_path / "s" / "3.mat", mat(VALUES, 1))
+    write(tmp_path / "s" / "cvind.mat", folds_file([1, 2]))
+    [entry] = scan([Source("s", tmp_path / "s")], ClassNames()).passed_over
+    assert (entry.first, "published folds" in entry.reason) == ("cvind.mat", True)
 
 
 def edited(**changes: object) -> bytes:
