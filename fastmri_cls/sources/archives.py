@@ -4,6 +4,7 @@ What a build needs is checked when an archive is opened, before any member is re
 members of one name, encryption, other compressions than Deflate, and sizes that no set of images has.
 """
 
+import errno
 import re
 import stat
 import struct
@@ -24,6 +25,7 @@ _MOST_INFLATED, _SPARE = 100, 1 << 30
 _ENCRYPTED = 0x1  # of the general purpose flags
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # LZMA and others take as much memory as a file asks for
 _Folders = dict[str, Any]  # name -> the folders in it
+_BROKEN_MEMBER = "broken in its archive; download the archive again"
 _BROKEN = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError, NotImplementedError, LookupError,
 )  # fmt: skip
@@ -93,7 +95,11 @@ class Archive:
         try:
             return self._zip.read(entry)  # no more than the size that was checked
         except _BROKEN:
-            raise RejectedImage("broken in its archive; download the archive again") from None
+            raise RejectedImage(_BROKEN_MEMBER) from None
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            raise RejectedImage(_BROKEN_MEMBER) from None  # it begins before the archive does
 
     def _checked_name(self, entry: zipfile.ZipInfo) -> str:
         """Return an entry's path with `/`, as archives made on Windows may not have it."""

@@ -13,6 +13,7 @@ from fastmri_cls.records.manifest import FILE_NAME, read_manifest
 from fastmri_cls.sources.decode import decode
 from fastmri_cls.sources.pixels import RejectedImage
 from tests.fuzz.image_targets import dicom
+from tests.fuzz.source_targets import archive_seeds
 from tests.fuzz.targets import TARGETS, framed, manifest_seeds, record_seeds, small_manifest
 
 
@@ -90,6 +91,16 @@ def test_a_dicom_value_of_a_length_that_its_kind_cannot_have_is_a_rejected_image
     )
     with pytest.raises(RejectedImage, match="broken DICOM"):
         decode(tmp_path / "odd.dcm")
+
+
+def test_a_member_that_begins_before_its_archive_is_a_rejected_image(tmp_path):
+    """The end of the central directory says where it began, and zipfile counts every member from there."""
+    whole = bytearray(archive_seeds()[0])
+    (start,) = struct.unpack_from("<I", whole, len(whole) - 6)
+    struct.pack_into("<I", whole, len(whole) - 6, start + 50)
+    (tmp_path / "set.zip").write_bytes(whole)
+    with pytest.raises(RejectedImage, match="broken in its archive"):
+        decode(tmp_path / "set.zip" / "set" / "cat" / "1.png")
 
 
 def test_a_deflated_dicom_that_inflates_beyond_any_image_is_refused_before_it_does(tmp_path, monkeypatch):
