@@ -21,7 +21,7 @@ from typing import Literal
 from rich.live import Live
 from rich.table import Table
 
-from fastmri_cls.comparison.report import STUDY_FILE, Comparison, FailedRun, compare_runs
+from fastmri_cls.comparison.report import STUDY_FILE, Comparison, FailedRun, analyse, write_comparison
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation import json_files
 from fastmri_cls.foundation.errors import Stopped, UserError
@@ -123,7 +123,8 @@ def run_study(options: StudyOptions) -> Comparison:
         failures = [FailedRun(cell.name, cell.reason) for cell in cells if not cell.is_finished]
         if not finished:
             raise UserError(f"{options.out}: every cell failed, the first with: {failures[0].reason}")
-        found = compare_runs(finished, options.out, "Study", failures, force=True)
+        found = analyse(finished)
+        write_comparison(found, options.out, "Study", failures)
     if failures:
         listed = "; ".join(f"{failure.name}: {failure.reason}" for failure in failures)
         raise UserError(

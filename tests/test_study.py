@@ -12,7 +12,6 @@ from types import SimpleNamespace
 import pytest
 
 from fastmri_cls import study
-from fastmri_cls.comparison.report import analyse
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.study import StudyOptions, plan, run_study
@@ -29,7 +28,7 @@ def fake_train(monkeypatch):
 @pytest.fixture
 def no_report(monkeypatch):
     """The comparison is made and nothing is drawn."""
-    monkeypatch.setattr(study, "compare_runs", lambda paths, out, title, failures, *, force: analyse(paths))
+    monkeypatch.setattr(study, "write_comparison", lambda found, out, title, failures: None)
 
 
 def options(data: Path, out: Path, **changes) -> StudyOptions:

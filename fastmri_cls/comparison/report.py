@@ -79,26 +79,38 @@ class _Call:
     right: bool
 
 
-def compare_runs(
-    paths: Sequence[Path], out: Path, title: str = "Comparison", failures: Sequence[FailedRun] = (), *, force: bool
-) -> Comparison:
-    """Compare RUN folders and write report.html, comparison.json, tables/ and figures/ into `out`.
+def compare_runs(paths: Sequence[Path], out: Path, *, force: bool) -> Comparison:
+    """Compare RUN folders; make the folder `out` of report.html, comparison.json, tables/ and figures/.
+
+    It appears whole or not at all.
 
     Args:
         paths: finished RUN folders with predictions for the same test images.
         out: the folder to make.
-        title: of the report.
-        failures: runs that are missing, for the report to name.
         force: replace an earlier comparison in `out`.
 
     Raises:
         UserError: a RUN is unfinished or damaged, two were evaluated on different images, or `out` exists and is not a
             comparison that may be replaced.
     """
-    _check_out(out, force)
+    _check_out(out, paths, force)
     found = analyse(paths)
-    # Written first, since it marks the folder as a comparison: if this process is killed, the next may replace it.
-    write_text(out / _JSON, json.dumps(as_json(found), indent=2, allow_nan=False) + "\n")
+    with new_directory(out, force=force) as folder:
+        write_comparison(found, folder)
+    return found
+
+
+def write_comparison(
+    found: Comparison, out: Path, title: str = "Comparison", failures: Sequence[FailedRun] = ()
+) -> None:
+    """Write report.html, comparison.json, tables/ and figures/ into `out`, in place of earlier ones.
+
+    Args:
+        found: what `analyse` returned.
+        out: an existing folder.
+        title: of the report.
+        failures: runs that are missing, for the report to name.
+    """
     first = found.systems[0].runs[0]
     names = {
         "model": [system.name for system in found.systems],
@@ -129,7 +141,7 @@ def compare_runs(
         images=len(first.tests),
         systems=found.systems,
     )
-    return found
+    write_text(out / _JSON, json.dumps(as_json(found), indent=2, allow_nan=False) + "\n")
 
 
 def print_comparison(found: Comparison, out: Path, console: Console) -> None:
@@ -144,11 +156,14 @@ def print_comparison(found: Comparison, out: Path, console: Console) -> None:
     console.print(f"report: {out / 'report.html'}", soft_wrap=True)
 
 
-def _check_out(out: Path, force: bool) -> None:
+def _check_out(out: Path, runs: Sequence[Path], force: bool) -> None:
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: is a file; choose another --out")
-    is_ours = (out / _JSON).exists() or (out / STUDY_FILE).exists()
-    if is_taken(out) and not is_ours:
+    if (out / STUDY_FILE).exists():
+        raise UserError(f"{out}: is a study, whose own report study writes; choose another --out")
+    if any(run.resolve().is_relative_to(out.resolve()) for run in runs):
+        raise UserError(f"{out}: holds the runs themselves and would be replaced; choose another --out")
+    if is_taken(out) and not (out / _JSON).exists():
         raise UserError(f"{out}: exists already and is not a comparison; choose another --out")
     if is_taken(out) and not force:
         raise UserError(f"{out}: exists already; choose another --out, or replace it with --force")

@@ -189,7 +189,7 @@ def compare_of_a_run_with_its_copy(folder: Path, given: Materials) -> BadInput:
 def compare_into_other_things(folder: Path, given: Materials) -> BadInput:
     (folder / "out").mkdir()
     (folder / "out" / "thesis.doc").write_text("mine")
-    return BadInput(("compare", given.run, "--out", folder / "out"), says="is no comparison")
+    return BadInput(("compare", given.run, "--out", folder / "out"), says="is not a comparison")
 
 
 @kind

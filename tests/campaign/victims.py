@@ -202,8 +202,14 @@ def compare_results(one: object, other: object) -> str:
     if one == other:
         return ""
     parts = zip(one, other, strict=True) if isinstance(one, tuple) and isinstance(other, tuple) else [(one, other)]
-    different = "; ".join(f"{str(a)[:120]} / {str(b)[:120]}" for a, b in parts if a != b)
+    different = "; ".join(f"{_from_there(str(a), str(b))} / {_from_there(str(b), str(a))}" for a, b in parts if a != b)
     return f"the result is not that of a run left alone: {different}"
+
+
+def _from_there(text: str, other: str) -> str:
+    """Return a part of `text` around the first place where it is not `other`."""
+    place = next((n for n, (a, b) in enumerate(zip(text, other, strict=False)) if a != b), min(len(text), len(other)))
+    return text[max(0, place - 60) : place + 60]
 
 
 def disk_bytes(folder: Path) -> int:

@@ -128,6 +128,20 @@ def test_a_folder_with_other_things_is_left_alone(cli, tmp_path):
     assert (tmp_path / "out" / "tables" / "mine.csv").read_text() == "mine"
 
 
+def test_a_folder_that_holds_more_than_a_comparison_is_never_replaced(tmp_path):
+    run = write_run(tmp_path / "runs" / "a", make_predictions(skill=2.0, luck=0))
+    (tmp_path / "runs" / "comparison.json").write_text("{}")
+    with pytest.raises(UserError, match="holds the runs themselves"):
+        compare_runs([run], tmp_path / "runs", force=True)
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "study.json").write_text("{}")
+    (study / "comparison.json").write_text("{}")
+    with pytest.raises(UserError, match="is a study"):
+        compare_runs([run], study, force=True)
+    assert (run / "config.json").exists()
+
+
 def test_a_comparison_is_replaced_by_force_only(tmp_path):
     runs = [write_run(tmp_path / name, make_predictions(), model=name) for name in ("small-cnn", "convnext-tiny")]
     compare_runs(runs, tmp_path / "out", force=False)

@@ -20,7 +20,11 @@ from tests.html_pages import Page
 SYSTEMS = ("small-cnn, contrast 1", "small-cnn, contrast 1.5")
 
 
-FLAGS = ("--models", "small-cnn", "--ablate", "contrast", "--seeds", 0, "--phase1-epochs", 2, "--phase2-epochs", 1)
+# Nothing to be tried out first: tests/test_study.py has the trial.
+FLAGS = (
+    "--models", "small-cnn", "--ablate", "contrast", "--seeds", 0, "--phase1-epochs", 2, "--phase2-epochs", 1,
+    "--precision", "float32", "--xla", "off",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

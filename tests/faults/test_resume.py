@@ -36,7 +36,8 @@ main()
 def start(dataset: Path, out: Path, *more: str) -> subprocess.Popen[str]:
     arguments = [
         "train", "--data", str(dataset), "--model", "small-cnn", "--out", str(out), "--phase1-epochs", "2",
-        "--phase2-epochs", "2", "--batch-size", "16", "--deterministic", "--resume", *more,
+        "--phase2-epochs", "2", "--batch-size", "16", "--precision", "float32", "--xla", "off",
+        "--deterministic", "--resume", *more,
     ]  # fmt: skip
     command = [sys.executable, "-c", TRAIN, *arguments]
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

@@ -36,7 +36,7 @@ def tf_configs(count: int) -> list[str]:
 def arguments(dataset: Path, run: Path, *more: str) -> list[str]:
     return [
         "--data", str(dataset), "--model", "small-cnn", "--out", str(run), "--phase1-epochs", "4",
-        "--phase2-epochs", "1", "--batch-size", "16", "--precision", "float32", "--resume", *more,
+        "--phase2-epochs", "1", "--batch-size", "16", "--precision", "float32", "--xla", "off", "--resume", *more,
     ]  # fmt: skip
 
 

@@ -45,7 +45,8 @@ def test_both_phases_of_a_published_backbone_run_on_real_scans(subset, cli, tmp_
     run = tmp_path / "run"
     result = cli(
         "train", "--data", subset, "--model", name, "--weights", weights, "--protocol", "paper", "--out", run,
-        "--batch-size", 16, "--phase1-epochs", 1, "--phase2-epochs", 1, timeout=500,
+        "--batch-size", 16, "--phase1-epochs", 1, "--phase2-epochs", 1, "--precision", "float32", "--xla", "off",
+        timeout=500,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     with (run / "history.csv").open(newline="") as file:
