@@ -57,8 +57,8 @@ class Archive:
         if len(entries) > _MOST_MEMBERS:
             raise self._refusal(f"has {len(entries)} entries, more than {_MOST_MEMBERS}")
         for entry in entries:
-            if entry.is_dir():
-                continue
+            if entry.filename.endswith(("/", "\\")):
+                continue  # a folder
             name = self._checked_name(entry)
             if any(map(is_ignored, name.split("/"))):
                 continue

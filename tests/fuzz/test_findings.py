@@ -2,6 +2,7 @@
 
 import json
 import struct
+import zipfile
 import zlib
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.manifest import FILE_NAME, read_manifest
+from fastmri_cls.sources.archives import Archive
 from fastmri_cls.sources.decode import decode
 from fastmri_cls.sources.pixels import RejectedImage
 from tests.fuzz.image_targets import dicom
@@ -91,6 +93,16 @@ def test_a_dicom_value_of_a_length_that_its_kind_cannot_have_is_a_rejected_image
     )
     with pytest.raises(RejectedImage, match="broken DICOM"):
         decode(tmp_path / "odd.dcm")
+
+
+def test_a_member_without_a_name_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.writestr("x", b"content")
+    content = bytearray((tmp_path / "set.zip").read_bytes())
+    struct.pack_into("<HH", content, content.index(b"PK\x01\x02") + 28, 0, 1)  # lengths of the name and what follows
+    (tmp_path / "set.zip").write_bytes(content)
+    with pytest.raises(UserError, match="has an entry '', whose name leads out of it"):
+        Archive(tmp_path / "set.zip")
 
 
 def test_a_member_that_begins_before_its_archive_is_a_rejected_image(tmp_path):

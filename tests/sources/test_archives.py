@@ -101,7 +101,7 @@ def test_predict_takes_the_images_in_an_archive(tmp_path: Path) -> None:
 
 
 def test_names_as_windows_writes_them_are_folders(tmp_path: Path) -> None:
-    tree = read_tree(zipped(tmp_path / "a.zip", "set\\cat\\1.png", "./set/dog/2.png", "set/.hidden/3.png"))
+    tree = read_tree(zipped(tmp_path / "a.zip", "set\\", "set\\cat\\1.png", "./set/dog/2.png", "set/.hidden/3.png"))
     assert list(tree.below()) == ["set/cat/1.png", "set/dog/2.png"]
 
 
