@@ -93,13 +93,16 @@ class Archive:
         if entry is None:
             raise FileNotFoundError(2, "no such file in the archive")
         try:
-            return self._zip.read(entry)  # no more than the size that was checked
+            content = self._zip.read(entry)  # no more than the size that was checked
         except _BROKEN:
             raise RejectedImage(_BROKEN_MEMBER) from None
         except OSError as error:
             if error.errno != errno.EINVAL:
                 raise
             raise RejectedImage(_BROKEN_MEMBER) from None  # it begins before the archive does
+        if len(content) != entry.file_size:
+            raise RejectedImage(_BROKEN_MEMBER)
+        return content
 
     def _checked_name(self, entry: zipfile.ZipInfo) -> str:
         """Return an entry's path with `/`, as archives made on Windows may not have it."""

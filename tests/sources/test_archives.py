@@ -142,9 +142,10 @@ def test_bombs_are_refused_before_a_byte_is_inflated(tmp_path: Path, monkeypatch
     assert "has 6 entries" in refusal(zipped(tmp_path / "c.zip", *(f"a/{number}.png" for number in range(6))))
 
 
-def test_a_member_that_inflates_beyond_its_size_is_cut_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("claimed", [100, (3 << 20) + 1])
+def test_a_member_of_another_size_than_the_archive_says_is_broken(tmp_path: Path, claimed: int) -> None:
     path = zipped(tmp_path / "a.zip", "a/1.png", content=bytes(3 << 20))
-    content = path.read_bytes().replace(struct.pack("<I", 3 << 20), struct.pack("<I", 100))
+    content = path.read_bytes().replace(struct.pack("<I", 3 << 20), struct.pack("<I", claimed))
     path.write_bytes(content)
     with pytest.raises(RejectedImage, match="broken in its archive"):
         decode(path / "a" / "1.png")
