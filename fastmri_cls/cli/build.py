@@ -6,13 +6,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from fastmri_cls.cli.metadata import AllowUnlisted, Classes, Inherit, PatientPattern, Slices, Tables
+from fastmri_cls.cli.metadata import PANEL, AllowUnlisted, Classes, Inherit, PatientPattern, Slices, Tables
 from fastmri_cls.cli.output import AsJson, print_document
 
 Resize = Literal["bilinear", "nearest", "lanczos"]
 Channels = Literal["auto", "1", "3"]
 Encoding = Literal["raw", "png", "jpeg"]
 Leakage = Literal["report", "drop", "fail"]
+_IMAGES, _SPLIT = "Images", "Split"
 
 
 def build_tfrecords(
@@ -24,36 +25,58 @@ def build_tfrecords(
         ),
     ],
     out: Annotated[Path, typer.Option(help="The dataset folder to make.")],
-    image_size: Annotated[int, typer.Option(min=16, max=2048, help="Pixels, square.")] = 224,
+    image_size: Annotated[int, typer.Option(min=16, max=2048, help="Pixels, square.", rich_help_panel=_IMAGES)] = 224,
     resize: Annotated[
-        Resize, typer.Option(metavar="FILTER", help="bilinear (antialiased), nearest or lanczos.")
+        Resize,
+        typer.Option(metavar="FILTER", help="bilinear (antialiased), nearest or lanczos.", rich_help_panel=_IMAGES),
     ] = "bilinear",
-    channels: Annotated[Channels, typer.Option(help="3 keeps every colour; auto: 1 if images are grey.")] = "auto",
-    encoding: Annotated[Encoding, typer.Option(help="raw reads fastest; jpeg is smallest and lossy.")] = "raw",
+    channels: Annotated[
+        Channels, typer.Option(help="3 keeps every colour; auto: 1 if images are grey.", rich_help_panel=_IMAGES)
+    ] = "auto",
+    encoding: Annotated[
+        Encoding, typer.Option(help="raw reads fastest; jpeg is smallest and lossy.", rich_help_panel=_IMAGES)
+    ] = "raw",
     split: Annotated[
         str,
         typer.Option(
             metavar="grouped|published",
             help="grouped: pool all images and keep duplicates and patients together; published: the sources' own "
             "Training/Testing folders. A column split in a --table decides before either.",
+            rich_help_panel=_SPLIT,
         ),
     ] = "grouped",
     val_fraction: Annotated[
-        float, typer.Option(min=0.0, max=0.9, metavar="FRACTION", help="Fraction of the images outside the test set.")
+        float,
+        typer.Option(
+            min=0.0,
+            max=0.9,
+            metavar="FRACTION",
+            help="Fraction of the images outside the test set.",
+            rich_help_panel=_SPLIT,
+        ),
     ] = 0.2,
     test_fraction: Annotated[
-        float, typer.Option(min=0.0, max=0.9, metavar="FRACTION", help="Fraction of all images, for grouped.")
+        float,
+        typer.Option(
+            min=0.0, max=0.9, metavar="FRACTION", help="Fraction of all images, for grouped.", rich_help_panel=_SPLIT
+        ),
     ] = 0.2,
     leakage: Annotated[
         Leakage,
-        typer.Option(help="published: keep, drop or refuse training images that a test image repeats."),
+        typer.Option(
+            help="published: keep, drop or refuse training images that a test image repeats.", rich_help_panel=_SPLIT
+        ),
     ] = "report",
     keep_copies: Annotated[
-        bool, typer.Option("--keep-copies", help="With grouped: keep exact duplicates too.")
+        bool, typer.Option("--keep-copies", help="With grouped: keep exact duplicates too.", rich_help_panel=_SPLIT)
     ] = False,
     folds: Annotated[
         int | None,
-        typer.Option(min=2, help="Divide the images outside the test set into K folds, not train and val."),
+        typer.Option(
+            min=2,
+            help="Divide the images outside the test set into K folds, not train and val.",
+            rich_help_panel=_SPLIT,
+        ),
     ] = None,
     classes: Classes = None,
     table: Tables = None,
@@ -62,16 +85,23 @@ def build_tfrecords(
     inherit: Inherit = None,
     slices: Slices = "content",
     shards: Annotated[
-        int | None, typer.Option(min=1, help="Shards of each split. [default: one per 2048 images]")
+        int | None, typer.Option(min=1, metavar="N", help="Shards of each split. [default: one per 2048 images]")
     ] = None,
     max_rejected: Annotated[
         float, typer.Option(min=0.0, max=1.0, metavar="FRACTION", help="Fraction of unreadable files to accept.")
     ] = 0.05,
     allow_missing_classes: Annotated[
-        bool, typer.Option("--allow-missing-classes", help="Accept a source or split without a class of another.")
+        bool,
+        typer.Option(
+            "--allow-missing-classes",
+            help="Accept a source or split without a class of another.",
+            rich_help_panel=PANEL,
+        ),
     ] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Number of processes. [default: one per core]")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1)] = 0,  # what numpy takes
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Number of processes. [default: one per core]")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, rich_help_panel=_SPLIT)] = 0,  # what numpy takes
     force: Annotated[bool, typer.Option("--force", help="Replace the dataset folder.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -15,6 +15,7 @@ Slices = Annotated[
     str,
     typer.Option(
         metavar="content|middle|all|N",
+        rich_help_panel="Images",
         help="Axial slices of NIfTI volumes to take: those with content, the middle one, all, or N evenly spread.",
     ),
 ]

@@ -103,3 +103,18 @@ def test_json_keeps_stdout_for_the_document_and_sends_text_to_stderr(capsys):
     app([], standalone_mode=False)
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("some text\n", "")
+
+
+def test_no_option_is_cut_in_a_terminal_of_80_columns(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 80)
+    commands = typer.main.get_command(app_module.app).commands
+    names = [[name] for name, command in commands.items() if not hasattr(command, "commands")]
+    names += [[group, name] for group, inner in commands.items() for name in getattr(inner, "commands", ())]
+    assert ["build-tfrecords"] in names
+    assert ["cache", "clear"] in names
+    for name in names:
+        assert call(monkeypatch, *name, "--help") == 0
+        text = capsys.readouterr().out
+        assert "--help" in text
+        assert not re.search(r"--[\w-]*…", text), name
