@@ -15,6 +15,7 @@ from fastmri_cls.evaluation.sets import all_metrics
 from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.gpus import exact_float32
 from fastmri_cls.inference.ood import write_reference
 from fastmri_cls.report import figures
 from fastmri_cls.report.augmented import augmented_grid
@@ -69,6 +70,7 @@ def run_experiment(options: TrainOptions) -> Evaluation | None:
     return evaluate(Run(options.out), Dataset(options.data))
 
 
+@exact_float32()
 def evaluate(run: Run, dataset: Dataset, out: Path | None = None) -> Evaluation:
     """Evaluate a RUN on the test splits of a dataset, and write everything down.
 

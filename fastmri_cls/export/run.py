@@ -11,6 +11,7 @@ from fastmri_cls.export.check import Agreement, check_export
 from fastmri_cls.export.formats import FORMATS, Exported
 from fastmri_cls.foundation.atomic import new_directory
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.gpus import exact_float32
 from fastmri_cls.foundation.quiet import without_native_output
 from fastmri_cls.runs.run import Run
 
@@ -18,6 +19,7 @@ CALIBRATION_IMAGES = 128  # enough for ranges of activations: TensorFlow's guide
 _CHECKED_IMAGES = 64
 
 
+@exact_float32()
 def export_run(run: Run, format_: str, out: Path, dataset: Dataset | None = None) -> Agreement:
     """Write the model of `run` to the folder `out`; return how far it agrees with the RUN's own.
 

@@ -4,9 +4,10 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from fastmri_cls.foundation.cpu import available_cores
+from fastmri_cls.foundation.gpus import gpu_names
 
 _PACKAGES = ("tensorflow", "keras", "keras-cv", "scikit-learn", "numpy", "pillow")
 
@@ -21,6 +22,7 @@ Environment = TypedDict(
         "platform": str,
         "processor": str,
         "cores": int | None,
+        "gpus": NotRequired[list[str]],  # not in files of version 0.1
     },
 )
 
@@ -35,6 +37,7 @@ def describe() -> Environment:
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": available_cores(),
+        "gpus": gpu_names(),
     }
 
 

@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fastmri_cls.foundation.gpus import prepare_gpus
+
 
 def import_tensorflow() -> None:
     """Import TensorFlow and find its devices, without its messages unless `TF_CPP_MIN_LOG_LEVEL` is below 2."""
@@ -11,6 +13,7 @@ def import_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+    prepare_gpus()
 
 
 @contextmanager

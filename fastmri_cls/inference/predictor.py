@@ -18,6 +18,7 @@ from PIL import Image
 from fastmri_cls.evaluation.calibration import scale_by_temperature
 from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.gpus import exact_float32
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.inference.gradcam import make_explain, overlay
 from fastmri_cls.inference.ood import read_reference
@@ -185,8 +186,9 @@ class Predictor:
         """Yield probabilities, out-of-distribution score and heat map of each image uint8 [n, size, size, channels]."""
         # All batches have one size: the graph is traced once, and a result does not depend on the rest of its batch.
         missing = self._options.batch_size - len(images)
-        outputs = self.forward(np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0))))
-        features, probabilities = (tensor.numpy()[: len(images)] for tensor in outputs)
+        with exact_float32():
+            outputs = self.forward(np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0))))
+            features, probabilities = (tensor.numpy()[: len(images)] for tensor in outputs)
         if self._temperature is not None:
             probabilities = scale_by_temperature(probabilities, self._temperature)
         nothing = [None] * len(images)

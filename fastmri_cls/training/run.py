@@ -10,6 +10,7 @@ import tensorflow as tf
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.atomic import new_file
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.gpus import gpu_names
 from fastmri_cls.foundation.private_api import deterministic_ops
 from fastmri_cls.foundation.progress import log, log_to
 from fastmri_cls.models.backbones import unfreeze_each
@@ -77,6 +78,7 @@ def _train(options: TrainOptions, context: DistributedContext) -> None:
         if context.is_chief:
             held.enter_context(exclusive(options.out))
             held.enter_context(log_to(options.out / files.LOG))
+            log.info(f"device: {', '.join(gpu_names()) or 'CPU'}")
             _check_resize(dataset, options.protocol)
             if not (options.out / files.CONFIG).exists():
                 devices = [device.name for device in tf.config.list_logical_devices()]
