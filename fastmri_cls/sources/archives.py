@@ -21,7 +21,7 @@ from fastmri_cls.sources.pixels import RejectedImage
 _MOST_MEMBERS = 5_000_000
 _LARGEST = 1 << 30  # bytes of a member: it is read into memory whole
 # Images hardly compress: in all, an archive may inflate to this many times its size, and to the spare bytes anyway.
-_MOST_INFLATED, _SPARE = 100, 1 << 30
+_MOST_INFLATED, _SPARE = 100, 1 << 28
 _ENCRYPTED = 0x1  # of the general purpose flags
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # LZMA and others take as much memory as a file asks for
 _Folders = dict[str, Any]  # name -> the folders in it

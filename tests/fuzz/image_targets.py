@@ -11,11 +11,11 @@ import tifffile
 from PIL import Image
 
 from fastmri_cls.sources.decode import Decoded, decode_file
-from fastmri_cls.sources.figshare import read_label, read_patient
+from fastmri_cls.sources.figshare import read_folds, read_label, read_patient
 from fastmri_cls.sources.nifti import read_slices
 from fastmri_cls.sources.pixels import RejectedImage
 from tests.fuzz.checking import Target, fuzz_folder, one_line, within_memory
-from tests.sources.mat_files import mat
+from tests.sources.mat_files import folds_file, mat
 
 # --- dicom: a file to pixels ------------------------------------------------------------------------------------------
 
@@ -170,6 +170,7 @@ def mat_seeds() -> list[bytes]:
     return [
         mat(grey), mat(grey, shuffle=True), mat(grey, compression=None, chunks=None), mat(grey, patient=None),
         mat(grey[:8].astype(np.float64), compression=None), mat(grey, label=7),
+        folds_file([1, 2, 5, 1]),
     ]  # fmt: skip
 
 
@@ -177,9 +178,9 @@ def check_mat(data: bytes) -> None:
     """The file is refused, or is an image; its class and patient are read or refused as well."""
     _check_file(data, "file.mat")
     with within_memory():
-        for read in (read_label, read_patient):
+        for read, kind in ((read_label, str), (read_patient, str), (read_folds, dict)):
             try:
-                assert isinstance(read(io.BytesIO(data)), str)
+                assert isinstance(read(io.BytesIO(data)), kind)
             except RejectedImage as error:
                 one_line(error)
 
