@@ -13,6 +13,8 @@ from fastmri_cls import api
 from fastmri_cls.records.options import BuildOptions
 from fastmri_cls.runs.options import TrainOptions
 
+pytestmark = pytest.mark.slow
+
 # Changing a line here is changing the API: say so in CHANGELOG.md.
 SIGNATURES = {
     "audit": "sources, out, *, classes, table, allow_unlisted, patient_pattern, inherit, slices, write_patients, "

@@ -18,6 +18,8 @@ from fastmri_cls.runs.run import Run
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.folders import parse_sources
 
+pytestmark = pytest.mark.slow
+
 RESULTS = ("predictions.csv", "metrics.json", "report.html", "README.md", "calibration.json", "ood_reference.npz")
 
 

@@ -34,6 +34,8 @@ from tests.records.patient_sets import (  # noqa: E402
     write_volumes,
 )
 
+pytestmark = pytest.mark.slow
+
 # By value representation: what is planted in every tag of that kind. `PLANTED`, the day and the root are looked for.
 PLANTED = {
     "PN": "PLANTED^Anna", "LO": "PLANTED Clinic", "SH": "PLANTED-7", "ST": "PLANTED street", "LT": "PLANTED note",

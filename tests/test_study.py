@@ -16,6 +16,8 @@ from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.study import StudyOptions, plan, run_study
 
+pytestmark = pytest.mark.slow
+
 FAKE_TRAIN = (sys.executable, str(Path(__file__).parent / "fake_train.py"))
 
 

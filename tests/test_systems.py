@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from fastmri_cls.sources.phantom import write_phantom_sources
+
+pytestmark = pytest.mark.slow
 
 WITHOUT_LINUX = """
 import ctypes, io, os, sys

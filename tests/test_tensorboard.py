@@ -49,6 +49,7 @@ def fetch(trained_run: Path) -> Iterator[Callable[..., bytes]]:
     server.wait(timeout=20)
 
 
+@pytest.mark.slow
 def test_the_page_itself_is_served(fetch):
     assert b"<title>TensorBoard</title>" in fetch("")
 

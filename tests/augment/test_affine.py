@@ -54,6 +54,7 @@ def as_tensors(transforms: list[dict]) -> AffineParameters:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [True, False], ids=["pairs", "projective"])
 @pytest.mark.parametrize("ranges", ["paper", "wide, flipped"])
 @pytest.mark.parametrize("channels", [1, 3])

@@ -10,6 +10,8 @@ from fastmri_cls.augment.mixing import make_mixing
 from fastmri_cls.augment.policies import POLICIES, make_augmentation, step_seed
 from fastmri_cls.foundation.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 SIZE, COUNT, CLASSES = 48, 8, 4
 CHANGING = [name for name in POLICIES if name != "none"]
 

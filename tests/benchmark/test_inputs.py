@@ -23,6 +23,7 @@ def levels(images):
     return (np.asarray(images) * STD + MEAN) * 255
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [baselines.generator, baselines.keras_directory, baselines.keras_cv_chain])
 def test_a_peer_delivers_normalised_rgb_batches(make, material):
     for images, labels in islice(make(material.files).open(), 2):
@@ -34,6 +35,7 @@ def test_a_peer_delivers_normalised_rgb_batches(make, material):
         np.testing.assert_allclose(np.ptp(levels(images), axis=3), 0, atol=1.0)  # grey, so the channels agree
 
 
+@pytest.mark.slow
 def test_tiers_deliver_the_same_images_normalised_and_new_in_each_round(material):
     for name in TIERS:
         tier = open_tier(material.dataset, name)

@@ -11,6 +11,8 @@ import pytest
 
 from tests.tiny_backbone import tiny  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.slow
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 

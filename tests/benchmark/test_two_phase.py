@@ -12,6 +12,8 @@ from fastmri_cls.runs.protocol import resolve_protocol
 from fastmri_cls.sources.phantom import CLASSES, draw_phantom
 from tests.tiny_backbone import tiny  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.usefixtures("tiny")
 def test_three_ways_train_the_same_images_to_the_last_epoch(tmp_path, monkeypatch):

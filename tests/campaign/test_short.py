@@ -12,6 +12,8 @@ from tests.campaign.plan import make_faults
 from tests.campaign.runner import ROOT, Ended, differences, snapshot
 from tests.campaign.victims import compare_results
 
+pytestmark = pytest.mark.slow
+
 LINE = "fastmri-cls: error: dataset.json: is damaged; rebuild"
 
 

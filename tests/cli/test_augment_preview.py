@@ -8,6 +8,7 @@ from fastmri_cls.dataset import Dataset
 from fastmri_cls.report.augmented import augmented_grid
 
 
+@pytest.mark.slow
 def test_the_grid_is_written_as_png(cli, dataset, tmp_path):
     done = cli("augment-preview", "--data", dataset, "--augment", "paper+flip", "--out", tmp_path / "grid.png")
     assert done.returncode == 0, done.stderr

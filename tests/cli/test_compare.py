@@ -12,6 +12,8 @@ from fastmri_cls.foundation.errors import UserError
 from tests.comparison_runs import make_predictions, write_run
 from tests.html_pages import Page
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def compared(cli, tmp_path_factory):

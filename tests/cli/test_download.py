@@ -85,6 +85,7 @@ def test_it_is_downloaded_once_and_a_folder_around_it_is_looked_through(kaggle: 
     assert [request[1] for request in kaggle.requests].count(DOWNLOAD) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [403, 404, 500])
 def test_what_kaggle_refuses_is_one_line_with_the_way_by_hand(kaggle: Server, code: int):
     kaggle.behaves[DOWNLOAD] = fails(code)
@@ -93,6 +94,7 @@ def test_what_kaggle_refuses_is_one_line_with_the_way_by_hand(kaggle: Server, co
     assert ("KAGGLE_API_TOKEN" in message) == (code == 403)
 
 
+@pytest.mark.slow
 def test_a_cut_or_foreign_archive_is_one_line(kaggle: Server, tmp_path: Path):
     kaggle.behaves[DOWNLOAD] = gives(WHOLE, sends=100)
     refused("bhuvaji", "--out", tmp_path / "a")

@@ -15,6 +15,8 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.runs.predictions import read_predictions
 from fastmri_cls.runs.run import Run
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_served_model_takes_image_files_as_they_are(cli, trained_run, phantom_dataset, tmp_path):
     out = tmp_path / "served"

@@ -15,6 +15,8 @@ from fastmri_cls.inference.ood import OodReference, fit_reference, read_referenc
 from fastmri_cls.inference.predictor import Prediction, PredictOptions, Predictor, UnusableFile, find_images
 from fastmri_cls.runs.run import Run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def sources(phantom_dataset: Path) -> Path:

@@ -26,6 +26,7 @@ def profiled(cli, dataset, tmp_path_factory) -> tuple[Path, dict, str]:
     return out, json.loads(result.stdout), result.stderr
 
 
+@pytest.mark.slow
 def test_the_shares_of_a_step_add_up(profiled):
     _, result, printed = profiled
     assert list(result["shares"]) == list(PARTS)
@@ -46,6 +47,7 @@ def test_ten_operations_are_named_the_slowest_first(profiled):
     assert slowest["calls"] % 4 == 0  # the same number in each of the four steps
 
 
+@pytest.mark.slow
 def test_the_trace_opens_in_tensorboard(profiled):
     pytest.importorskip("tensorboard_plugin_profile", reason="the extra profile is not installed")
     logdir, result, _ = profiled

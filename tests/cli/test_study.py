@@ -17,6 +17,8 @@ from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.folders import parse_sources
 from tests.html_pages import Page
 
+pytestmark = pytest.mark.slow
+
 SYSTEMS = ("small-cnn, contrast 1", "small-cnn, contrast 1.5")
 
 

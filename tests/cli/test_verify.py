@@ -37,6 +37,7 @@ def test_a_sound_dataset_passes(copy: Path) -> None:
     assert "images in 4 splits are as dataset.json says" in result.stdout
 
 
+@pytest.mark.slow
 def test_every_problem_is_printed_and_the_code_is_1(cli: Cli, copy: Path) -> None:
     (copy / "val-00000-of-00001.tfrecord").unlink()
     flip(copy / "train-00000-of-00001.tfrecord", 5000)

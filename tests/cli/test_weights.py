@@ -124,6 +124,7 @@ def test_with_an_empty_cache_verify_says_how_to_fill_it(published):
     assert "weights fetch NAME" in output
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_on_with_other_weights_than_it_was_begun_with(dataset, tmp_path, cli):
     path = tmp_path / "mine.weights.h5"
     backbones.small_cnn((64, 64, 1)).save_weights(path)

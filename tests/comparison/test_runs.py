@@ -12,6 +12,7 @@ from fastmri_cls.foundation.errors import UserError
 from tests.comparison_runs import make_predictions, write_run
 
 
+@pytest.mark.slow
 def test_runs_of_other_seeds_are_repeats_of_one_system(tmp_path):
     paths = [
         write_run(tmp_path / f"{model}{seed}", make_predictions(luck=seed), model=model, seed=seed)

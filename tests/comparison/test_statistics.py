@@ -69,6 +69,7 @@ def bounds(values: np.ndarray) -> list[float]:
     return np.quantile(values, (0.025, 0.975)).tolist()
 
 
+@pytest.mark.slow
 def test_a_systems_accuracy_is_the_mean_of_its_repeats_with_their_deviation(systems, numbers):
     for system in systems:
         values = [accuracy(p) for p in system.all_tests]
@@ -78,6 +79,7 @@ def test_a_systems_accuracy_is_the_mean_of_its_repeats_with_their_deviation(syst
         assert numbers.auc[system.name].value == pytest.approx(np.mean([auc(p) for p in system.all_tests]))
 
 
+@pytest.mark.slow
 def test_its_interval_is_that_of_the_mean_over_redrawn_groups(systems, numbers):
     system = systems[0]
     found = numbers.sets["pooled"].by_system[system.name]
@@ -107,6 +109,7 @@ def test_every_test_set_is_there_and_the_mean_weighs_sources_the_same(systems, n
         assert numbers.sets["beta-clean"].by_system[system.name].value == pytest.approx(np.mean(clean))
 
 
+@pytest.mark.slow
 def test_differences_are_taken_within_each_draw(systems, numbers):
     first, second = systems[:2]
     (found,) = [d for d in numbers.differences if (d.first, d.second) == (first.name, second.name)]

@@ -53,6 +53,7 @@ def test_a_duplicate_of_a_crowds_member_joins_the_crowd(slices, reencoded):
     assert len(np.unique(connected_groups(CROWD + 1, found.pairs))) == 1
 
 
+@pytest.mark.slow
 def test_images_with_equal_hashes_and_other_pixels_are_compared_within_the_bound_which_is_told():
     """Nearly black frames: every hash is the same, no two pictures are alike."""
     rng = np.random.default_rng(0)

@@ -31,6 +31,8 @@ from fastmri_cls.runs.calibration import read_calibration, write_calibration
 from fastmri_cls.runs.metrics import SetMetrics
 from fastmri_cls.runs.predictions import Predictions
 
+pytestmark = pytest.mark.slow
+
 CLASSES = ("glioma", "meningioma", "notumor", "pituitary")
 
 

@@ -74,6 +74,7 @@ def test_with_two_classes_the_macro_test_is_delongs():
     assert both == pytest.approx(delong(labels == 1, first, second))
 
 
+@pytest.mark.slow
 def test_the_macro_error_is_that_of_a_jackknife():
     rng = np.random.default_rng(2)
     labels = np.repeat(np.arange(3), (60, 80, 100))
@@ -97,6 +98,7 @@ def test_the_macro_error_is_that_of_a_jackknife():
     assert found.standard_error == pytest.approx(np.sqrt(variance), rel=0.02)
 
 
+@pytest.mark.slow
 def test_the_macro_test_rejects_a_true_hypothesis_in_5_percent_of_studies():
     rng = np.random.default_rng(3)
     labels = np.repeat(np.arange(3), 60)

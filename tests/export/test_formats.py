@@ -23,6 +23,8 @@ from fastmri_cls.records.ingest import with_channels
 from fastmri_cls.sources.decode import decode, resize
 from fastmri_cls.sources.phantom import CLASSES, draw_phantom
 
+pytestmark = pytest.mark.slow
+
 NEEDS = {
     "onnx": ("tf2onnx", "onnxruntime"),
     "litert": ("ai_edge_litert",),

@@ -43,6 +43,7 @@ def furthest(content: bytes, model: keras.Model, pixels: np.ndarray) -> float:
     return float(np.abs(litert_runtime.load(content)(pixels) - expected).max())
 
 
+@pytest.mark.slow
 def test_a_few_odd_images_do_not_take_the_levels_from_the_others(model, tmp_path):
     calibration = np.concatenate([images(62, 30), images(2, 255)])
     as_float = bytes(converter(model, tmp_path / "a").convert())

@@ -16,6 +16,8 @@ import pytest
 from fastmri_cls.records.manifest import read_manifest
 from fastmri_cls.records.verify import find_problems
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., "subprocess.Popen[str]"]
 
 

@@ -19,6 +19,8 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.signals import stop_requests
 from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress
 
+pytestmark = pytest.mark.slow
+
 # The command without evaluation, with a checkpoint after every call of the graph instead of every minute, and calls of
 # two steps.
 TRAIN = """

@@ -15,6 +15,8 @@ import pytest
 
 from tests.faults.test_resume import TRAIN, finish, wait_for_rows
 
+pytestmark = pytest.mark.slow
+
 LAUNCH = Path(__file__).parents[2] / "scripts" / "launch-workers"
 NOTICED = 60  # seconds a worker may take to end after another was killed; it was 2 to 20
 

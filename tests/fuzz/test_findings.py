@@ -19,6 +19,7 @@ from tests.fuzz.source_targets import archive_seeds
 from tests.fuzz.targets import TARGETS, framed, manifest_seeds, record_seeds, small_manifest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 def test_every_seed_is_read_or_refused_clearly(target):
     for seed in TARGETS[target].seeds():

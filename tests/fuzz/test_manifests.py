@@ -127,6 +127,7 @@ build_options = st.builds(
 )
 
 
+@pytest.mark.slow
 @EXAMPLES
 @given(options=build_options)
 def test_the_flags_of_any_options_give_the_options_again_on_the_command_line(

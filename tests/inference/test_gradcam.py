@@ -16,6 +16,8 @@ from fastmri_cls.runs.run import Run
 from fastmri_cls.sources.decode import resize
 from fastmri_cls.sources.phantom import CLASSES, draw_phantom
 
+pytestmark = pytest.mark.slow
+
 SIZE = 128
 TUMOURS = [label for label in CLASSES if label != "notumor"]
 

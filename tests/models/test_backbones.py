@@ -9,6 +9,8 @@ from fastmri_cls.models import backbones
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, float32_copy, freeze_for_phase
 from fastmri_cls.models.registry import BACKBONES, find_backbone
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = ClassifierOptions(num_classes=4, image_size=64, channels=1)
 
 

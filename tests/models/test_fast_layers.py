@@ -14,6 +14,8 @@ from fastmri_cls.models.fast_layers import FrozenBatchNormalization, RowsDense, 
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, float32_copy
 from fastmri_cls.models.registry import BACKBONES
 
+pytestmark = pytest.mark.slow
+
 MAP = (6, 5, 16)
 
 

@@ -117,6 +117,7 @@ def test_the_heat_of_a_hybrid_is_what_both_backbones_say(classifier, images):
     assert np.abs(both - heats[0]).max() > 0.01
 
 
+@pytest.mark.slow
 def test_two_backbones_of_one_architecture_can_stand_side_by_side():
     pair = "hybrid:densenet121-radimagenet+densenet121-imagenet"
     classifier = build_classifier(find_model(pair), ClassifierOptions(4, 32, 1))

@@ -56,6 +56,7 @@ def package(tmp_path, monkeypatch) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_packages_file_is_listed_first_as_ready_and_is_the_default(package):
     facts = all_sets()[0].describe()
     assert (facts["model"], facts["ready"], facts["cached"], facts["path"]) == (NAME, True, False, str(package))
@@ -75,6 +76,7 @@ def test_without_the_package_one_line_names_the_extra(package, monkeypatch):
         load_weights(classifier(), "default")
 
 
+@pytest.mark.slow
 def test_a_file_with_another_checksum_is_not_opened(package, tmp_path, monkeypatch):
     other = checkpoint(tmp_path / "other.pth", seed=1)
     read_torch = replace(find_backbone(NAME), read_torch=lambda *_: pytest.fail("was opened"))
@@ -88,6 +90,7 @@ def test_a_torch_file_is_refused_by_other_backbones(package):
         load_weights(classifier("small-cnn"), str(package))
 
 
+@pytest.mark.slow
 def test_the_published_file_is_what_was_converted_elsewhere():
     (published,) = (each for each in all_sets() if each.model == NAME)
     if not (published.path.exists() and CONVERTED.exists()):

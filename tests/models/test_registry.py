@@ -30,6 +30,7 @@ def test_models_are_listed_with_and_without_pretrained_weights(tiny):
     assert set(list_models()) - set(list_models(pretrained=True)) == {"small-cnn", "tiny"}
 
 
+@pytest.mark.slow
 def test_create_model_gives_a_model_of_keras_layers_with_the_weights_of_a_file(tmp_path):
     keras.utils.set_random_seed(4)
     trained = find_backbone("small-cnn").build((64, 64, 1))

@@ -8,6 +8,8 @@ from fastmri_cls.models.head import ClassifierOptions, build_classifier, freeze_
 from fastmri_cls.models.registry import BACKBONES, find_backbone
 from fastmri_cls.models.surgery import cut_classifier, find_cut
 
+pytestmark = pytest.mark.slow
+
 CUTS = {
     "densenet121-radimagenet": "conv5_block4_concat",
     "densenet121-imagenet": "conv5_block4_concat",

@@ -52,6 +52,7 @@ def test_what_is_no_state_dict_is_refused_and_nothing_runs(tmp_path, state):
         read_state_dict(path)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_damage_is_one_error_or_harmless(tmp_path, data):

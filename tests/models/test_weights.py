@@ -20,6 +20,8 @@ from fastmri_cls.models.registry import BACKBONES, Weights, find_backbone
 from fastmri_cls.models.weights import load_weights
 from tests.loopback import gives, serving
 
+pytestmark = pytest.mark.slow
+
 
 def classifier(name: str = "densenet121-imagenet", channels: int = 1) -> Classifier:
     return build_classifier(find_backbone(name), ClassifierOptions(num_classes=3, image_size=32, channels=channels))

@@ -40,6 +40,7 @@ def fit(dataset, tier: str, augment) -> list[np.ndarray]:
     return model.get_weights()
 
 
+@pytest.mark.slow
 def test_ram_and_device_train_to_the_same_weights(dataset):
     for ram, device in zip(
         fit(dataset, "ram", make_augmentation("paper")), fit(dataset, "device", make_augmentation("paper")), strict=True

@@ -13,6 +13,8 @@ from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.pipeline.batches import TrainingBatches
 
+pytestmark = pytest.mark.slow
+
 Epoch = list[tuple[np.ndarray, np.ndarray]]
 
 

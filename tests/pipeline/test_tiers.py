@@ -14,6 +14,8 @@ from fastmri_cls.pipeline.tiers import TIERS, choose_tier, open_examples
 from fastmri_cls.records.manifest import read_manifest
 from fastmri_cls.records.schema import parse_images
 
+pytestmark = pytest.mark.slow
+
 GIB = 2**30
 CLASS_WEIGHTS = (0.5, 1.0, 2.0, 4.0)
 

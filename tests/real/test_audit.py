@@ -14,7 +14,7 @@ from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.folders import Source
 from fastmri_cls.sources.scan import scan
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

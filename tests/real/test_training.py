@@ -12,6 +12,8 @@ from keras.src.legacy.saving import legacy_h5_format
 
 from fastmri_cls.models.registry import find_backbone
 
+pytestmark = pytest.mark.slow
+
 PER_CLASS = 8
 
 

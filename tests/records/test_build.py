@@ -54,6 +54,7 @@ def test_grouped_pools_all_sources_and_names_tests_by_source(source: MakeSource,
     assert manifest.duplicates["straddling"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [2, 3])
 def test_shards_are_byte_identical_for_any_number_of_workers(
     phantom_sources: dict[str, Path], dataset: Path, build: Build, tmp_path: Path, workers: int

@@ -30,6 +30,7 @@ def parts_of_groups(split: np.ndarray, groups: np.ndarray) -> int:
     return max(len(set(split[groups == group])) for group in np.unique(groups))
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(columns(), st.sampled_from([0.1, 0.2, 0.25, 0.3, 1 / 3]), st.integers(0, 3))
 def test_grouped_keeps_groups_whole_and_meets_the_fractions(given_columns: Columns, fraction: float, seed: int) -> None:
@@ -87,6 +88,7 @@ def test_what_is_test_or_left_out_stays_so() -> None:
     np.testing.assert_array_equal(split[2::3], "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fraction", [0.02, 0.04, 0.15, 0.5, 0.9])
 def test_small_and_large_fractions_are_met(fraction: float) -> None:
     split = split_grouped(*singles(1000), fraction, 0)

@@ -35,6 +35,7 @@ def assert_equal(one: Predictions, other: Predictions) -> None:
     assert one.classes == other.classes
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(classes=CLASSES)
 def test_predictions_survive_their_csv_whatever_the_classes_are_called(tmp_path_factory, classes) -> None:
@@ -44,6 +45,7 @@ def test_predictions_survive_their_csv_whatever_the_classes_are_called(tmp_path_
     assert_equal(read_predictions(path), written)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(classes=CLASSES)
 def test_a_column_looked_up_by_its_name_is_that_column(tmp_path_factory, classes) -> None:

@@ -18,6 +18,8 @@ from fastmri_cls.sources.folders import parse_sources
 from fastmri_cls.training.data import class_weights, load_training_data, training_selection
 from fastmri_cls.training.run import check_protocol
 
+pytestmark = pytest.mark.slow
+
 
 def build(phantom_sources, out, **splitting):
     sources = parse_sources([f"{name}={path}" for name, path in phantom_sources.items()])

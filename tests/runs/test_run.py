@@ -51,6 +51,7 @@ def test_config_json_is_the_same_after_reading_and_writing(run: Path) -> None:
     assert json.loads((run / "config.json").read_text())["devices"] == ["/device:CPU:0"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "names"),
     [

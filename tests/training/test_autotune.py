@@ -16,6 +16,8 @@ from fastmri_cls.training.autotune import describe_measurement, measure, resolve
 from fastmri_cls.training.precision import ComputePolicy, default_policy
 from fastmri_cls.training.run import train
 
+pytestmark = pytest.mark.slow
+
 LONG = 1e9  # steps: any trial is worth it
 
 

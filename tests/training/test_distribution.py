@@ -29,6 +29,8 @@ from fastmri_cls.training.distribution import DistributedContext, check_fits, ma
 from tests.faults.test_resume import weights
 from tests.faults.test_workers import tf_configs
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).with_name("same_steps.py")
 
 

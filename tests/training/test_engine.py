@@ -77,6 +77,7 @@ def callbacks() -> list[keras.callbacks.Callback]:
     ]
 
 
+@pytest.mark.slow
 def test_the_engine_trains_as_keras_fit_does():
     training, validation = batches(0), batches(1, weights=(1.0, 1.0, 1.0))
 
@@ -113,6 +114,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_its_step_and_files():
         engine.fit(training, batches(1), 2, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 @pytest.mark.parametrize("after", [2, 7])  # calls of the graph: in the first epoch, in the second
 def test_a_stopped_training_is_saved_and_ends_in_the_same_weights(tmp_path, monkeypatch, number, code, after):

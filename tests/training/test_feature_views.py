@@ -35,6 +35,8 @@ from fastmri_cls.training.feature_views import make_feature_data
 from fastmri_cls.training.run import train
 from tests.tiny_backbone import HYBRID, tiny
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["tiny"]  # a fixture
 
 VIEWS = 3

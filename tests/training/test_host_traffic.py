@@ -12,6 +12,8 @@ from fastmri_cls.training.engine import Engine, make_engine
 from fastmri_cls.training.precision import ComputePolicy
 from tests.device_placement import describe, traffic_of_loop
 
+pytestmark = pytest.mark.slow
+
 SIZE, BATCH = 64, 8
 SPEC = {
     "image": tf.TensorSpec((BATCH, SIZE, SIZE, 1), tf.uint8),

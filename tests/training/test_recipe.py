@@ -18,6 +18,8 @@ from fastmri_cls.training.engine import Engine, StepOptions
 from fastmri_cls.training.optimizers import make_optimizer
 from tests.training.test_engine import BATCH, CLASSES, STEPS, Logs, batches, small_model
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 3
 
 
