@@ -19,14 +19,16 @@ def inherit_patients(images: Collection, copies: np.ndarray) -> tuple[Patients, 
 
 
 def describe_patients(images: Collection, patients: Patients, inherited: Inheritance | None) -> PatientCounts:
-    """Return what is known of patients. In training are images of the sources that name their test images."""
+    """Return what is known of patients. In training are images of the sources that name their test images.
+
+    An image of a source without splits is in no split, so it puts no patient in two.
+    """
     if images.patient_counts:
         return images.patient_counts
     known = images.columns
     test = ~known.training
     training = known.training & np.isin(known.sources, known.sources[test])
-    splits = np.where(known.splits == "", "all", known.splits)
-    return count_patients(patients, splits, known.sources, images.volumes, test, training, inherited)
+    return count_patients(patients, known.splits, known.sources, images.volumes, test, training, inherited)
 
 
 def write_patients_csv(path: Path, images: Collection, patients: Patients) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from fastmri_cls.auditing.findings import Findings
 from fastmri_cls.auditing.label_report import doubtful_pictures, labels_sentence, labels_table
 from fastmri_cls.auditing.leakage import KINDS, Columns
+from fastmri_cls.auditing.patient_report import patient_sentences, patient_tables
 from fastmri_cls.duplicates.hashing import ORIENTATIONS
 from fastmri_cls.duplicates.pairs import Pair, bound_notes
 from fastmri_cls.foundation.tables import Table
@@ -77,6 +78,7 @@ def findings_tables(findings: Findings) -> list[Table]:
             "files, the most similar training thumbnail. A model must be clearly more accurate.",
         ),
     ]
+    tables += patient_tables(findings)
     if "labels" in findings:
         tables.append(labels_table(findings["labels"]))
     return [table for table in tables if table.rows]
@@ -95,10 +97,10 @@ def groups_sentence(findings: Findings) -> str:
 
 
 def _sentences(findings: Findings) -> list[str]:
-    """Return the findings in words: groups, bounds of the search, doubtful labels."""
+    """Return the findings in words: groups, patients, bounds of the search, doubtful labels."""
     bounds = bound_notes(findings["search"]["crowded"], findings["search"]["cut"])
     labels = [labels_sentence(findings["labels"])] if "labels" in findings else []
-    return [groups_sentence(findings), *bounds, *labels]
+    return [groups_sentence(findings), *patient_sentences(findings), *bounds, *labels]
 
 
 def advice(findings: Findings) -> list[str]:

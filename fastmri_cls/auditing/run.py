@@ -20,7 +20,6 @@ from fastmri_cls.duplicates.pairs import Pair, find_duplicates
 from fastmri_cls.evaluation.baselines import baseline_accuracies
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.foundation.progress import log
 from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.records.checks import check_target
 from fastmri_cls.records.manifest import FILE_NAME as DATASET_FILE
@@ -87,8 +86,6 @@ def audit(
         groups = connected_groups(len(images.paths), pairs, images.known_groups)
         patients, inherited = inherit_patients(images, groups) if metadata.inherit else (images.patients, None)
         patient_counts = describe_patients(images, patients, inherited)
-        for line in patient_counts.lines():
-            log.info(line)
         findings: Findings = {
             "images": _count_images(images.columns),
             "groups": count_groups(groups, images.columns),

@@ -276,6 +276,11 @@ def test_an_audit_writes_inherited_ids_of_a_table_on_request_only(two_classes: P
     findings = audit(sources, ClassNames(), tmp_path / "audit", 1, metadata, write_patients=written)
     assert findings["patients"]["inherited"]["images"] == 12
     assert_no_id(tmp_path / "audit", str(findings))
+    page = (tmp_path / "audit" / "audit.html").read_text(encoding="utf-8")
+    assert "12 of 60 images without a patient got that of an image they duplicate" in page
+    assert "No group of duplicates holds two patients" in page
+    assert "12 of 30" in page
+    assert findings["patients"]["straddling"] == 0  # the originals are in no split
     with written.open(newline="", encoding="utf-8") as file:
         assert list(csv.DictReader(file)) == [
             {"source": "one", "filename": f"Training/a/{number:02d}.png", "patient": f"PLANTED-{number // 4}"}
