@@ -78,7 +78,6 @@ def _train(options: TrainOptions, context: DistributedContext) -> None:
         if context.is_chief:
             held.enter_context(exclusive(options.out))
             held.enter_context(log_to(options.out / files.LOG))
-            log.info(f"device: {', '.join(gpu_names()) or 'CPU'}")
             _check_resize(dataset, options.protocol)
             if not (options.out / files.CONFIG).exists():
                 devices = [device.name for device in tf.config.list_logical_devices()]
@@ -87,6 +86,7 @@ def _train(options: TrainOptions, context: DistributedContext) -> None:
                 write_train_file(options.out, options)
             _check_weights_as_begun(options, loaded)
         if not (options.out / files.MODEL).exists():
+            log.info(f"device: {', '.join(gpu_names()) or 'CPU'}")
             run_phases(classifier, data, options, dataset, context, from_scratch=loaded is None)
             if context.is_chief:
                 with new_file(options.out / files.MODEL) as path:
