@@ -53,6 +53,7 @@ def audit(
     """
     from fastmri_cls import api
     from fastmri_cls.auditing.report import print_audit
+    from fastmri_cls.records.options import BuildOptions, MetadataOptions, as_flags
     from fastmri_cls.report.tables import terminal
 
     findings = api.audit(
@@ -71,7 +72,14 @@ def audit(
     )
     console = terminal()
     print_audit(findings, out, console)
-    next_step = f"fastmri-cls build-tfrecords {shlex.join(sources)} --out DATASET"
-    console.print(f"next: {next_step}", soft_wrap=True)
+    metadata = MetadataOptions(
+        table=tuple(table or ()),
+        allow_unlisted=allow_unlisted,
+        patient_pattern=patient_pattern,
+        inherit=inherit,
+        slices=slices,
+    )
+    flags = as_flags(BuildOptions(metadata=metadata)) + (["--classes", str(classes)] if classes else [])
+    console.print(f"next: fastmri-cls build-tfrecords {shlex.join([*sources, *flags])} --out DATASET", soft_wrap=True)
     if as_json:
         print_document(json.dumps({"out": str(out), **findings}, ensure_ascii=False))

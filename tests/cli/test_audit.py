@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -81,6 +82,15 @@ def test_the_terminal_ends_with_the_report_and_the_next_command(audited):
     *_, report, following = stderr.splitlines()
     assert report == f"report: {out / 'audit.html'}"
     assert following.startswith("next: fastmri-cls build-tfrecords alpha=")
+
+
+def test_the_next_command_takes_what_the_audit_was_told_of_patients(cli, phantom_sources, tmp_path):
+    told = ("--patient-pattern", "(00[0-9]+)", "--inherit", "patients")
+    ended = cli("audit", phantom_sources["alpha"], "--out", tmp_path / "out", *told)
+    assert ended.returncode == 0, ended.stderr
+    following = shlex.split(ended.stdout.splitlines()[-1])
+    assert following[:3] == ["next:", "fastmri-cls", "build-tfrecords"]
+    assert following[4:8] == list(told)
 
 
 def test_baselines_without_learning_stand_for_each_test_set_and_all(audited):
