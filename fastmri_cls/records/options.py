@@ -92,5 +92,5 @@ def as_flags(options: BuildOptions) -> list[str]:
 
 def _flat(options: BuildOptions) -> dict[str, Any]:
     values = asdict(options)
-    splitting = values.pop("splitting")
-    return {**values, **values.pop("metadata"), "split": splitting.pop("method"), **splitting}
+    splitting, metadata = values.pop("splitting"), values.pop("metadata")
+    return {**values, **metadata, "split": splitting.pop("method"), **splitting}
