@@ -1,10 +1,11 @@
 """Runs `fastmri-cls ARGUMENTS...` in a fresh process each, forked from one that has imported TensorFlow already.
 
-Importing TensorFlow takes five seconds; the suite runs the command line some hundred times. Nothing of TensorFlow is
-initialised before a fork, so that a command starts as it does in a shell. What each command imports by itself is the
-subject of tests/test_architecture.py, in real processes.
+Importing TensorFlow takes five seconds of processor time, and the suite runs the command line very often. Nothing of
+TensorFlow is initialised before a fork, so that a command starts as it does in a shell. What each command imports by
+itself is the subject of tests/test_architecture.py, in real processes.
 """
 
+import atexit
 import contextlib
 import importlib
 import json
@@ -77,7 +78,7 @@ def _serve() -> None:
 
 
 def _become(arguments: list[str], environment: dict[str, str], folder: str, printed: list[str]) -> None:
-    """Be `python -m fastmri_cls ARGUMENTS...`, and end."""
+    """Run `python -m fastmri_cls ARGUMENTS...` in this process, and end it."""
     from fastmri_cls.cli import app
 
     os.chdir(folder)
@@ -99,8 +100,6 @@ def _become(arguments: list[str], environment: dict[str, str], folder: str, prin
         sys.excepthook(*sys.exc_info())
         code = 1
     # As an interpreter ends: multiprocessing and TensorFlow register what to do with atexit.
-    import atexit
-
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

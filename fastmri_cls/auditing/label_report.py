@@ -24,7 +24,7 @@ class DoubtfulPicture:
         agrees: whether that is the label.
         name: source and path.
         split: empty if unknown.
-        copies: how many images of its group and class stand behind it.
+        copies: how many more images of its group have the same class.
         uri: the picture.
     """
 

@@ -19,7 +19,9 @@ def audit(
             help="Folders or ZIP archives of class folders, possibly under Training/Testing; or one dataset folder.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The folder to make: audit.html, audit.csv, audit.json, labels.csv.")],
+    out: Annotated[
+        Path, typer.Option(help="The folder to make: audit.html, audit.csv, audit.json; with --labels labels.csv.")
+    ],
     classes: Classes = None,
     table: Tables = None,
     allow_unlisted: AllowUnlisted = False,

@@ -1,9 +1,10 @@
-"""GPUs as TensorFlow sees them: their memory, their names, exact arithmetic, and a word where one cannot be used."""
+"""GPUs: memory growth, names, float32 without TF32, and a warning about one that TensorFlow cannot use."""
 
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from fastmri_cls.foundation.progress import log
@@ -13,7 +14,7 @@ _HIDDEN = ("", "-1")  # values of CUDA_VISIBLE_DEVICES that hide every GPU on pu
 
 
 def prepare_gpus() -> None:
-    """Let each GPU's memory grow with what is used of it; say so if there is a GPU that TensorFlow cannot use.
+    """Let each GPU's memory grow with what is used of it; warn of a GPU that TensorFlow cannot use.
 
     Without this TensorFlow takes a whole card at once, and a second process on it runs out of memory.
     """
@@ -24,10 +25,15 @@ def prepare_gpus() -> None:
         with suppress(RuntimeError):  # the importing program has used it already
             tf.config.experimental.set_memory_growth(gpu, True)
     if not gpus and _NVIDIA_DEVICE.exists() and os.environ.get("CUDA_VISIBLE_DEVICES") not in _HIDDEN:
-        log.warning(
-            "note: this machine has an NVIDIA GPU, which TensorFlow cannot use: all work is done on the CPU. Install "
-            "the CUDA libraries with pip install -e '.[gpu]'; TF_CPP_MIN_LOG_LEVEL=0 shows what does not load"
-        )
+        _warn_of_unusable_gpu()
+
+
+@cache  # once a process: several parts of a command import TensorFlow
+def _warn_of_unusable_gpu() -> None:
+    log.warning(
+        "note: this machine has an NVIDIA GPU, which TensorFlow cannot use: all work is done on the CPU. Install "
+        "the CUDA libraries with pip install -e '.[gpu]'; TF_CPP_MIN_LOG_LEVEL=0 shows what does not load"
+    )
 
 
 def gpu_names() -> list[str]:

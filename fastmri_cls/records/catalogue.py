@@ -93,7 +93,7 @@ class Catalogue:
 
     @property
     def given_folds(self) -> np.ndarray:
-        """The published fold of each image, int64 [n]; -1 where there is none."""
+        """The published fold of each image, int64 [n], from 0; -1 for an image without one."""
         return np.array([-1 if file.fold is None else file.fold for file in self.files], dtype=np.int64)
 
 

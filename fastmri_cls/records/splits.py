@@ -77,11 +77,10 @@ def assign(
     split[reason != ""] = ""
 
     columns = (split, catalogue.labels, catalogue.sources, groups)
-    if options.folds and np.isin(split, ("train", "val")).any():
+    has_validation = by_table and (split == "val").any()  # a table that names validation images decides
+    if options.folds and np.isin(split, ("train", "val")).any():  # unless they are the published folds already
         split = cut_folds(*columns, options.folds, options.seed)
-    elif not options.folds and (
-        not by_table or not (split == "val").any()
-    ):  # a table with validation images is the last word
+    elif not options.folds and not has_validation:
         split = cut_validation(*columns, options.val_fraction, options.seed)
     trained_on = ~np.isin(split, ("", "test"))
     return Assignment(split, reason, ~np.isin(groups, groups[trained_on]))

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.sources.folders import ARCHIVE_SUFFIX, MAX_DEPTH, Folder, is_ignored
@@ -24,7 +24,7 @@ _LARGEST = 1 << 30  # bytes of a member: it is read into memory whole
 _MOST_INFLATED, _SPARE = 100, 1 << 28
 _ENCRYPTED = 0x1  # of the general purpose flags
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # LZMA and others take as much memory as a file asks for
-_Folders = dict[str, Any]  # name -> the folders in it
+_Folders: TypeAlias = dict[str, "_Folders"]  # name -> the folders in it
 _BROKEN_MEMBER = "broken in its archive; download the archive again"
 _BROKEN = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError, NotImplementedError, LookupError,
