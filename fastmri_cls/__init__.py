@@ -14,20 +14,13 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastmri_cls.api import (
-        audit,
-        build_dataset,
-        compare,
-        evaluate,
-        export_model,
-        predict,
-        show_log,
-        train,
-    )
+    from fastmri_cls.api.data import audit, build_dataset
+    from fastmri_cls.api.runs import compare, evaluate, export_model, predict, train
     from fastmri_cls.augment.layer import RandomAffineBrightness
     from fastmri_cls.dataset import Dataset
     from fastmri_cls.evaluation.metrics import classification_report
     from fastmri_cls.foundation.errors import UserError
+    from fastmri_cls.foundation.progress import show_log
     from fastmri_cls.models.create import create_model
     from fastmri_cls.models.registry import list_models
     from fastmri_cls.runs.metrics import Estimate, RunMetrics, SetMetrics
@@ -66,10 +59,18 @@ _MODULES = {
     "RunMetrics": "runs.metrics",
     "SetMetrics": "runs.metrics",
     "UserError": "foundation.errors",
+    "audit": "api.data",
+    "build_dataset": "api.data",
     "classification_report": "evaluation.metrics",
+    "compare": "api.runs",
     "create_model": "models.create",
+    "evaluate": "api.runs",
+    "export_model": "api.runs",
     "list_models": "models.registry",
-}  # the other names are functions of `api`
+    "predict": "api.runs",
+    "show_log": "foundation.progress",
+    "train": "api.runs",
+}
 
 # A library configures no logging: the program that imports it decides, or calls show_log.
 logging.getLogger("fastmri_cls").addHandler(logging.NullHandler())
@@ -83,11 +84,11 @@ def __getattr__(name: str) -> object:
         return version("fastmri-cls")
     if name not in __all__:
         raise AttributeError(f"module 'fastmri_cls' has no attribute {name!r}")
-    if _MODULES.get(name, "").split(".")[0] in ("augment", "models"):
+    if _MODULES[name].split(".")[0] in ("augment", "models"):
         from fastmri_cls.foundation.quiet import import_tensorflow
 
         import_tensorflow()
-    value = getattr(importlib.import_module(f"fastmri_cls.{_MODULES.get(name, 'api')}"), name)
+    value = getattr(importlib.import_module(f"fastmri_cls.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -17,7 +17,8 @@ import tempfile
 from pathlib import Path
 
 _IMPORTED = (
-    "fastmri_cls.api", "fastmri_cls.experiment", "fastmri_cls.comparison.report", "fastmri_cls.auditing.run",
+    "fastmri_cls.api.data", "fastmri_cls.api.runs", "fastmri_cls.experiment", "fastmri_cls.comparison.report",
+    "fastmri_cls.auditing.run",
     "fastmri_cls.records.build", "fastmri_cls.inference.predictor", "fastmri_cls.cli.app",
 )  # fmt: skip
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 import fastmri_cls as fc
-from fastmri_cls import api
 from fastmri_cls.records.options import BuildOptions
 from fastmri_cls.runs.options import TrainOptions
 
@@ -66,13 +65,13 @@ def test_every_public_name_is_documented(name):
 
 
 def test_defaults_are_those_of_the_options_and_the_command_line():
-    built = inspect.signature(api.build_dataset).parameters
+    built = inspect.signature(fc.build_dataset).parameters
     options = BuildOptions()
     for name in ("image_size", "resize", "channels", "encoding", "shards", "max_rejected", "allow_missing_classes"):
         assert built[name].default == getattr(options, name), name
     for name in ("val_fraction", "test_fraction", "leakage", "folds", "seed"):
         assert built[name].default == getattr(options.splitting, name), name
-    trained = inspect.signature(api.train).parameters
+    trained = inspect.signature(fc.train).parameters
     fields = {name: field.default for name, field in TrainOptions.__dataclass_fields__.items()}
     for name in set(trained) & set(fields) - {"out", "model", "protocol"}:
         assert trained[name].default == fields[name], name

@@ -53,12 +53,12 @@ def audit(
 
     Example: `fastmri-cls audit nickparvar=archive1 bhuvaji=archive2 --out audits/mri`
     """
-    from fastmri_cls import api
+    import fastmri_cls as fc
     from fastmri_cls.auditing.report import print_audit
     from fastmri_cls.records.options import BuildOptions, MetadataOptions, as_flags
     from fastmri_cls.report.tables import terminal
 
-    findings = api.audit(
+    findings = fc.audit(
         sources,
         out,
         classes=classes,

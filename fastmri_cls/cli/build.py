@@ -109,10 +109,10 @@ def build_tfrecords(
 
     Example: `fastmri-cls build-tfrecords nickparvar=archive1 bhuvaji=archive2 --out data/mri`
     """
-    from fastmri_cls import api
+    import fastmri_cls as fc
     from fastmri_cls.report.tables import print_dataset
 
-    dataset = api.build_dataset(
+    dataset = fc.build_dataset(
         sources,
         out,
         image_size=image_size,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fastmri_cls import api
+import fastmri_cls as fc
 from fastmri_cls.cli.output import AsJson, print_document
 
 
@@ -29,7 +29,7 @@ def compare(
     from fastmri_cls.comparison.report import print_comparison
     from fastmri_cls.report.tables import terminal
 
-    found = api.compare(runs, out, overwrite=force)
+    found = fc.compare(runs, out, overwrite=force)
     console = terminal()
     print_comparison(found, out, console)
     console.print("next: use the best run, fastmri-cls predict RUN IMAGES...", soft_wrap=True)

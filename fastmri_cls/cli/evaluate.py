@@ -27,12 +27,12 @@ def evaluate(
 
     Example: `fastmri-cls evaluate runs/first --data data/mri`
     """
-    from fastmri_cls import api
+    import fastmri_cls as fc
     from fastmri_cls.report.tables import print_metrics
     from fastmri_cls.runs import files
     from fastmri_cls.runs.metrics import to_json
 
-    found = api.evaluate(run, data, out)
+    found = fc.evaluate(run, data, out)
     print_metrics(found.metrics)
     print(f"report: {found.folder / files.REPORT}")
     if as_json:

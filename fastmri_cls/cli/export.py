@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from fastmri_cls import api
+import fastmri_cls as fc
 from fastmri_cls.cli.output import AsJson, print_document
 
 
@@ -42,7 +42,7 @@ def export(
 
     Example: `fastmri-cls export runs/first --format saved_model --out served/mri`
     """
-    agreement = api.export_model(run, format_.value, out, dataset=data)
+    agreement = fc.export_model(run, format_.value, out, dataset=data)
     from fastmri_cls.report.tables import terminal
 
     console = terminal()

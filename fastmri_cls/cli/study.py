@@ -55,7 +55,8 @@ def study(
     from fastmri_cls.comparison.report import as_json as to_json
     from fastmri_cls.comparison.report import print_comparison
     from fastmri_cls.report.tables import terminal
-    from fastmri_cls.study import StudyOptions, run_study
+    from fastmri_cls.study.plan import StudyOptions
+    from fastmri_cls.study.run import run_study
 
     found = run_study(StudyOptions(tuple(data), names, _numbers(seeds), out, chosen, flags))
     print_comparison(found, out, terminal())

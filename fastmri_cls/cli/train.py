@@ -174,7 +174,7 @@ def train(
 
     Example: `fastmri-cls train --data data/mri --model small-cnn --out runs/first`
     """
-    from fastmri_cls import api
+    import fastmri_cls as fc
     from fastmri_cls.runs.protocol import resolve_protocol
 
     flags = {
@@ -187,7 +187,7 @@ def train(
         "augment": augment,
     }
     changes = dict(map(_parse_setting, settings or ())) | {name: v for name, v in flags.items() if v is not None}
-    run = api.train(
+    run = fc.train(
         data,
         model,
         out,

@@ -30,7 +30,7 @@ def import_everything() -> None:
     import fastmri_cls.records.verify
     import fastmri_cls.records.writer
     import fastmri_cls.report.tables
-    import fastmri_cls.study  # noqa: F401
+    import fastmri_cls.study.run  # noqa: F401
 
 
 def set_conditions(conditions: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fastmri_cls.api import export_model
+from fastmri_cls.api.runs import export_model
 from fastmri_cls.export import run as exporting
 from fastmri_cls.export.check import Agreement
 from fastmri_cls.foundation.errors import UserError

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 SYSTEMS = ("small-cnn, contrast 1", "small-cnn, contrast 1.5")
 
 
-# Precision and XLA are given, so that nothing is measured first; tests/test_study.py covers `auto`.
+# Precision and XLA are given, so that nothing is measured first; tests/study/test_run.py covers `auto`.
 FLAGS = (
     "--models", "small-cnn", "--ablate", "contrast", "--seeds", 0, "--phase1-epochs", 2, "--phase2-epochs", 1,
     "--precision", "float32", "--xla", "off",

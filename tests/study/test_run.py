@@ -11,26 +11,26 @@ from types import SimpleNamespace
 
 import pytest
 
-from fastmri_cls import study
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.study import StudyOptions, plan, run_study
+from fastmri_cls.study.plan import StudyOptions, plan
+from fastmri_cls.study.run import run_study
 
 pytestmark = pytest.mark.slow
 
-FAKE_TRAIN = (sys.executable, str(Path(__file__).parent / "fake_train.py"))
+FAKE_TRAIN = (sys.executable, str(Path(__file__).parents[1] / "fake_train.py"))
 
 
 @pytest.fixture(autouse=True)
 def fake_train(monkeypatch):
     """Cells are made by tests/fake_train.py."""
-    monkeypatch.setattr(study, "TRAIN", FAKE_TRAIN)
+    monkeypatch.setattr("fastmri_cls.study.cells.TRAIN", FAKE_TRAIN)
 
 
 @pytest.fixture
 def no_report(monkeypatch):
     """The comparison is made and nothing is drawn."""
-    monkeypatch.setattr(study, "write_comparison", lambda found, out, title, failures: None)
+    monkeypatch.setattr("fastmri_cls.study.run.write_comparison", lambda found, out, title, failures: None)
 
 
 def options(data: Path, out: Path, **changes) -> StudyOptions:
@@ -87,7 +87,7 @@ def test_a_model_may_bring_its_own_weights(dataset, tmp_path):
 
 def test_folds_of_the_dataset_are_cells(dataset, tmp_path, monkeypatch):
     folded = SimpleNamespace(manifest=SimpleNamespace(folds=3))
-    monkeypatch.setattr(study, "Dataset", lambda data: folded)
+    monkeypatch.setattr("fastmri_cls.study.plan.Dataset", lambda data: folded)
     cells = plan(options(dataset, tmp_path, seeds=(7,)))
     assert [cell.name for cell in cells] == [f"small-cnn-seed7-fold{fold}" for fold in range(3)]
     assert cells[2].flags[:2] == ["--fold", "2"]
@@ -190,11 +190,13 @@ def start(data: Path, out: Path) -> subprocess.Popen[str]:
     """Start a study in a process of its own, whose second cell hangs; return once that cell runs."""
     code = (
         "from pathlib import Path\n"
-        "from fastmri_cls import study\n"
+        "from fastmri_cls.study import cells\n"
+        "from fastmri_cls.study.plan import StudyOptions\n"
+        "from fastmri_cls.study.run import run_study\n"
         "from fastmri_cls.foundation.errors import Stopped\n"
-        f"study.TRAIN = {FAKE_TRAIN!r}\n"
+        f"cells.TRAIN = {FAKE_TRAIN!r}\n"
         "try:\n"
-        f"    study.run_study(study.StudyOptions((Path({str(data)!r}),), ('small-cnn',), (0, 1), Path({str(out)!r})))\n"
+        f"    run_study(StudyOptions((Path({str(data)!r}),), ('small-cnn',), (0, 1), Path({str(out)!r})))\n"
         "except Stopped as stop:\n"
         "    print(stop)\n"
     )
