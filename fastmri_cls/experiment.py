@@ -15,7 +15,7 @@ from fastmri_cls.evaluation.sets import all_metrics
 from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.foundation.gpus import exact_float32
+from fastmri_cls.foundation.gpus import exact_float32, use_device
 from fastmri_cls.inference.ood import write_reference
 from fastmri_cls.report import figures
 from fastmri_cls.report.augmented import augmented_grid
@@ -50,9 +50,10 @@ def run_experiment(options: TrainOptions) -> Evaluation | None:
     """Train a model, then evaluate it on every test set; None on a worker that is not the chief.
 
     Raises:
-        UserError: an option, the dataset or the RUN folder is unfit.
+        UserError: an option, the dataset or the RUN folder is unfit, or there is no GPU where one is asked for.
         Stopped: a signal came; the same options with `resume` go on.
     """
+    use_device(options.device)
     distribution = make_distribution(options.strategy, options.devices)  # before TensorFlow finds its devices
     _check_tests(Dataset(options.data))  # not after hours of training
     protocol = options.protocol

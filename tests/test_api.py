@@ -24,13 +24,13 @@ SIGNATURES = {
     "classification_report": "y_true, y_prob, *, groups, classes, draws, seed",
     "compare": "runs, out, *, overwrite",
     "create_model": "name, num_classes, image_size, channels, weights, *, preprocessing",
-    "evaluate": "run, dataset, out",
+    "evaluate": "run, dataset, out, *, device",
     "export_model": "run, format, out, *, dataset",
     "list_models": "*, pretrained",
-    "predict": "run, paths, *, batch_size, calibrated, flips, gradcam",
+    "predict": "run, paths, *, batch_size, calibrated, flips, gradcam, device",
     "show_log": "",
     "train": "dataset, model, out, *, protocol, weights, feature_views, fold, cache, precision, xla, strategy, "
-    "devices, seed, deterministic, resume",
+    "device, devices, seed, deterministic, resume",
 }
 CLASSES = {
     "Dataset", "Estimate", "Protocol", "RandomAffineBrightness", "Run", "RunMetrics", "SetMetrics", "UserError",

@@ -36,6 +36,7 @@ def train(
     precision: str = "auto",
     xla: str = "auto",
     strategy: str = "auto",
+    device: str = "auto",
     devices: int | None = None,
     seed: int = 0,
     deterministic: bool = False,
@@ -55,6 +56,7 @@ def train(
         precision: `auto`, `float32`, `mixed_bfloat16` or `mixed_float16`.
         xla: compile the training step: `auto`, `on` or `off`.
         strategy: `auto`, `single`, `mirrored` (all GPUs of this machine) or `multiworker`.
+        device: `gpu` refuses a machine without one, `cpu` leaves GPUs alone, `auto` takes what there is.
         devices: number of GPUs, or of logical CPUs without a GPU; None for all.
         seed: of weights, augmentation and order, 0 to 2**32 - 1.
         deterministic: repeat bit for bit, at some speed.
@@ -91,6 +93,7 @@ def train(
             seed=seed,
             deterministic=deterministic,
             strategy=strategy,
+            device=device,
             devices=devices,
             resume=resume,
         )
@@ -98,7 +101,9 @@ def train(
     return Run(out) if evaluation else None
 
 
-def evaluate(run: "Run | StrPath", dataset: "Dataset | StrPath", out: StrPath | None = None) -> "Evaluation":
+def evaluate(
+    run: "Run | StrPath", dataset: "Dataset | StrPath", out: StrPath | None = None, *, device: str = "auto"
+) -> "Evaluation":
     """Evaluate a trained RUN on the test sets of a dataset.
 
     Args:
@@ -106,16 +111,19 @@ def evaluate(run: "Run | StrPath", dataset: "Dataset | StrPath", out: StrPath | 
         dataset: a dataset with the RUN's classes, image size and channels, or its folder.
         out: where results go; None for the RUN itself if it was trained on this dataset, and RUN/evaluations/NAME for
             another one.
+        device: `auto`, `gpu` or `cpu`, as in `train`.
 
     Returns:
         The metrics, and the folder that holds them with predictions, figures and report.
 
     Raises:
-        UserError: the RUN is unfinished or damaged, or the dataset does not fit it.
+        UserError: the RUN is unfinished or damaged, the dataset does not fit it, or there is no such device.
     """
+    from fastmri_cls.foundation.gpus import use_device
     from fastmri_cls.foundation.quiet import import_tensorflow
 
     import_tensorflow()
+    use_device(device)
     from fastmri_cls import experiment
     from fastmri_cls.dataset import Dataset
     from fastmri_cls.runs.run import Run
@@ -133,6 +141,7 @@ def predict(
     calibrated: bool = False,
     flips: bool = False,
     gradcam: StrPath | None = None,
+    device: str = "auto",
 ) -> "list[Prediction | UnusableFile]":
     """Predict images: a probability for each class, and an out-of-distribution score.
 
@@ -143,18 +152,21 @@ def predict(
         calibrated: scale by the temperature fitted on validation.
         flips: test-time augmentation: average over each image and its left-right mirror image.
         gradcam: a folder to make, with a Grad-CAM overlay of each image.
+        device: `auto`, `gpu` or `cpu`, as in `train`.
 
     Returns:
         One result a file, in the order found. A file that cannot be used gives its reason.
 
     Raises:
-        UserError: the RUN is unfinished or damaged, or there is no image.
+        UserError: the RUN is unfinished or damaged, there is no image, or there is no such device.
     """
     from contextlib import ExitStack
 
+    from fastmri_cls.foundation.gpus import use_device
     from fastmri_cls.foundation.quiet import import_tensorflow
 
     import_tensorflow()
+    use_device(device)
     from fastmri_cls.foundation.atomic import new_directory
     from fastmri_cls.inference.predictor import PredictOptions, Predictor, find_images
     from fastmri_cls.runs.run import Run

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fastmri_cls.cli.device import DeviceOption, import_tensorflow_for
 from fastmri_cls.cli.output import AsJson, print_document, show_help
 from fastmri_cls.foundation.quiet import import_tensorflow
 
@@ -34,13 +35,14 @@ def benchmark_input(
     rounds: Rounds = 3,
     seconds: Seconds = 3.0,
     chart: Chart = None,
+    device: DeviceOption = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Measure the input pipelines, from files to augmented and normalised batches.
 
     Example: `fastmri-cls benchmark input --source archive/Training`
     """
-    import_tensorflow()
+    import_tensorflow_for(device)
     from fastmri_cls.benchmark.inputs import benchmark_input as benchmark
     from fastmri_cls.benchmark.measure import Timing
 
@@ -53,13 +55,14 @@ def benchmark_augment(
     rounds: Rounds = 3,
     seconds: Seconds = 2.0,
     chart: Chart = None,
+    device: DeviceOption = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Measure augmentation alone, on images in memory.
 
     Example: `fastmri-cls benchmark augment --source archive/Training`
     """
-    import_tensorflow()
+    import_tensorflow_for(device)
     from fastmri_cls.benchmark.augmentations import benchmark_augment as benchmark
     from fastmri_cls.benchmark.measure import Timing
 
@@ -72,13 +75,14 @@ def benchmark_step(
     model: Annotated[str, typer.Option(help="A model of `train`.")] = "densenet121-imagenet",
     steps: Annotated[int, typer.Option(min=1, help="Training steps per measurement.")] = 16,
     rounds: Rounds = 3,
+    device: DeviceOption = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Measure the overhead of the input pipeline per training step, relative to steps on one constant batch.
 
     Example: `fastmri-cls benchmark step --source archive/Training`
     """
-    import_tensorflow()
+    import_tensorflow_for(device)
     from fastmri_cls.benchmark.step import benchmark_step as benchmark
 
     _show(benchmark(source, model, steps, rounds), None, as_json)
@@ -92,13 +96,14 @@ def benchmark_protocol(
         int, typer.Option(min=32, help="Number of training images; a quarter as many are used for validation.")
     ] = 64,
     views: Annotated[int, typer.Option(min=1, help="Number of feature views (cached augmentations).")] = 4,
+    device: DeviceOption = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Measure the seconds of the whole two-phase protocol: as the notebooks run it, live, and on feature views.
 
     Example: `fastmri-cls benchmark protocol --source archive --model convnext-tiny --images 32`
     """
-    import_tensorflow()
+    import_tensorflow_for(device)
     from fastmri_cls.benchmark import two_phase
 
     rows = two_phase.benchmark_protocol(source, model, images, views)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.device import DeviceOption
 from fastmri_cls.cli.output import AsJson, print_document
 
 
@@ -19,6 +20,7 @@ def evaluate(
             "RUN/evaluations/NAME for any other."
         ),
     ] = None,
+    device: DeviceOption = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Evaluate a RUN on a dataset: predictions.csv, metrics.json, figures/ and report.html.
@@ -32,7 +34,7 @@ def evaluate(
     from fastmri_cls.runs import files
     from fastmri_cls.runs.metrics import to_json
 
-    found = fc.evaluate(run, data, out)
+    found = fc.evaluate(run, data, out, device=device)
     print_metrics(found.metrics)
     print(f"report: {found.folder / files.REPORT}")
     if as_json:

@@ -10,6 +10,7 @@ from typing import Annotated, TextIO
 
 import typer
 
+from fastmri_cls.cli.device import DeviceOption, import_tensorflow_for
 from fastmri_cls.cli.output import AsJson, print_document
 
 
@@ -38,6 +39,7 @@ def predict(
     gradcam: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Make this folder, with the Grad-CAM heat map of each image.")
     ] = None,
+    device: DeviceOption = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Predict images: a probability for each class and an out-of-distribution score (above 1: unusual).
@@ -46,9 +48,7 @@ def predict(
 
     Example: `fastmri-cls predict runs/first scans/ --out predictions.csv --gradcam heat`
     """
-    from fastmri_cls.foundation.quiet import import_tensorflow
-
-    import_tensorflow()
+    import_tensorflow_for(device)
     from fastmri_cls.foundation.atomic import new_directory, new_file
     from fastmri_cls.foundation.errors import UserError
     from fastmri_cls.foundation.progress import log, track

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from fastmri_cls.cli.device import DEVICE_HELP
 from fastmri_cls.cli.output import AsJson, print_document
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.gpus import Device
 from fastmri_cls.runs.options import Cache, Precision, Strategy, Xla
 
 _RECIPE, _SPEED, _RUN = "Recipe (changes to the protocol)", "Speed and devices", "Run"
@@ -145,6 +147,10 @@ def train(
             rich_help_panel=_SPEED,
         ),
     ] = "auto",
+    device: Annotated[
+        Device,
+        typer.Option(help=DEVICE_HELP, rich_help_panel=_SPEED),
+    ] = "auto",
     devices: Annotated[
         int | None,
         typer.Option(
@@ -199,6 +205,7 @@ def train(
         precision=precision,
         xla=xla,
         strategy=strategy,
+        device=device,
         devices=devices,
         seed=seed,
         deterministic=deterministic,

@@ -16,7 +16,9 @@ from fastmri_cls.report.options import flatten, shown, words
 from fastmri_cls.runs.protocol import PROTOCOLS
 
 _OF_A_REPEAT = {"seed", "fold", "out", "resume"}
-_CIRCUMSTANCES = {"cache", "xla", "deterministic", "strategy", "devices", "workers", "replicas", "environment"}
+_CIRCUMSTANCES = {
+    "cache", "xla", "deterministic", "strategy", "device", "devices", "workers", "replicas", "environment",
+}  # fmt: skip
 # Facts that follow from other settings, are checked elsewhere, or are compared by a checksum.
 _DERIVED = {
     "data", "weights", "loaded_weights", "classes", "dataset.fingerprint", "dataset.splits", "dataset.per_class",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict
 
 from fastmri_cls.foundation.cpu import available_cores
-from fastmri_cls.foundation.gpus import gpu_names
+from fastmri_cls.foundation.gpus import GpuSoftware, gpu_names, gpu_software
 
 _PACKAGES = ("tensorflow", "keras", "keras-cv", "scikit-learn", "numpy", "pillow")
 
@@ -23,6 +23,7 @@ Environment = TypedDict(
         "processor": str,
         "cores": int | None,
         "gpus": NotRequired[list[str]],  # not in files of version 0.1
+        "gpu_software": NotRequired[GpuSoftware | None],  # None where the CPU computes
     },
 )
 
@@ -38,6 +39,7 @@ def describe() -> Environment:
         "processor": _processor(),
         "cores": available_cores(),
         "gpus": gpu_names(),
+        "gpu_software": gpu_software(),
     }
 
 

@@ -15,7 +15,6 @@ from keras.src.trainers.data_adapters.py_dataset_adapter import OrderedEnqueuer
 from tensorflow.lite.python import schema_py_generated as tflite_schema
 from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.tools import flatbuffer_utils
-from tensorflow.python.client import device_lib
 from tensorflow.python.framework.config import disable_op_determinism, is_op_determinism_enabled
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
@@ -24,7 +23,6 @@ __all__ = [
     "DirectoryIterator",
     "ImageDataGenerator",
     "OrderedEnqueuer",
-    "accelerator_memory",
     "all_layers",
     "convert_variables_to_constants_v2",
     "deterministic_ops",
@@ -79,10 +77,3 @@ def deterministic_ops(wanted: bool) -> Iterator[None]:
     finally:
         if wanted and not before:
             disable_op_determinism()
-
-
-def accelerator_memory() -> int:
-    """Return the bytes that TensorFlow may use of the smallest GPU, 0 without a GPU."""
-    if not tf.config.list_physical_devices("GPU"):
-        return 0  # list_local_devices would initialise every device
-    return min(device.memory_limit for device in device_lib.list_local_devices() if device.device_type == "GPU")

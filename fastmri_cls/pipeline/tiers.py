@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.gpus import free_gpu_memory
 from fastmri_cls.foundation.memory import free_memory
-from fastmri_cls.foundation.private_api import accelerator_memory
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.pipeline.examples import (
     PARALLEL_CALLS,
@@ -72,7 +72,7 @@ def choose_tier(requested: str, pixels_bytes: int, *, replicas: int = 1, device:
         raise UserError("--cache device: is for the training of fastmri-cls itself; choose --cache ram")
     if requested == "device" and replicas > 1:
         raise UserError(f"--cache device: is for one device, and there are {replicas} replicas; choose --cache ram")
-    memory, accelerator = free_memory(), accelerator_memory() if device and replicas == 1 else 0
+    memory, accelerator = free_memory(), free_gpu_memory() if device and replicas == 1 else 0
     size = pixels_bytes / 2**30
     if requested == "auto":
         if pixels_bytes <= _MEMORY_FRACTION * accelerator:

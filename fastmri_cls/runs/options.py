@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.gpus import Device
 from fastmri_cls.runs.protocol import Protocol
 
 Cache = Literal["auto", "none", "ram", "device"]
@@ -31,6 +32,7 @@ class TrainOptions:
         seed: of weights, augmentation and order.
         deterministic: repeat bit for bit.
         strategy: of distribution; one of Strategy.
+        device: what computes; one of Device.
         devices: number of GPUs, or of logical CPUs without a GPU; None for all.
         resume: go on with an interrupted RUN if there is one.
     """
@@ -48,6 +50,7 @@ class TrainOptions:
     seed: int = 0
     deterministic: bool = False
     strategy: str = "auto"
+    device: str = "auto"
     devices: int | None = None
     resume: bool = False
 
@@ -57,6 +60,7 @@ class TrainOptions:
         Raises:
             UserError: names the option, the value and the choices.
         """
-        for name, choices in (("cache", Cache), ("precision", Precision), ("xla", Xla), ("strategy", Strategy)):
+        offered = {"cache": Cache, "precision": Precision, "xla": Xla, "strategy": Strategy, "device": Device}
+        for name, choices in offered.items():
             if getattr(self, name) not in get_args(choices):
                 raise UserError(f"--{name} {getattr(self, name)}: choose one of {', '.join(get_args(choices))}")

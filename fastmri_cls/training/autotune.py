@@ -26,6 +26,7 @@ from fastmri_cls.foundation import json_files
 from fastmri_cls.foundation.cache import cache_directory
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.gpus import gpu_names
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.models.head import ClassifierOptions, build_classifier
 from fastmri_cls.models.registry import find_model
@@ -224,15 +225,11 @@ def _is_from_scratch(options: TrainOptions) -> bool:
 
 def _conditions(options: TrainOptions, dataset: Dataset) -> Conditions:
     machine = describe()
-    gpus = [
-        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
-        for gpu in tf.config.list_physical_devices("GPU")
-    ]
     return Conditions(
         processor=machine["processor"],
         flags=sorted(flag for flag in cpu_flags() if flag.startswith(_NUMERIC_FLAGS)),
         cores=machine["cores"],
-        gpus=gpus,
+        gpus=gpu_names(),
         packages={name: machine["packages"][name] for name in ("tensorflow", "keras")},
         model=options.model,
         image=(dataset.image_size, dataset.image_size, dataset.channels),

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.gpus import visible_gpus
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.pipeline.examples import WorkerShard
 from fastmri_cls.runs.options import TrainOptions
@@ -150,7 +151,7 @@ def make_distribution(requested: str, devices: int | None) -> DistributedContext
     Raises:
         UserError: the description of the workers is invalid, or there are fewer devices.
     """
-    gpus = tf.config.list_physical_devices("GPU")
+    gpus = visible_gpus()
     cluster = _cluster()
     if requested == "auto":
         several = (devices or len(gpus)) > 1

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from fastmri_cls.foundation.gpus import visible_gpus
+
 
 @dataclass(frozen=True)
 class ComputePolicy:
@@ -31,7 +33,7 @@ def default_policy(precision: str, xla: str) -> ComputePolicy:
     """
     if precision == "auto":
         precision = lower_precision() or "float32"
-    uses_xla = bool(tf.config.list_physical_devices("GPU")) if xla == "auto" else xla == "on"
+    uses_xla = bool(visible_gpus()) if xla == "auto" else xla == "on"
     return ComputePolicy(precision, uses_xla)
 
 
@@ -43,8 +45,7 @@ def lower_precision() -> str | None:
     capability 7.
     """
     capabilities = [
-        tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0))
-        for gpu in tf.config.list_physical_devices("GPU")
+        tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in visible_gpus()
     ]
     if capabilities:
         weakest = min(capabilities)

@@ -1,8 +1,9 @@
-"""What `auto` means for one training on this machine: cache tier, precision and XLA."""
+"""What `auto` means for one training on this machine: device, cache tier, precision and XLA."""
 
 from dataclasses import replace
 
 from fastmri_cls.dataset import Dataset
+from fastmri_cls.foundation.gpus import visible_gpus
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.pipeline.tiers import choose_tier
 from fastmri_cls.runs.options import TrainOptions
@@ -24,7 +25,8 @@ def resolve(options: TrainOptions, dataset: Dataset, *, replicas: int = 1) -> Tr
     """
     cache = _cache_tier(options, dataset, replicas)
     policy = resolve_policy(options, dataset)
-    return replace(options, cache=cache, precision=policy.precision, xla="on" if policy.xla else "off")
+    device, xla = "gpu" if visible_gpus() else "cpu", "on" if policy.xla else "off"
+    return replace(options, device=device, cache=cache, precision=policy.precision, xla=xla)
 
 
 def _cache_tier(options: TrainOptions, dataset: Dataset, replicas: int) -> str:

@@ -29,7 +29,7 @@ from fastmri_cls.training.phases import check_feature_views, run_phases
 from fastmri_cls.training.resolve import resolve
 
 _RESOLVED = ("cache", "precision", "xla")  # may be `auto`
-_NOT_COMPARED = ("out", "data", "resume", "strategy", "devices")  # may differ when a RUN is resumed
+_NOT_COMPARED = ("out", "data", "resume", "strategy", "device", "devices")  # may differ when a RUN is resumed
 
 
 def train(options: TrainOptions, context: DistributedContext | None = None) -> None:

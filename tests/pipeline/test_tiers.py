@@ -216,7 +216,7 @@ def test_a_source_can_be_read_alone(dataset):
 )
 def test_auto_takes_the_fastest_tier_with_room_and_says_so(monkeypatch, caplog, size, memory, accelerator, tier):
     monkeypatch.setattr(tiers, "free_memory", lambda: memory * GIB)
-    monkeypatch.setattr(tiers, "accelerator_memory", lambda: accelerator * GIB)
+    monkeypatch.setattr(tiers, "free_gpu_memory", lambda: accelerator * GIB)
     caplog.set_level("INFO", tiers.log.name)
     assert choose_tier("auto", size * GIB) == tier
     assert f"cache: {tier}" in caplog.text
