@@ -19,7 +19,7 @@ from fastmri_cls.foundation.gpus import exact_float32, use_device
 from fastmri_cls.inference.ood import write_reference
 from fastmri_cls.report import figures
 from fastmri_cls.report.augmented import augmented_grid
-from fastmri_cls.report.drawing import GREYS, render_all
+from fastmri_cls.report.drawing import render_all
 from fastmri_cls.report.evaluated import evaluated_data
 from fastmri_cls.report.model_card import model_card
 from fastmri_cls.report.run_report import write_run_report
@@ -234,15 +234,9 @@ def _report(
 
 
 def _draw(run: Run, dataset: Dataset, tests: Predictions, calibration: Calibration | None) -> dict[str, Figure]:
-    sets = figures.figure_sets(tests)
     temperature = calibration.temperature if calibration else None
     protocol = run.config.protocol
-    return {
-        "Confusion matrix": figures.confusion_matrices(sets),
-        "Class accuracy": figures.class_accuracy(sets, GREYS),
-        "ROC": figures.roc_curves(sets),
-        "Precision recall": figures.precision_recall_curves(sets),
-        "Reliability": figures.reliability_diagram(sets, {name: [temperature] for name in sets}),
+    return figures.result_figures(tests, temperature) | {
         "Training curves": figures.training_curves(run.history),
         "Augmented examples": augmented_grid(
             dataset, protocol.augment, contrast=protocol.contrast, seed=run.config.seed

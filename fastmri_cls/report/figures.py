@@ -18,6 +18,7 @@ from fastmri_cls.report.curves import Curve, precision_recall, roc
 from fastmri_cls.report.drawing import (
     COLOURS,
     EDGE,
+    GREYS,
     colour,
     diagonal,
     legend_below,
@@ -37,6 +38,23 @@ def figure_sets(p: Predictions) -> dict[str, list[Predictions]]:
     """Return the sets that figures show side by side: the test images of each source; all of them if several."""
     sets = {source: [p.where(p.sources == source)] for source in p.source_names}
     return sets | ({"pooled": [p]} if len(sets) > 1 else {})
+
+
+def result_figures(p: Predictions, temperature: float | None) -> dict[str, Figure]:
+    """Return the figures of the report of any evaluated model, by title.
+
+    Args:
+        p: of all test images.
+        temperature: of temperature scaling; None without a calibration.
+    """
+    sets = figure_sets(p)
+    return {
+        "Confusion matrix": confusion_matrices(sets),
+        "Class accuracy": class_accuracy(sets, GREYS),
+        "ROC": roc_curves(sets),
+        "Precision recall": precision_recall_curves(sets),
+        "Reliability": reliability_diagram(sets, {name: [temperature] for name in sets}),
+    }
 
 
 def augmented_examples(
