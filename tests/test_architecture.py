@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1] / "fastmri_cls"
 FLOORS = (
     "foundation", "sources", "duplicates", "records", "augment", "pipeline", "dataset", "runs", "models", "training",
     "evaluation",
-    "report", "inference", "auditing", "export", "experiment", "comparison", "benchmark", "study", "api",
+    "report", "inference", "auditing", "export", "referee", "experiment", "comparison", "benchmark", "study", "api",
     "cli",
 )  # fmt: skip
 

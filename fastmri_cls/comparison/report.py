@@ -223,11 +223,20 @@ def draw(found: Comparison) -> dict[str, Figure]:
     paper = {s.name: PAPER[s.model].accuracy for s in found.systems if s.model in PAPER}
     accuracies = {name: shown.by_system for name, shown in found.numbers.shown_sets.items()}
     temperatures = {name: [run.metrics.temperature for run in repeats] for name, repeats in runs.items()}
-    histories = {name: [run.history for run in repeats] for name, repeats in runs.items()}
+    trained = {system.name: system.runs for system in found.systems if system.is_trained_here}
+    histories = {name: [run.history for run in repeats] for name, repeats in trained.items()}
     costs = {
         name: [(tables.training_seconds(run), run.metrics[POOLED].accuracy.value) for run in repeats]
-        for name, repeats in runs.items()
+        for name, repeats in trained.items()
     }
+    of_training = (
+        {
+            "Learning curves": side_by_side.learning_curves(histories),
+            "Accuracy against training time": side_by_side.cost_against_accuracy(costs),
+        }
+        if trained
+        else {}
+    )
     return {
         "Accuracy by test set": side_by_side.accuracy_overview(accuracies, paper, _baselines(found.systems)),
         "Confusion matrices": figures.confusion_matrices(systems),
@@ -235,9 +244,7 @@ def draw(found: Comparison) -> dict[str, Figure]:
         "ROC curves": side_by_side.roc_curves(systems),
         "Precision and recall": side_by_side.precision_recall_curves(systems),
         "Reliability, as trained and calibrated": figures.reliability_diagram(systems, temperatures),
-        "Learning curves": side_by_side.learning_curves(histories),
-        "Accuracy against training time": side_by_side.cost_against_accuracy(costs),
-    }
+    } | of_training
 
 
 def _baselines(systems: Sequence[System]) -> Mapping[str, Mapping[str, float]]:

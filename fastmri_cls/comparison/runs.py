@@ -1,4 +1,4 @@
-"""RUN folders -> runs of the same test images, grouped into systems.
+"""RUN folders and evaluations of other models -> runs of the same test images, grouped into systems.
 
 A system is everything that was decided before training, except chance: model, protocol, weights, dataset and every
 other option. Runs that differ in seed or fold alone are repeats of one system.
@@ -21,29 +21,30 @@ from fastmri_cls.runs import files
 from fastmri_cls.runs.config import RunConfig
 from fastmri_cls.runs.history import Epoch
 from fastmri_cls.runs.metrics import RunMetrics
+from fastmri_cls.runs.model_evaluation import ModelEvaluation, ModelFacts, is_model_evaluation
 from fastmri_cls.runs.predictions import Predictions
 from fastmri_cls.runs.run import Run
 
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """A finished RUN, or one of its evaluations on another dataset, as read from its files.
+    """A finished RUN, one of its evaluations on another dataset, or the evaluation of a model not trained here.
 
     Attributes:
         path: the folder of its results.
-        config: every option as resolved.
+        config: every option as resolved; what is known of a model that was not trained here.
         metrics: of every test set.
-        history: every epoch of training.
+        history: every epoch of training; empty for a model that was not trained here.
         tests: predictions; row i is the same image in all runs compared.
-        model_file: the trained model; it may be missing.
+        model_file: the trained model; it may be missing, and is unknown for a model that was not trained here.
     """
 
     path: Path
-    config: RunConfig
+    config: RunConfig | ModelFacts
     metrics: RunMetrics
     history: list[Epoch]
     tests: Predictions
-    model_file: Path
+    model_file: Path | None
 
     @cached_property
     def settings(self) -> Settings:
@@ -51,14 +52,16 @@ class ComparedRun:
         return settings_of(json_files.to_plain(self.config))
 
     @property
-    def repeat(self) -> tuple[int, int | None]:
-        """What varies between repeats: the seed, and the fold (None without folds)."""
-        return self.config.seed, self.config.fold
+    def repeat(self) -> tuple[int | None, int | None]:
+        """What varies between repeats: the seed, and the fold (None without folds); None if not trained here."""
+        return (self.config.seed, self.config.fold) if isinstance(self.config, RunConfig) else (None, None)
 
     @property
     def repeat_name(self) -> str:
         """Seed and fold in words."""
         seed, fold = self.repeat
+        if seed is None:
+            return "not trained here"
         return f"seed {seed}" if fold is None else f"seed {seed}, fold {fold}"
 
 
@@ -73,6 +76,11 @@ class System:
     def model(self) -> str:
         """The name of the model in the registry."""
         return self.runs[0].config.model
+
+    @property
+    def is_trained_here(self) -> bool:
+        """Whether its training is known."""
+        return all(run.history for run in self.runs)
 
     @property
     def all_tests(self) -> list[Predictions]:
@@ -105,7 +113,7 @@ def group_into_systems(runs: Sequence[ComparedRun]) -> list[System]:
     for run in runs:
         groups.setdefault(identity(run.settings), []).append(run)
     for members in groups.values():
-        members.sort(key=lambda run: (run.repeat[0], run.repeat[1] or 0))
+        members.sort(key=lambda run: (run.repeat[0] or 0, run.repeat[1] or 0))
         for one, other in pairwise(members):
             if one.repeat == other.repeat:
                 raise UserError(f"{other.path}: repeats {one.path} with the same {one.repeat_name}; leave one out")
@@ -114,10 +122,12 @@ def group_into_systems(runs: Sequence[ComparedRun]) -> list[System]:
 
 
 def _read_run(path: Path) -> ComparedRun:
-    run = Run(path)
+    run = ModelEvaluation(path) if is_model_evaluation(path) else Run(path)
     tests, pooled = run.predictions, run.metrics[POOLED]
     if pooled.n != len(tests) or not np.isclose(pooled.accuracy.value, (tests.predicted == tests.labels).mean()):
         raise UserError(f"{path}: its metrics do not go with its predictions; run evaluate on it again")
+    if isinstance(run, ModelEvaluation):
+        return ComparedRun(run.path, run.facts, run.metrics, [], tests, model_file=None)
     return ComparedRun(run.results, run.config, run.metrics, run.history, tests, run.path / files.MODEL)
 
 

@@ -22,6 +22,7 @@ _CIRCUMSTANCES = {
 # Facts that follow from other settings, are checked elsewhere, or are compared by a checksum.
 _DERIVED = {
     "data", "weights", "loaded_weights", "classes", "dataset.fingerprint", "dataset.splits", "dataset.per_class",
+    "sha256", "notes", "output_classes", "order_from", "outputs", "input.tried", "input.tried_on",
 }  # fmt: skip
 _NAMED_BY_VALUE = ("protocol", "optimizer")
 _MAX_IN_A_NAME = 3
@@ -53,6 +54,10 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Setting]:
         found[label] = Setting(str(value), shown(value), path.partition(".")[0] in _CIRCUMSTANCES)
     fingerprint = config["dataset"]["fingerprint"]
     found["dataset"] = Setting(fingerprint, PurePath(str(config["data"])).name or fingerprint[:8])
+    if "kind" in config:  # evaluation.json, of a model that was not trained here
+        sha256 = str(config["sha256"])
+        found["file"] = Setting(sha256, sha256[:8])
+        return found
     loaded = config.get("loaded_weights")
     spec = PurePath(str(config["weights"])).name if loaded else "none"
     found["weights"] = Setting(loaded["sha256"] if loaded else "none", spec)
@@ -160,7 +165,7 @@ def _phrases(systems: Sequence[Settings]) -> list[list[str]]:
 
 def _is_implied(settings: Settings, label: str) -> bool:
     """Whether a setting has the value that the run's protocol, which a name gives, has by itself."""
-    preset = PROTOCOLS.get(settings["protocol"].key)
+    preset = PROTOCOLS.get(settings["protocol"].key) if "protocol" in settings else None
     if preset is None or label == "protocol" or label not in settings:
         return False
     own = {_label(f"protocol.{path}"): shown(value) for path, value in flatten(asdict(preset))}

@@ -10,6 +10,7 @@ from fastmri_cls.comparison.statistics import Numbers
 from fastmri_cls.evaluation.metrics import mean, mean_value
 from fastmri_cls.evaluation.sets import POOLED
 from fastmri_cls.foundation.tables import Cell, PValue, Rounded, Seconds, Table
+from fastmri_cls.runs.config import RunConfig
 from fastmri_cls.runs.metrics import Estimate
 
 
@@ -149,19 +150,22 @@ def paired_tests_table(numbers: Numbers) -> Table:
 
 
 def cost_table(systems: Sequence[System]) -> Table:
-    """Return training time and model size: means over runs, medians over epochs."""
+    """Return training time and model size: means over runs, medians over epochs; of what was trained here."""
+    systems = [system for system in systems if system.is_trained_here]
     compared_with_paper = any(system.model in PAPER for system in systems)
     columns = ["model", "epochs", "training", "epoch, phase 1", "epoch, phase 2", "images/s", "model file, MB"]
     rows: list[tuple[Cell, ...]] = []
     for system in systems:
-        sizes = [run.model_file.stat().st_size / 1e6 for run in system.runs if run.model_file.exists()]
+        sizes = [
+            run.model_file.stat().st_size / 1e6 for run in system.runs if run.model_file and run.model_file.exists()
+        ]
         row: list[Cell] = [
             system.name,
             Rounded(float(np.mean([len(run.history) for run in system.runs]))),
             Seconds(float(np.mean([training_seconds(run) for run in system.runs]))),
             _median_epoch(system, 1),
             _median_epoch(system, 2),
-            round(float(np.mean([run.metrics.timing.images_per_second for run in system.runs]))),
+            round(float(np.mean([run.metrics.timing.images_per_second for run in system.runs if run.metrics.timing]))),
             Rounded(float(np.mean(sizes))) if sizes else None,
         ]
         if compared_with_paper:
@@ -169,7 +173,7 @@ def cost_table(systems: Sequence[System]) -> Table:
             row.append(Seconds(paper.seconds_per_epoch) if paper else None)
         rows.append(tuple(row))
     machines = dict.fromkeys(_machine(run) for system in systems for run in system.runs)
-    note = f"On {'; '.join(machines)}."
+    note = f"On {'; '.join(machines)}." if machines else "No model was trained here."
     if compared_with_paper:
         columns.append("paper's epoch")
         note += " Paper: seconds per epoch in the logs of its notebooks, on another CPU."
@@ -192,8 +196,8 @@ def runs_table(systems: Sequence[System]) -> Table:
                     pooled.accuracy,
                     pooled.auc_macro,
                     validation.accuracy.value if validation else None,
-                    len(run.history),
-                    Seconds(training_seconds(run)),
+                    len(run.history) or None,
+                    Seconds(training_seconds(run)) if run.history else None,
                     run.path.name,
                 )
             )
@@ -212,6 +216,7 @@ def _median_epoch(system: System, phase: int) -> Cell:
 
 def _machine(run: ComparedRun) -> str:
     config, environment = run.config, run.config.environment
+    assert isinstance(config, RunConfig)  # it was trained here
     devices = [name.removeprefix("/device:") for name in config.devices]
     return f"{environment['processor']}, {environment['cores']} cores, {' '.join(devices)}, {config.precision}"
 

@@ -2,6 +2,7 @@
 
 CONFIG = "config.json"
 HISTORY = "history.csv"
+EVALUATION = "evaluation.json"  # of a model that was not trained here, in place of config.json
 MODEL = "model.keras"
 PREDICTIONS = "predictions.csv"
 VALIDATION_PREDICTIONS = "predictions-val.csv"

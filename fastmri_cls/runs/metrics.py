@@ -17,6 +17,7 @@ from fastmri_cls.foundation.errors import UserError
 _Json = dict[str, Any]
 _SET_ESTIMATES = ("accuracy", "balanced_accuracy", "auc_macro")
 _CLASS_ESTIMATES = ("recall", "specificity", "auc")
+_PART_ESTIMATES = ("seen_accuracy", "unseen_accuracy", "difference")
 
 
 @dataclass(frozen=True)
@@ -144,12 +145,49 @@ class EvaluatedDataset:
     fingerprint: str
 
 
+@dataclass(frozen=True)
+class SeenPart:
+    """Test images of one test set that a model was trained on, or was not.
+
+    Attributes:
+        seen: images that are in the training set or duplicate one of its images.
+        seen_accuracy: accuracy on them; None if there are none.
+        unseen: the other images.
+        unseen_accuracy: accuracy on them; None likewise.
+        difference: accuracy on the seen images minus that on the others, with the interval of the difference.
+    """
+
+    seen: int
+    seen_accuracy: Estimate | None
+    unseen: int
+    unseen_accuracy: Estimate | None
+    difference: Estimate | None
+
+
+@dataclass(frozen=True)
+class TrainedOn:
+    """What a model is worth on images that are not duplicates of its training images.
+
+    Attributes:
+        training_sets: names of the training sets that test images were compared with.
+        images: images in them.
+        not_compared: images of them that the dataset does not store and no image with the same pixels stands for.
+        sets: {test set: its seen and unseen part}, `pooled` last.
+    """
+
+    training_sets: list[str]
+    images: int
+    not_compared: int
+    sets: dict[str, SeenPart]
+
+
 @dataclass
 class _RawMetrics:
     """As much of the JSON's form as `from_json` needs to find the test sets."""
 
     tests: dict[str, _Json]
     val: _Json | None
+    trained_on: _Json | None = None
 
 
 @dataclass(frozen=True)
@@ -161,18 +199,20 @@ class RunMetrics:
         val: of the validation split; None where training used it, or where another dataset was evaluated.
         temperature: of temperature scaling; None without a calibration.
         baselines: {test set: {shortcut baseline: accuracy}}.
-        timing: of the training.
+        timing: of the training; None for a model that was not trained here.
         dataset: what was evaluated; None in files of versions that did not record it.
         model_sha256: of the model that was evaluated; None likewise.
+        trained_on: accuracy on test images that the model was trained on and on the others, where that was asked.
     """
 
     tests: dict[str, SetMetrics]
     val: SetMetrics | None
     temperature: float | None
     baselines: dict[str, dict[str, float]]
-    timing: Timing
+    timing: Timing | None
     dataset: EvaluatedDataset | None = None
     model_sha256: str | None = None
+    trained_on: TrainedOn | None = None
 
     def __getitem__(self, test_set: str) -> SetMetrics:
         """Return the metrics of a test set by its name."""
@@ -210,6 +250,8 @@ def to_json(metrics: RunMetrics) -> _Json:
             if of_class["operating"] is None:
                 del of_class["operating"]
             _split(of_class, _CLASS_ESTIMATES)
+    for parts in plain["trained_on"]["sets"].values() if metrics.trained_on else ():
+        _split(parts, _PART_ESTIMATES)
     return plain
 
 
@@ -226,7 +268,11 @@ def from_json(plain: object) -> RunMetrics:
         test_set["per_class"] = per_class
         for of_class in per_class.values():
             _join(of_class, _CLASS_ESTIMATES)
-    return msgspec.convert({**msgspec.convert(plain, _Json), "tests": raw.tests, "val": raw.val}, RunMetrics)
+    if raw.trained_on:
+        raw.trained_on["sets"] = msgspec.convert(raw.trained_on.get("sets"), dict[str, _Json])
+        for parts in raw.trained_on["sets"].values():
+            _join(parts, _PART_ESTIMATES)
+    return msgspec.convert({**msgspec.convert(plain, _Json), **vars(raw)}, RunMetrics)
 
 
 def _split(block: _Json, names: tuple[str, ...]) -> None:

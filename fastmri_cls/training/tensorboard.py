@@ -51,7 +51,7 @@ def write_test_metrics(run: Path, metrics: RunMetrics) -> None:
         metrics: its metrics.json.
     """
     writer = tf.summary.create_file_writer(str(run / files.TENSORBOARD))
-    with writer.as_default(step=metrics.timing.epochs):
+    with writer.as_default(step=metrics.timing.epochs if metrics.timing else 0):
         for name, found in metrics.tests.items():
             tf.summary.scalar(f"test/{name}/accuracy", found.accuracy.value)
             if found.auc_macro:
