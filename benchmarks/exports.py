@@ -75,6 +75,7 @@ def trained(run: Path):
 def try_one(name: str, format_: str, exported, images: np.ndarray) -> dict[str, object]:
     from fastmri_cls.export.check import compare
     from fastmri_cls.export.formats import FORMATS
+    from fastmri_cls.inference.runtimes import Outputs
 
     model = exported.model
     expected = model.predict(images.astype(np.float32), verbose=0)
@@ -82,9 +83,9 @@ def try_one(name: str, format_: str, exported, images: np.ndarray) -> dict[str, 
         started = time.perf_counter()
         FORMATS[format_].write(exported, Path(folder))
         seconds = time.perf_counter() - started
-        found = FORMATS[format_].open(Path(folder))(images)
+        found = FORMATS[format_].open(Path(folder))(images).probabilities
         size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
-    agreement = compare(expected, found, FORMATS[format_].tolerance)
+    agreement = compare(Outputs(expected), Outputs(found), FORMATS[format_].tolerance)
     return {
         "name": f"{name} {format_}",
         "seconds": round(seconds, 1),

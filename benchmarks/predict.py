@@ -73,7 +73,7 @@ def measure(run: Run, files: list[Path]) -> dict[str, object]:
         batch = np.zeros((options.batch_size, *predictor.image_shape), np.uint8)
         started = time.perf_counter()
         for _ in range(-(-len(files) // options.batch_size)):
-            predictor.forward(batch)
+            predictor.engine.forward(batch)
         forward = len(files) / (time.perf_counter() - started)
         started, early = time.perf_counter(), 0
         for done, _ in enumerate(predictor.predict(files)):

@@ -16,7 +16,7 @@ from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.gpus import exact_float32, use_device
-from fastmri_cls.inference.ood import write_reference
+from fastmri_cls.inference.ood_features import write_reference
 from fastmri_cls.report import figures
 from fastmri_cls.report.augmented import augmented_grid
 from fastmri_cls.report.drawing import render_all

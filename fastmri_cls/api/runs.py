@@ -141,6 +141,7 @@ def predict(
     calibrated: bool = False,
     flips: bool = False,
     gradcam: StrPath | None = None,
+    engine: str = "auto",
     device: str = "auto",
 ) -> "list[Prediction | UnusableFile]":
     """Predict images: a probability for each class, and an out-of-distribution score.
@@ -152,6 +153,7 @@ def predict(
         calibrated: scale by the temperature fitted on validation.
         flips: test-time augmentation: average over each image and its left-right mirror image.
         gradcam: a folder to make, with a Grad-CAM overlay of each image.
+        engine: `keras`; `onnx` or `litert`, an export in RUN/exports; `auto`, such an export if it is up to date.
         device: `auto`, `gpu` or `cpu`, as in `train`.
 
     Returns:
@@ -162,11 +164,6 @@ def predict(
     """
     from contextlib import ExitStack
 
-    from fastmri_cls.foundation.gpus import use_device
-    from fastmri_cls.foundation.quiet import import_tensorflow
-
-    import_tensorflow()
-    use_device(device)
     from fastmri_cls.foundation.atomic import new_directory
     from fastmri_cls.inference.predictor import PredictOptions, Predictor, find_images
     from fastmri_cls.runs.run import Run
@@ -176,7 +173,7 @@ def predict(
     with ExitStack() as stack:
         folder = stack.enter_context(new_directory(Path(gradcam))) if gradcam else None
         opened = run if isinstance(run, Run) else Run(run)
-        predictor = Predictor(opened, PredictOptions(batch_size, calibrated, flips, folder))
+        predictor = Predictor(opened, PredictOptions(batch_size, calibrated, flips, folder, engine, device))
         return list(predictor.predict(files))
 
 
@@ -200,14 +197,14 @@ def compare(runs: "Sequence[Run | StrPath]", out: StrPath, *, overwrite: bool = 
 
 
 def export_model(
-    run: "Run | StrPath", format: str, out: StrPath, *, dataset: "Dataset | StrPath | None" = None
+    run: "Run | StrPath", format: str, out: StrPath | None = None, *, dataset: "Dataset | StrPath | None" = None
 ) -> "Agreement":
     """Export a trained model with its preprocessing, labels and a card, checked in its own runtime on real images.
 
     Args:
         run: a finished RUN, or its folder.
         format: `saved_model`, `onnx`, `litert`, `litert-dynamic` or `litert-int8`.
-        out: the folder to make.
+        out: the folder to make; None for RUN/exports/FORMAT, where `predict` finds onnx and litert.
         dataset: for check and calibration; None for the one the RUN was trained on, in the folder where it was.
 
     Returns:
@@ -222,8 +219,9 @@ def export_model(
     import_tensorflow()
     from fastmri_cls.dataset import Dataset
     from fastmri_cls.export.run import export_run
+    from fastmri_cls.runs.exports import export_folder
     from fastmri_cls.runs.run import Run
 
     opened = run if isinstance(run, Run) else Run(run)
     data = dataset if isinstance(dataset, Dataset) or dataset is None else Dataset(dataset, verify=True)
-    return export_run(opened, format, Path(out), data)
+    return export_run(opened, format, Path(out) if out else export_folder(opened.path, format), data)

@@ -31,7 +31,10 @@ def export(
             "hardware. onnx and the litert formats need an extra.",
         ),
     ],
-    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder to make. [default: RUN/exports/FORMAT, where predict finds onnx and litert]"),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="The dataset of the RUN, for check and calibration. [default: the folder it was trained on]"),
@@ -42,6 +45,9 @@ def export(
 
     Example: `fastmri-cls export runs/first --format saved_model --out served/mri`
     """
+    from fastmri_cls.runs.exports import export_folder
+
+    out = out or export_folder(run, format_.value)
     agreement = fc.export_model(run, format_.value, out, dataset=data)
     from fastmri_cls.report.tables import terminal
 

@@ -39,6 +39,14 @@ def predict(
     gradcam: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Make this folder, with the Grad-CAM heat map of each image.")
     ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="ENGINE",
+            help="keras; onnx or litert, an export in RUN/exports, which starts without TensorFlow; auto: such an "
+            "export if it is up to date.",
+        ),
+    ] = "auto",
     device: DeviceOption = "auto",
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +56,8 @@ def predict(
 
     Example: `fastmri-cls predict runs/first scans/ --out predictions.csv --gradcam heat`
     """
-    import_tensorflow_for(device)
+    if device == "gpu":
+        import_tensorflow_for(device)  # so that a machine without one is refused first
     from fastmri_cls.foundation.atomic import new_directory, new_file
     from fastmri_cls.foundation.errors import UserError
     from fastmri_cls.foundation.progress import log, track
@@ -60,7 +69,7 @@ def predict(
     files = find_images(paths)
     with ExitStack() as stack:
         folder = stack.enter_context(new_directory(gradcam)) if gradcam else None
-        predictor = Predictor(Run(run), PredictOptions(batch_size, calibrated, flips, folder))
+        predictor = Predictor(Run(run), PredictOptions(batch_size, calibrated, flips, folder, engine, device))
         target: TextIO = sys.stdout
         if out:
             target = stack.enter_context(stack.enter_context(new_file(out)).open("w", newline="", encoding="utf-8"))
@@ -89,6 +98,7 @@ def predict(
     summary = {
         "images": len(files) - len(failures),
         "failed": len(failures),
+        "engine": predictor.engine.name,
         "seconds": round(seconds, 3),
         "images_per_second": round((len(files) - len(failures)) / seconds, 1),
     }

@@ -1,21 +1,19 @@
-"""Post-hoc calibration: how far confidence is from accuracy, softmax temperature, and per-class decision thresholds.
+"""Post-hoc calibration: how far confidence is from accuracy, and per-class decision thresholds.
 
-Sources: Guo et al. 2017, On Calibration of Modern Neural Networks (ECE, temperature scaling); Platt 1999 (targets);
-Youden 1950 (thresholds).
+Sources: Guo et al. 2017, On Calibration of Modern Neural Networks (ECE); Youden 1950 (thresholds). The softmax
+temperature is in temperature.py.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, special
 from sklearn import metrics
 
+from fastmri_cls.evaluation.temperature import fit_temperature
 from fastmri_cls.runs.calibration import Calibration
 from fastmri_cls.runs.predictions import Predictions
 
 BINS = 15  # as Guo et al.
-_TEMPERATURES = (0.02, 50.0)  # bounds of the search
-_MIN_PROBABILITY = float(np.finfo(np.float32).tiny)  # a float32 softmax underflows to 0, which has no logarithm
 
 
 class Reliability(NamedTuple):
@@ -64,34 +62,6 @@ def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray) ->
     return float(np.average(np.abs(bins.accuracy - bins.confidence), weights=bins.images))
 
 
-def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the temperature with the smallest log loss.
-
-    A temperature below 1 sharpens (a model trained with label smoothing is under-confident), above 1 it softens. The
-    targets are Platt's: every class gets one image more than there is, so that a model without a mistake on these
-    images does not become infinitely confident; with hundreds of images the difference is negligible.
-
-    Args:
-        labels: int [n].
-        probabilities: float [n, classes].
-    """
-    n, classes = probabilities.shape
-    logits = _logits(probabilities)
-    targets = (np.eye(classes)[labels] * n + 1) / (n + classes)
-
-    def loss(log_temperature: float) -> float:
-        scaled = special.log_softmax(logits / np.exp(log_temperature), axis=1)
-        return -float((targets * scaled).sum(axis=1).mean())
-
-    found = optimize.minimize_scalar(loss, bounds=tuple(np.log(_TEMPERATURES)), method="bounded")
-    return float(np.exp(found.x))
-
-
-def scale_by_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Return softmax(logits / temperature) for probabilities [n, classes], float64; the most probable class stays."""
-    return np.asarray(special.softmax(_logits(probabilities) / temperature, axis=1))
-
-
 def youden_threshold(truth: np.ndarray, scores: np.ndarray) -> float | None:
     """Return the highest threshold t that maximises sensitivity + specificity - 1 of `scores` >= t.
 
@@ -107,9 +77,3 @@ def youden_threshold(truth: np.ndarray, scores: np.ndarray) -> float | None:
     false, true, thresholds = metrics.roc_curve(truth, scores, drop_intermediate=False)
     best = int(np.argmax(true - false))
     return float(thresholds[best]) if true[best] > false[best] else None
-
-
-def _logits(probabilities: np.ndarray) -> np.ndarray:
-    """Return the logits up to a constant in each row, which softmax ignores."""
-    logits: np.ndarray = np.log(np.maximum(probabilities.astype(np.float64), _MIN_PROBABILITY))
-    return logits

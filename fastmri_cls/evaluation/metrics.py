@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn import metrics
 
-from fastmri_cls.evaluation.calibration import expected_calibration_error, scale_by_temperature
+from fastmri_cls.evaluation.calibration import expected_calibration_error
 from fastmri_cls.evaluation.statistics import (
     DRAWS,
     Bounds,
@@ -21,6 +21,7 @@ from fastmri_cls.evaluation.statistics import (
     weighted_aucs,
     weighted_proportion,
 )
+from fastmri_cls.evaluation.temperature import scale_by_temperature
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.runs.calibration import Calibration
 from fastmri_cls.runs.metrics import ClassMetrics, Estimate, OperatingPoint, ProbabilityScores, SetMetrics

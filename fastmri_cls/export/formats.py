@@ -7,9 +7,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from fastmri_cls.export.litert import open_litert, write_litert, write_litert_dynamic, write_litert_int8
-from fastmri_cls.export.onnx import open_onnx, write_onnx
+from fastmri_cls.export.litert import LITERT_FILE, write_litert, write_litert_dynamic, write_litert_int8
+from fastmri_cls.export.onnx import ONNX_FILE, write_onnx
 from fastmri_cls.export.saved_model import open_saved_model, write_saved_model
+from fastmri_cls.inference.runtimes import Forward, open_litert, open_onnx
 
 
 @dataclass(frozen=True)
@@ -29,28 +30,62 @@ class Format:
 
     Fields:
         title: for people.
+        file: name of the file that holds the model; None for several files.
         tolerance: the largest difference of a probability. float32 formats sum in another order; int8 has 256 levels
             in every layer, which differ from image to image (dynamic) or not.
         write: writes it to a folder; raises UserError where an extra is missing.
-        open: that folder -> its own runtime, without Keras: uint8 [n, size, size, channels] -> float32 [n, classes].
+        open: that folder -> its own runtime, without Keras.
     """
 
     title: str
+    file: str | None
     tolerance: float
     write: Callable[[Exported, Path], None]
-    open: Callable[[Path], Callable[[np.ndarray], np.ndarray]]
+    open: Callable[[Path], Forward]
+
+
+def _open_onnx(folder: Path) -> Forward:
+    return open_onnx(folder / ONNX_FILE)
+
+
+def _open_litert(folder: Path) -> Forward:
+    return open_litert((folder / LITERT_FILE).read_bytes())
 
 
 FORMATS: Mapping[str, Format] = {
     "saved_model": Format(
-        "TensorFlow SavedModel", 1e-5, lambda one, to: write_saved_model(one.model, one.resize, to), open_saved_model
+        title="TensorFlow SavedModel",
+        file=None,
+        tolerance=1e-5,
+        write=lambda one, to: write_saved_model(one.model, one.resize, to),
+        open=open_saved_model,
     ),
-    "onnx": Format("ONNX", 1e-4, lambda one, to: write_onnx(one.model, one.classes, to), open_onnx),
-    "litert": Format("LiteRT, float32", 1e-4, lambda one, to: write_litert(one.model, to), open_litert),
+    "onnx": Format(
+        title="ONNX",
+        file=ONNX_FILE,
+        tolerance=1e-4,
+        write=lambda one, to: write_onnx(one.model, one.classes, to),
+        open=_open_onnx,
+    ),
+    "litert": Format(
+        title="LiteRT, float32",
+        file=LITERT_FILE,
+        tolerance=1e-4,
+        write=lambda one, to: write_litert(one.model, to),
+        open=_open_litert,
+    ),
     "litert-dynamic": Format(
-        "LiteRT, int8 weights", 0.1, lambda one, to: write_litert_dynamic(one.model, to), open_litert
+        title="LiteRT, int8 weights",
+        file=LITERT_FILE,
+        tolerance=0.1,
+        write=lambda one, to: write_litert_dynamic(one.model, to),
+        open=_open_litert,
     ),
     "litert-int8": Format(
-        "LiteRT, int8", 0.2, lambda one, to: write_litert_int8(one.model, one.calibration, to), open_litert
+        title="LiteRT, int8",
+        file=LITERT_FILE,
+        tolerance=0.2,
+        write=lambda one, to: write_litert_int8(one.model, one.calibration, to),
+        open=_open_litert,
     ),
 }

@@ -1,14 +1,13 @@
 """A classifier for LiteRT: model.tflite, in float32, with int8 weights, or with int8 activations too."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from fastmri_cls.export import litert_runtime
 from fastmri_cls.export.quantize import quantize
 from fastmri_cls.export.saved_model import pixels_archive
 
@@ -16,8 +15,9 @@ LITERT_FILE = "model.tflite"
 
 
 def write_litert(model: keras.Model, folder: Path) -> None:
-    """Write model.tflite: image float32 [1, size, size, channels] -> probabilities float32 [1, classes]."""
-    (folder / LITERT_FILE).write_bytes(_convert(model, folder))
+    """Write model.tflite: image float32 [1, size, size, channels] -> probabilities float32 [1, classes] and the pooled
+    features of the backbone [1, d]."""
+    (folder / LITERT_FILE).write_bytes(_convert(model, folder, with_features=True))
 
 
 def write_litert_dynamic(model: keras.Model, folder: Path) -> None:
@@ -41,21 +41,14 @@ def write_litert_int8(model: keras.Model, calibration: np.ndarray, folder: Path)
     (folder / LITERT_FILE).write_bytes(quantize(_convert(model, folder), calibration))
 
 
-def _convert(model: keras.Model, folder: Path, optimizations: Sequence[tf.lite.Optimize] = ()) -> bytes:
+def _convert(
+    model: keras.Model, folder: Path, optimizations: Sequence[tf.lite.Optimize] = (), *, with_features: bool = False
+) -> bytes:
     between = folder / "saved_model"
-    pixels_archive(model, batch=1).write_out(str(between), verbose=False)
+    pixels_archive(model, batch=1, with_features=with_features).write_out(str(between), verbose=False)
     try:
         converter = tf.lite.TFLiteConverter.from_saved_model(str(between), signature_keys=["pixels"])
         converter.optimizations = list(optimizations)
         return bytes(converter.convert())
     finally:
         shutil.rmtree(between)
-
-
-def open_litert(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Open model.tflite, one image at a time: uint8 [n, size, size, channels] -> float32 [n, classes].
-
-    Raises:
-        UserError: LiteRT is not installed.
-    """
-    return litert_runtime.load((folder / LITERT_FILE).read_bytes())

@@ -1,6 +1,6 @@
-"""A classifier as ONNX (extra `onnx`): written by tf2onnx, run by ONNX Runtime."""
+"""A classifier as ONNX (extra `onnx`), written by tf2onnx."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,16 @@ from fastmri_cls.export.saved_model import pixels_spec
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.extras import missing_extra
 from fastmri_cls.foundation.private_api import convert_variables_to_constants_v2
+from fastmri_cls.inference.runtimes import Outputs
+from fastmri_cls.models.surgery import split_classifier
 
 ONNX_FILE = "model.onnx"
 _OPSET = 18
 
 
 def write_onnx(model: keras.Model, classes: Sequence[str], folder: Path) -> None:
-    """Write model.onnx: image float32 [batch, size, size, channels] -> probabilities [batch, classes].
+    """Write model.onnx: image float32 [batch, size, size, channels] -> probabilities [batch, classes] and the pooled
+    features of the backbone [batch, d].
 
     Raises:
         UserError: tf2onnx is not installed.
@@ -26,17 +29,20 @@ def write_onnx(model: keras.Model, classes: Sequence[str], folder: Path) -> None
     try:
         import tf2onnx
     except ImportError:
-        raise _missing_extra() from None
-    function = tf.function(lambda image: model(image, training=False))
+        raise UserError(f"--format onnx: {missing_extra('onnx')}") from None
+    forward = split_classifier(model).forward
+    function = tf.function(lambda image: forward(image, training=False)[::-1])
     # Frozen here: tf2onnx's from_function would take ConvNeXt's captured constants for inputs.
     frozen = convert_variables_to_constants_v2(
         function.get_concrete_function(pixels_spec(model, batch=None)), lower_control_flow=False
     )
-    names = {frozen.inputs[0].name: "image", frozen.outputs[0].name: "probabilities"}
+    names = {frozen.inputs[0].name: "image"} | dict(
+        zip((tensor.name for tensor in frozen.outputs), Outputs._fields, strict=True)
+    )
     converted, _ = tf2onnx.convert.from_graph_def(
         frozen.graph.as_graph_def(),
         input_names=[frozen.inputs[0].name],
-        output_names=[frozen.outputs[0].name],
+        output_names=[tensor.name for tensor in frozen.outputs],
         opset=_OPSET,
         custom_op_handlers={"Erfc": (_erfc, [])},
         tensors_to_rename=names,
@@ -54,21 +60,3 @@ def _erfc(graph: Any, node: Any, name: str, _: Any) -> None:
     result = graph.make_node("Sub", [one.output[0], erf.output[0]], name=f"{name}_erfc")
     graph.replace_all_inputs(node.output[0], result.output[0])
     graph.remove_node(node.name)
-
-
-def open_onnx(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Open model.onnx in ONNX Runtime: uint8 [n, size, size, channels] -> float32 [n, classes].
-
-    Raises:
-        UserError: it is not installed.
-    """
-    try:
-        import onnxruntime
-    except ImportError:
-        raise _missing_extra() from None
-    session = onnxruntime.InferenceSession(folder / ONNX_FILE, providers=["CPUExecutionProvider"])
-    return lambda images: np.asarray(session.run(["probabilities"], {"image": images.astype(np.float32)})[0])
-
-
-def _missing_extra() -> UserError:
-    return UserError(f"--format onnx: {missing_extra('onnx')}")

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from fastmri_cls.export import litert_runtime
+from fastmri_cls.export.litert_ranges import extremes
 from fastmri_cls.foundation.private_api import flatbuffer_utils, mlir_quantize
 from fastmri_cls.foundation.private_api import tflite_schema as schema
+from fastmri_cls.inference.runtimes import open_litert
 
 # Which quantile is best differs from model to model: all are tried.
 _QUANTILES = (1.0, 0.98, 0.95, 0.9)
@@ -35,10 +36,10 @@ def quantize(model: bytes, images: np.ndarray) -> bytes:
     Raises:
         UserError: LiteRT is not installed.
     """
-    expected = litert_runtime.load(model)(images)
+    expected = open_litert(model)(images).probabilities
 
     def distance(candidate: bytes) -> float:
-        return float(np.square(litert_runtime.load(candidate)(images) - expected).mean())
+        return float(np.square(open_litert(candidate)(images).probabilities - expected).mean())
 
     return min(_candidates(model, images), key=distance)
 
@@ -50,7 +51,7 @@ def _candidates(model: bytes, images: np.ndarray) -> Iterator[bytes]:
     activations = [tensor for tensor in computed if graph.tensors[tensor].type == schema.TensorType.FLOAT32]
     kinds = {flatbuffer_utils.opcode_to_name(contents, operator.opcodeIndex) for operator in graph.operators}
     kept_float = list(_KEPT_FLOAT) if _LAYER_NORM in kinds else None
-    lowest, greatest = litert_runtime.extremes(model, images, activations)
+    lowest, greatest = extremes(model, images, activations)
     for quantile in _QUANTILES:
         ranges = np.quantile(lowest, 1 - quantile, axis=1), np.quantile(greatest, quantile, axis=1)
         for tensor, low, high in zip(activations, *ranges, strict=True):

@@ -10,9 +10,13 @@ from fastmri_cls.export.card import export_card
 from fastmri_cls.export.check import Agreement, check_export
 from fastmri_cls.export.formats import FORMATS, Exported
 from fastmri_cls.foundation.atomic import new_directory
+from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.gpus import exact_float32
 from fastmri_cls.foundation.quiet import without_native_output
+from fastmri_cls.inference.runtimes import Outputs
+from fastmri_cls.models.surgery import split_classifier
+from fastmri_cls.runs.exports import ExportRecord, export_folder, write_record
 from fastmri_cls.runs.run import Run
 
 CALIBRATION_IMAGES = 128  # enough for ranges of activations: TensorFlow's guide speaks of 100 to 500
@@ -26,7 +30,7 @@ def export_run(run: Run, format_: str, out: Path, dataset: Dataset | None = None
     Args:
         run: a finished RUN.
         format_: one of FORMATS.
-        out: the folder to make.
+        out: the folder to make; an earlier export in RUN/exports/FORMAT is replaced.
         dataset: for calibration and check, with verified files; None for the RUN's own, in the folder where it was.
 
     Raises:
@@ -40,15 +44,30 @@ def export_run(run: Run, format_: str, out: Path, dataset: Dataset | None = None
     model = run.model()
     checked = spread_images(dataset, dataset.manifest.test_splits or list(dataset.splits), _CHECKED_IMAGES)
     calibration = spread_images(dataset, list(dataset.splits)[:1], CALIBRATION_IMAGES)
-    expected = np.asarray(model(tf.cast(checked, tf.float32), training=False))
-    with new_directory(out) as folder:
+    features, probabilities = split_classifier(model).forward(tf.cast(checked, tf.float32), training=False)
+    expected = Outputs(np.asarray(probabilities), np.asarray(features))
+    is_own = out == export_folder(run.path, format_)
+    with new_directory(out, force=True if is_own else None) as folder:
         exported = Exported(model, dataset.classes, str(dataset.manifest.options["resize"]), calibration)
         with without_native_output():
             FORMATS[format_].write(exported, folder)
             agreement = check_export(format_, folder, checked, expected)
         (folder / "labels.txt").write_text("".join(f"{name}\n" for name in dataset.classes), encoding="utf-8")
         (folder / "README.md").write_text(export_card(format_, run.config, agreement), encoding="utf-8")
+        write_record(folder, _record(run, format_, folder, agreement))
     return agreement
+
+
+def _record(run: Run, format_: str, folder: Path, agreement: Agreement) -> ExportRecord:
+    file = FORMATS[format_].file
+    return ExportRecord(
+        format=format_,
+        file=file,
+        sha256=file_sha256(folder / file) if file else None,
+        model_sha256=file_sha256(run.model_file),
+        checked_images=agreement.images,
+        largest_difference=agreement.largest_difference,
+    )
 
 
 def _own_dataset(run: Run) -> Dataset:

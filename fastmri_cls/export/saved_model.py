@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.export.serving import decode_files
+from fastmri_cls.inference.runtimes import Forward, Outputs
+from fastmri_cls.models.surgery import split_classifier
 
 # TensorFlow Serving wants versions as folders of a model's folder; a string input's name ends with _bytes, so that its
 # REST API takes {"b64": ...}.
@@ -29,13 +31,24 @@ def write_saved_model(model: keras.Model, resize: str, folder: Path) -> None:
     archive.write_out(str(folder / SAVED_MODEL_VERSION), verbose=False)
 
 
-def pixels_archive(model: keras.Model, batch: int | None) -> keras.export.ExportArchive:
-    """Return what can be written out as a SavedModel, with the signature `pixels` alone; any batch size is None."""
+def pixels_archive(model: keras.Model, batch: int | None, *, with_features: bool = False) -> keras.export.ExportArchive:
+    """Return what can be written out as a SavedModel, with the signature `pixels` alone; any batch size is None.
+
+    `with_features` adds the output `features`, the pooled features of the backbone.
+    """
     # Without track(model): the endpoints bring their variables, and tracked ones would be saved a second time
     # (keras-team/keras issue 23553).
     archive = keras.export.ExportArchive()
     spec = pixels_spec(model, batch)
-    archive.add_endpoint("pixels", lambda image: {"probabilities": model(image, training=False)}, [spec])
+    forward = split_classifier(model).forward if with_features else None
+
+    def of_pixels(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        if forward is None:
+            return {"probabilities": model(image, training=False)}
+        features, probabilities = forward(image, training=False)
+        return {"probabilities": probabilities, "features": features}
+
+    archive.add_endpoint("pixels", of_pixels, [spec])
     return archive
 
 
@@ -44,14 +57,14 @@ def pixels_spec(model: keras.Model, batch: int | None) -> tf.TensorSpec:
     return tf.TensorSpec([batch, *model.input_shape[1:]], tf.float32, name="image")
 
 
-def open_saved_model(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Open the signature `pixels`: uint8 [n, size, size, channels] -> float32 [n, classes]."""
+def open_saved_model(folder: Path) -> Forward:
+    """Open the signature `pixels`."""
     loaded = tf.saved_model.load(str(folder / SAVED_MODEL_VERSION))
     signature = loaded.signatures["pixels"]
 
-    def run(images: np.ndarray) -> np.ndarray:
+    def run(images: np.ndarray) -> Outputs:
         assert loaded is not None  # its variables live as long as it does
-        return np.asarray(signature(image=tf.constant(images, tf.float32))["probabilities"])
+        return Outputs(np.asarray(signature(image=tf.constant(images, tf.float32))["probabilities"]))
 
     return run
 

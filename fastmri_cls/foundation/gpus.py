@@ -43,8 +43,13 @@ def prepare_gpus() -> None:
     for gpu in gpus:
         with suppress(RuntimeError):  # the importing program has used it already
             tf.config.experimental.set_memory_growth(gpu, True)
-    if not gpus and _NVIDIA_DEVICE.exists() and os.environ.get("CUDA_VISIBLE_DEVICES") not in _HIDDEN:
+    if not gpus and has_nvidia_device():
         _warn_of_unusable_gpu()
+
+
+def has_nvidia_device() -> bool:
+    """Return whether this machine has an NVIDIA GPU that is not hidden, without asking TensorFlow."""
+    return _NVIDIA_DEVICE.exists() and os.environ.get("CUDA_VISIBLE_DEVICES") not in _HIDDEN
 
 
 @cache  # once a process: several parts of a command import TensorFlow

@@ -2,28 +2,19 @@
 
 Deep nearest neighbours (Sun et al. 2022, arXiv 2204.06507) on the backbone's pooled features, scaled to length 1. The
 distance is divided by its 99th percentile on validation images, so that a score above 1 means: farther from the
-training images than 99 % of validation images. `evaluate` writes the training features into the RUN.
+training images than 99 % of validation images. ood_features.py writes the training features into the RUN.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from fastmri_cls.dataset import Dataset
-from fastmri_cls.foundation.atomic import new_file
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.models.surgery import split_classifier
-from fastmri_cls.pipeline.examples import Examples
 
 OOD_THRESHOLD = 1.0
 _NEIGHBOUR = 10  # k: 1/1000 of a set like the public ones; Sun et al. take 50 of 50 000
 _QUANTILE = 0.99  # fraction of validation images below OOD_THRESHOLD
-_MAX_IMAGES = 4096  # training images that are kept: 8 MB of DenseNet121's features
-_BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -40,34 +31,18 @@ class OodReference:
 
     def score(self, features: np.ndarray) -> np.ndarray:
         """Return the scores, float64 [n], of images with pooled `features` [n, d]."""
-        return _distances(_unit(features), self.features) / self.unit_distance
+        return _distances(unit(features), self.features) / self.unit_distance
 
 
 def fit_reference(training: np.ndarray, validation: np.ndarray) -> OodReference:
     """Return the reference for pooled features [images, d] of training and of validation images."""
-    reference = _unit(training)
-    distance = float(np.quantile(_distances(_unit(validation), reference), _QUANTILE))
+    reference = unit(training)
+    distance = float(np.quantile(_distances(unit(validation), reference), _QUANTILE))
     return OodReference(reference, max(distance, float(np.finfo(np.float32).eps)))
 
 
-def write_reference(path: Path, model: keras.Model, dataset: Dataset, training: Sequence[str], validation: str) -> None:
-    """Write the reference of a RUN; takes one forward pass over its training and validation images.
-
-    Args:
-        path: `Run.ood_reference`.
-        model: of the RUN.
-        dataset: it was trained on.
-        training: splits it was trained on.
-        validation: split it was validated on.
-    """
-    extract = _make_extract(model)
-    reference = fit_reference(extract(dataset.examples(training)), extract(dataset.examples(validation)))
-    with new_file(path) as temporary:
-        np.savez(temporary, features=reference.features.astype(np.float16), unit_distance=reference.unit_distance)
-
-
 def read_reference(path: Path) -> OodReference | None:
-    """Read what `write_reference` wrote, in this version or an earlier one; None where there is no file.
+    """Read what ood_features.py wrote, in this version or an earlier one; None where there is no file.
 
     Raises:
         UserError: the file is damaged.
@@ -77,27 +52,13 @@ def read_reference(path: Path) -> OodReference | None:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             distance = arrays["unit_distance" if "unit_distance" in arrays else "usual"]  # the name in earlier versions
-            return OodReference(_unit(arrays["features"].astype(np.float32)), float(distance))
+            return OodReference(unit(arrays["features"].astype(np.float32)), float(distance))
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise UserError(f"{path}: cannot be read ({error}); run evaluate on the dataset of that RUN again") from None
 
 
-def _make_extract(model: keras.Model) -> Callable[[Examples], np.ndarray]:
-    forward = split_classifier(model).forward
-
-    @tf.function(reduce_retracing=True)
-    def pooled(images: tf.Tensor) -> tf.Tensor:
-        return forward(tf.cast(images, tf.float32), training=False)[0]
-
-    def extract(examples: Examples) -> np.ndarray:
-        every = -(-examples.count // _MAX_IMAGES)
-        batches = examples.in_order(_BATCH).shard(every, 0).prefetch(tf.data.AUTOTUNE)
-        return np.concatenate([pooled(batch["image"]).numpy() for batch in batches])
-
-    return extract
-
-
-def _unit(features: np.ndarray) -> np.ndarray:
+def unit(features: np.ndarray) -> np.ndarray:
+    """Return feature vectors [n, d] scaled to length 1, float32."""
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     return np.asarray(features / np.maximum(lengths, np.finfo(np.float32).tiny), dtype=np.float32)
 

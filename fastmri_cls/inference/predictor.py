@@ -4,25 +4,20 @@ Files are decoded and resized as when the RUN's dataset was built, so that an im
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
-from fastmri_cls.evaluation.calibration import scale_by_temperature
 from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.foundation.gpus import exact_float32
 from fastmri_cls.foundation.progress import log
-from fastmri_cls.inference.gradcam import make_explain, overlay
+from fastmri_cls.inference.engines import open_engine
 from fastmri_cls.inference.ood import read_reference
-from fastmri_cls.models.surgery import split_classifier
 from fastmri_cls.records.ingest import with_channels
 from fastmri_cls.runs.run import Run
 from fastmri_cls.sources.decode import Decoded, resize
@@ -44,12 +39,16 @@ class PredictOptions:
         calibrated: scale by the temperature fitted on validation.
         flips: test-time augmentation: average over the image and its left-right mirror image.
         gradcam: an existing folder for Grad-CAM overlays, or None.
+        engine: what computes: `auto`, `keras`, `onnx` or `litert`; see engines.py.
+        device: where Keras computes: `auto`, `gpu` or `cpu`; see use_device.
     """
 
     batch_size: int = 32
     calibrated: bool = False
     flips: bool = False
     gradcam: Path | None = None
+    engine: str = "auto"
+    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ class Predictor:
 
     Attributes:
         classes: names in the order of the probabilities.
-        forward: images uint8 [n, size, size, channels] -> pooled features [n, d] and probabilities [n, classes].
+        engine: what computes them.
 
     Raises:
         UserError: the RUN is unfinished or damaged, or lacks what the options need.
@@ -120,13 +119,13 @@ class Predictor:
         if self._reference is None:
             log.warning(f"note: no column ood_score, {run.ood_reference} does not exist; run evaluate on its dataset")
         self._temperature = _temperature(run) if options.calibrated else None
-        model = run.model()
-        self.forward = _make_forward(model, options.flips)
-        self._explain = make_explain(model) if options.gradcam else None
+        explain = options.gradcam is not None
+        self.engine = open_engine(run, options.engine, options.device, options.batch_size, explain=explain)
+        log.info(f"engine: {self.engine.name} ({self.engine.origin})")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Shape of one image in `forward`: rows, columns, channels."""
+        """Shape of one image for the engine: rows, columns, channels."""
         size, channels, _ = self._form
         return size, size, channels
 
@@ -138,7 +137,7 @@ class Predictor:
     @property
     def has_overlays(self) -> bool:
         """Whether overlays are written."""
-        return self._explain is not None
+        return self.engine.explain is not None
 
     def predict(self, files: Sequence[Path]) -> Iterator[Prediction | UnusableFile]:
         """Yield one result for each file, in order."""
@@ -184,37 +183,28 @@ class Predictor:
 
     def _predict_batch(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, float | None, np.ndarray | None]]:
         """Yield probabilities, out-of-distribution score and heat map of each image uint8 [n, size, size, channels]."""
-        # All batches have one size: the graph is traced once, and a result does not depend on the rest of its batch.
-        missing = self._options.batch_size - len(images)
-        with exact_float32():
-            outputs = self.forward(np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0))))
-            features, probabilities = (tensor.numpy()[: len(images)] for tensor in outputs)
+        probabilities, features = self.engine.forward(images)
+        if self._options.flips:
+            mirrored = self.engine.forward(images[:, :, ::-1])
+            probabilities = (probabilities + mirrored.probabilities) / 2
         if self._temperature is not None:
+            from fastmri_cls.evaluation.temperature import scale_by_temperature  # SciPy takes half a second
+
             probabilities = scale_by_temperature(probabilities, self._temperature)
-        nothing = [None] * len(images)
-        scores = self._reference.score(features).tolist() if self._reference else nothing
-        heats = self._explain(images, probabilities.argmax(axis=1)) if self._explain else nothing
+        nothing: list[None] = [None] * len(images)
+        scores: Sequence[float | None] = nothing
+        if self._reference is not None:
+            assert features is not None  # every engine gives them
+            scores = self._reference.score(features).tolist()
+        heats = explain(images, probabilities.argmax(axis=1)) if (explain := self.engine.explain) else nothing
         yield from zip(probabilities, scores, heats, strict=True)
 
     def _save_overlay(self, name: str, pixels: np.ndarray, heat: np.ndarray) -> str:
+        from fastmri_cls.inference.gradcam import overlay  # loaded by the engine that drew `heat`
+
         assert self._options.gradcam is not None
         Image.fromarray(overlay(pixels, heat)).save(self._options.gradcam / name)
         return name
-
-
-def _make_forward(model: keras.Model, flips: bool) -> Callable[[np.ndarray], tuple[tf.Tensor, tf.Tensor]]:
-    """Return images uint8 [n, size, size, channels] -> pooled features [n, d] and probabilities [n, classes]."""
-    forward = split_classifier(model).forward
-
-    @tf.function
-    def run(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        features, probabilities = forward(tf.cast(images, tf.float32), training=False)
-        if flips:
-            _, mirrored = forward(tf.cast(images[:, :, ::-1], tf.float32), training=False)
-            probabilities = (probabilities + mirrored) / 2
-        return features, probabilities
-
-    return run
 
 
 def _resize_method(run: Run) -> str:

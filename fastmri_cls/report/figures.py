@@ -13,7 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from sklearn import metrics
 
-from fastmri_cls.evaluation.calibration import expected_calibration_error, reliability, scale_by_temperature
+from fastmri_cls.evaluation.calibration import expected_calibration_error, reliability
+from fastmri_cls.evaluation.temperature import scale_by_temperature
 from fastmri_cls.report.curves import Curve, precision_recall, roc
 from fastmri_cls.report.drawing import (
     COLOURS,

@@ -19,6 +19,8 @@ FIGURES = "figures"
 TENSORBOARD = "tensorboard"
 CHECKPOINTS = "checkpoints"
 EVALUATIONS = "evaluations"
+EXPORTS = "exports"
+EXPORT_RECORD = "export.json"  # in each of them
 
 TRAINED = (CONFIG, MODEL, HISTORY)  # written by training; evaluation writes all others that are read again
 FINISHED = (CONFIG, HISTORY, PREDICTIONS, METRICS, REPORT, CARD)  # a RUN that has all of these is finished

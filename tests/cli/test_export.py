@@ -1,8 +1,11 @@
 """export from the command line: what lies in the folder, and that it is there whole or not at all."""
 
 import json
+import shutil
+import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +15,19 @@ from fastmri_cls.api.runs import export_model
 from fastmri_cls.export import run as exporting
 from fastmri_cls.export.check import Agreement
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.inference.engines import ENGINES
+from fastmri_cls.inference.predictor import PredictOptions, Predictor, find_images
 from fastmri_cls.runs.predictions import read_predictions
 from fastmri_cls.runs.run import Run
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def own_run(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the trained RUN, which tests may add exports to."""
+    skipped = shutil.ignore_patterns("checkpoints", "tensorboard", "figures")
+    return shutil.copytree(trained_run, tmp_path_factory.mktemp("own") / "run", ignore=skipped)
 
 
 def test_a_served_model_takes_image_files_as_they_are(cli, trained_run, phantom_dataset, tmp_path):
@@ -48,14 +60,45 @@ def test_a_served_model_takes_image_files_as_they_are(cli, trained_run, phantom_
         ("litert-int8", ("ai_edge_litert",), "uint8"),
     ],
 )
-def test_a_trained_run_passes_the_round_trip(trained_run, phantom_dataset, tmp_path, format_, modules, taken):
+def test_a_trained_run_passes_the_round_trip(own_run, phantom_dataset, format_, modules, taken):
     for module in modules:
         pytest.importorskip(module, reason=f"an extra of {format_} is not installed")
-    agreement = export_model(trained_run, format_, tmp_path / "out", dataset=phantom_dataset)
+    agreement = export_model(own_run, format_, dataset=phantom_dataset)
+    out = own_run / "exports" / format_
     assert agreement.holds
     assert agreement.images > 30
-    assert f"`image`, {taken} [" in (tmp_path / "out" / "README.md").read_text()
-    assert (tmp_path / "out" / "labels.txt").exists()
+    assert f"`image`, {taken} [" in (out / "README.md").read_text()
+    assert (out / "labels.txt").exists()
+    if format_ in ENGINES:
+        assert agreement.feature_difference <= 1e-4
+        files = find_images([phantom_dataset.parent / "sources" / "alpha" / "Testing"])
+        predicts_as_keras(own_run, format_, files)
+        predicts_without_tensorflow(own_run, format_, files[0])
+
+
+def predicts_as_keras(run: Path, engine: str, files: list[Path]) -> None:
+    options = PredictOptions(batch_size=7, calibrated=True, flips=True)
+    found, expected = (
+        list(Predictor(Run(run), replace(options, engine=name)).predict(files)) for name in (engine, "keras")
+    )
+    assert len(found) == len(files)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.path == theirs.path
+        np.testing.assert_allclose(ours.probabilities, theirs.probabilities, atol=1e-4)
+        assert ours.ood_score == pytest.approx(theirs.ood_score, abs=2e-3)
+
+
+def predicts_without_tensorflow(run: Path, engine: str, file: Path) -> None:
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(('tensorflow', 'keras', 'sklearn', 'matplotlib'))\n"
+        "from fastmri_cls.cli.app import main\nmain()"
+    )
+    command = [sys.executable, "-c", code, "predict", run, file, "--engine", engine, "--json"]
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert document["engine"] == engine
+    assert document["predictions"][0]["ood_score"] > 0
 
 
 def test_a_failed_check_leaves_nothing(trained_run, phantom_dataset, tmp_path, monkeypatch):

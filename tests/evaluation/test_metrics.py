@@ -13,9 +13,7 @@ from sklearn import metrics
 from fastmri_cls.evaluation.calibration import (
     expected_calibration_error,
     fit_calibration,
-    fit_temperature,
     reliability,
-    scale_by_temperature,
     youden_threshold,
 )
 from fastmri_cls.evaluation.metrics import classification_report, set_metrics
@@ -26,6 +24,7 @@ from fastmri_cls.evaluation.statistics import (
     weighted_accuracy,
     weighted_auc_macro,
 )
+from fastmri_cls.evaluation.temperature import fit_temperature, scale_by_temperature
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.runs.calibration import read_calibration, write_calibration
 from fastmri_cls.runs.metrics import SetMetrics

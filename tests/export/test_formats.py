@@ -11,11 +11,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from fastmri_cls.export.check import check_export, compare
+from fastmri_cls.export.check import Agreement, check_export, compare
 from fastmri_cls.export.formats import FORMATS, Exported
 from fastmri_cls.export.saved_model import open_saved_model_files
 from fastmri_cls.export.serving import PIXEL_TOLERANCE, decode_files
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.inference.runtimes import Outputs
 from fastmri_cls.models.backbones import convnext_tiny
 from fastmri_cls.models.head import ClassifierOptions, build_classifier
 from fastmri_cls.models.registry import BACKBONES
@@ -67,7 +68,7 @@ def test_an_export_says_what_the_model_says(name, format_, tmp_path, monkeypatch
     expected = model.predict(images.astype(np.float32), verbose=0)
     assert len(np.unique(expected.round(4), axis=0)) > 8  # the images are told apart at all
     FORMATS[format_].write(Exported(model, CLASSES, "bilinear", images), tmp_path)
-    found = FORMATS[format_].open(tmp_path)(images)
+    found = FORMATS[format_].open(tmp_path)(images).probabilities
     np.testing.assert_allclose(found, expected, atol=FORMATS[format_].tolerance)
     if format_ != "litert-int8":  # untrained, the first two classes lie closer than int8 can tell
         np.testing.assert_array_equal(found.argmax(axis=1), expected.argmax(axis=1))
@@ -123,24 +124,37 @@ def test_the_serving_graph_gives_training_s_pixels(channels, method, tmp_path):
         assert difference.mean() < 0.2, name
 
 
+def agreement_of(expected: np.ndarray, found: np.ndarray, tolerance: float) -> Agreement:
+    return compare(Outputs(expected), Outputs(found), tolerance)
+
+
 def test_a_changed_class_or_a_number_too_far_off_does_not_hold():
     expected = np.array([[0.6, 0.4], [0.2, 0.8]])
-    assert compare(expected, expected + np.array([0.001, -0.001]), 0.01).holds
-    assert not compare(expected, expected + np.array([0.02, -0.02]), 0.01).holds
-    turned = compare(expected, expected[:, ::-1], 1.0)
+    assert agreement_of(expected, expected + np.array([0.001, -0.001]), 0.01).holds
+    assert not agreement_of(expected, expected + np.array([0.02, -0.02]), 0.01).holds
+    turned = agreement_of(expected, expected[:, ::-1], 1.0)
     assert (turned.changed, turned.widest_change) == (2, pytest.approx(0.6))
     assert not turned.holds
-    assert not compare(expected, np.full((2, 2), np.nan), 0.01).holds
+    assert not agreement_of(expected, np.full((2, 2), np.nan), 0.01).holds
+
+
+def test_features_that_point_elsewhere_do_not_hold_whatever_their_length():
+    same = np.array([[0.6, 0.4]])
+    features = np.array([[3.0, 4.0]])
+    assert compare(Outputs(same, features), Outputs(same, 2 * features), 1e-4).holds
+    turned = compare(Outputs(same, features), Outputs(same, features[:, ::-1]), 1e-4)
+    assert turned.feature_difference == pytest.approx(0.2)
+    assert not turned.holds
 
 
 def test_a_tie_that_breaks_the_other_way_holds_and_is_told():
     expected = np.array([[0.36, 0.34, 0.3], [0.2, 0.8, 0.0]])
     found = expected + np.array([[-0.02, 0.02, 0.0], [0.0, 0.0, 0.0]])
-    agreement = compare(expected, found, 0.1)
+    agreement = agreement_of(expected, found, 0.1)
     assert agreement.holds
     assert "changes on 1, between classes 0.02 apart" in agreement.sentence
     further_apart = np.array([[0.4, 0.34, 0.26], [0.2, 0.8, 0.0]])
-    assert not compare(further_apart, found, 0.1).holds
+    assert not agreement_of(further_apart, found, 0.1).holds
 
 
 def test_a_model_that_was_exported_wrong_is_refused(tmp_path):
@@ -150,4 +164,4 @@ def test_a_model_that_was_exported_wrong_is_refused(tmp_path):
     FORMATS["saved_model"].write(Exported(model, CLASSES, "bilinear", images), tmp_path)
     expected = model.predict(images.astype(np.float32), verbose=0)
     with pytest.raises(UserError, match="nothing was written"):
-        check_export("saved_model", Path(tmp_path), images, expected[:, ::-1])
+        check_export("saved_model", Path(tmp_path), images, Outputs(expected[:, ::-1]))

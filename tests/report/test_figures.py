@@ -7,7 +7,8 @@ import pytest
 from sklearn import metrics
 
 from fastmri_cls.comparison import figures as side_by_side
-from fastmri_cls.evaluation.calibration import expected_calibration_error, scale_by_temperature
+from fastmri_cls.evaluation.calibration import expected_calibration_error
+from fastmri_cls.evaluation.temperature import scale_by_temperature
 from fastmri_cls.report import figures
 from fastmri_cls.runs.history import Epoch
 from fastmri_cls.runs.metrics import Estimate
