@@ -27,7 +27,7 @@ SIGNATURES = {
     "evaluate": "run, dataset, out, *, device",
     "export_model": "run, format, out, *, dataset",
     "list_models": "*, pretrained",
-    "predict": "run, paths, *, batch_size, calibrated, flips, gradcam, device",
+    "predict": "run, paths, *, batch_size, calibrated, flips, gradcam, engine, device",
     "show_log": "",
     "train": "dataset, model, out, *, protocol, weights, feature_views, fold, cache, precision, xla, strategy, "
     "device, devices, seed, deterministic, resume",
