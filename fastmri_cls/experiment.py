@@ -16,6 +16,7 @@ from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.gpus import exact_float32, use_device
+from fastmri_cls.foundation.progress import busy
 from fastmri_cls.inference.ood_features import write_reference
 from fastmri_cls.report import figures
 from fastmri_cls.report.augmented import augmented_grid
@@ -62,15 +63,17 @@ def run_experiment(options: TrainOptions) -> Evaluation | None:
     if not distribution.is_chief:
         train(options, distribution)
         return None
-    if options.resume and (options.out / files.MODEL).exists():
-        checksums.check(options.out, files.TRAINED)
-    elif options.resume:
-        checksums.forget(options.out)
-    train(options, distribution)
-    keras.backend.clear_session()
-    return evaluate(Run(options.out), Dataset(options.data))
+    with busy(f"training {options.model}"):
+        if options.resume and (options.out / files.MODEL).exists():
+            checksums.check(options.out, files.TRAINED)
+        elif options.resume:
+            checksums.forget(options.out)
+        train(options, distribution)
+        keras.backend.clear_session()
+        return evaluate(Run(options.out), Dataset(options.data))
 
 
+@busy("evaluating")
 @exact_float32()
 def evaluate(run: Run, dataset: Dataset, out: Path | None = None) -> Evaluation:
     """Evaluate a RUN on the test splits of a dataset, and write everything down.

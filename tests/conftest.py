@@ -74,10 +74,16 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def cli() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
-    """Run `fastmri-cls ARGUMENTS...` in a process of its own; returns code, stdout and stderr."""
+def command_server() -> Iterator[CommandServer]:
+    """Runs commands in processes of their own."""
     with CommandServer() as server:
-        yield server.run
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cli(command_server: CommandServer) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run `fastmri-cls ARGUMENTS...` in a process of its own; returns code, stdout and stderr."""
+    return command_server.run
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,7 @@ def train(
     seed: int = 0,
     deterministic: bool = False,
     resume: bool = False,
+    max_hours: float | None = None,
 ) -> "Run | None":
     """Train a model in two phases, evaluate it on every test set and write the report.
 
@@ -61,22 +62,25 @@ def train(
         seed: of weights, augmentation and order, 0 to 2**32 - 1.
         deterministic: repeat bit for bit, at some speed.
         resume: go on with an interrupted RUN; start it if there is none.
+        max_hours: save and stop after this time, to be resumed; None for no limit.
 
     Returns:
         The finished RUN; None on a worker that is not the chief.
 
     Raises:
         UserError: the dataset is unsound or unfit for the protocol, the weights cannot be had, `out` exists, ...
-        Stopped: training was interrupted; its state is saved, and `resume` goes on.
+        Stopped: training was interrupted or `max_hours` are over; its state is saved, and `resume` goes on.
     """
+    from fastmri_cls.foundation.progress import busy
     from fastmri_cls.foundation.quiet import import_tensorflow
 
-    import_tensorflow()
-    from fastmri_cls.dataset import Dataset
-    from fastmri_cls.experiment import run_experiment
-    from fastmri_cls.runs.options import TrainOptions
-    from fastmri_cls.runs.protocol import resolve_protocol
-    from fastmri_cls.runs.run import Run
+    with busy("loading TensorFlow"):
+        import_tensorflow()
+        from fastmri_cls.dataset import Dataset
+        from fastmri_cls.experiment import run_experiment
+        from fastmri_cls.runs.options import TrainOptions
+        from fastmri_cls.runs.protocol import resolve_protocol
+        from fastmri_cls.runs.run import Run
 
     evaluation = run_experiment(
         TrainOptions(
@@ -96,6 +100,7 @@ def train(
             device=device,
             devices=devices,
             resume=resume,
+            max_hours=max_hours,
         )
     )
     return Run(out) if evaluation else None

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.completion import complete_policy
 from fastmri_cls.cli.output import AsJson, print_document
 
 
@@ -13,7 +14,12 @@ def augment_preview(
     data: Annotated[Path, typer.Option(help="A dataset folder made by build-tfrecords.")],
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="The PNG file to write.")],
     augment: Annotated[
-        str, typer.Option(metavar="none|paper|paper+flip|randaugment|augmix|cutmix|mixup", help="Augmentation policy.")
+        str,
+        typer.Option(
+            metavar="none|paper|paper+flip|randaugment|augmix|cutmix|mixup",
+            help="Augmentation policy.",
+            autocompletion=complete_policy,
+        ),
     ] = "paper",
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the random draws.")] = 0,
     as_json: AsJson = False,

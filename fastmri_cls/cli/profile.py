@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.completion import complete_policy
 from fastmri_cls.cli.output import AsJson, print_document
 from fastmri_cls.runs.options import Cache, Precision, Xla
 
@@ -19,7 +20,9 @@ def profile(
     phase: Annotated[int, typer.Option(min=1, max=2, help="The phase of train.")] = 1,
     steps: Annotated[int, typer.Option(min=1, help="Number of steps to record, after three warm-up steps.")] = 20,
     batch_size: Annotated[int | None, typer.Option(min=1, help="[default: 32]")] = None,
-    augment: Annotated[str | None, typer.Option(help="As for train. [default: paper]")] = None,
+    augment: Annotated[
+        str | None, typer.Option(help="As for train. [default: paper]", autocompletion=complete_policy)
+    ] = None,
     cache: Annotated[Cache, typer.Option(help="As for train.")] = "auto",
     precision: Annotated[Precision, typer.Option(help="As for train.")] = "auto",
     xla: Annotated[Xla, typer.Option(help="As for train.")] = "auto",

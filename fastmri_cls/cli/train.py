@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from fastmri_cls.cli.completion import complete_model, complete_optimizer, complete_policy
 from fastmri_cls.cli.device import DEVICE_HELP
 from fastmri_cls.cli.output import AsJson, print_document
 from fastmri_cls.foundation.errors import UserError
@@ -35,7 +36,9 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
 
 def train(
     data: Annotated[Path, typer.Option(help="Dataset folder made by build-tfrecords.")],
-    model: Annotated[str, typer.Option(metavar="NAME", help="A model of the list above.")],
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="A model of the list above.", autocompletion=complete_model)
+    ],
     out: Annotated[Path, typer.Option(help="RUN folder to make.")],
     config: Annotated[
         Path | None,
@@ -97,6 +100,7 @@ def train(
             metavar="NAME",
             help="adam, adamw, adamax, nadam, adafactor, adagrad, lion, rmsprop or sgd, with Keras' defaults except "
             "the learning rate. [default: adam]",
+            autocompletion=complete_optimizer,
             rich_help_panel=_RECIPE,
         ),
     ] = None,
@@ -115,6 +119,7 @@ def train(
             metavar="POLICY",
             help="none, paper, paper+flip, randaugment, augmix, cutmix or mixup; the last two add to paper. "
             "[default: paper]",
+            autocompletion=complete_policy,
             rich_help_panel=_RECIPE,
         ),
     ] = None,
@@ -171,6 +176,15 @@ def train(
         bool,
         typer.Option("--resume", help="Go on with an interrupted RUN, or start a new one.", rich_help_panel=_RUN),
     ] = False,
+    max_hours: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            metavar="HOURS",
+            help="Save and stop after this time, for machines that stop by themselves; --resume goes on.",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a model in two phases, evaluate it on every test set and write the report.
@@ -210,6 +224,7 @@ def train(
         seed=seed,
         deterministic=deterministic,
         resume=resume,
+        max_hours=max_hours,
     )
     if run is None:  # a worker that is not the chief
         return
@@ -218,7 +233,8 @@ def train(
 
     print_metrics(run.metrics)
     print(f"report: {run.report}")
-    print(f"next: fastmri-cls predict {out} IMAGE...  or  tensorboard --logdir {run.tensorboard}")
+    print(f"next: fastmri-cls predict {out} IMAGE...")
+    print(f"next: tensorboard --logdir {run.tensorboard}")
     if as_json:
         print_document(json.dumps(to_json(run.metrics)["tests"]))
 

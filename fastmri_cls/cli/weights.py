@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.completion import complete_model
 from fastmri_cls.cli.output import AsJson, print_document, show_help
 from fastmri_cls.foundation.quiet import import_tensorflow
 
@@ -40,7 +41,10 @@ def list_weights(as_json: AsJson = False) -> None:
 
 @app.command()
 def fetch(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Models as named by `weights list`.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME...", help="Models as named by `weights list`.", autocompletion=complete_model),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Download the published weights of models to the cache, where `train` finds them. Resumes, and checks checksums.

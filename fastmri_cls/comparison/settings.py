@@ -15,7 +15,7 @@ from fastmri_cls.foundation.tables import Cell, Table
 from fastmri_cls.report.options import flatten, shown, words
 from fastmri_cls.runs.protocol import PROTOCOLS
 
-_OF_A_REPEAT = {"seed", "fold", "out", "resume"}
+_OF_A_REPEAT = {"seed", "fold", "out", "resume", "max_hours"}
 _CIRCUMSTANCES = {
     "cache", "xla", "deterministic", "strategy", "device", "devices", "workers", "replicas", "environment",
 }  # fmt: skip

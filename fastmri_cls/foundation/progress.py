@@ -7,10 +7,22 @@ from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 console = Console(stderr=True)
+
+_REFRESHES = 2  # a second: seen to move, at next to no cost
 
 
 class _ConsoleHandler(logging.Handler):
@@ -77,3 +89,18 @@ def track(items: Iterable[T], description: str, total: int) -> Iterator[T]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         yield from progress.track(items, total=total, description=description)
+
+
+def transient_bars(*columns: ProgressColumn) -> Progress:
+    """Return bars of these columns that leave nothing behind when they end; without a terminal they draw nothing."""
+    is_hidden = not console.is_terminal or console.is_dumb_terminal  # TERM=dumb: Rich would draw only the last state
+    return Progress(*columns, console=console, transient=True, refresh_per_second=_REFRESHES, disable=is_hidden)
+
+
+@contextmanager
+def busy(description: str) -> Iterator[None]:
+    """Show `description` with the time it has taken so far, while the block runs. Draws nothing without a terminal."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with transient_bars(*columns) as progress:
+        progress.add_task(description, total=None)
+        yield

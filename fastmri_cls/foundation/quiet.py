@@ -1,8 +1,10 @@
 """TensorFlow without the messages that its C++ code prints regardless of `TF_CPP_MIN_LOG_LEVEL`."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from fastmri_cls.foundation.gpus import prepare_gpus
 
@@ -18,17 +20,34 @@ def import_tensorflow() -> None:
 
 @contextmanager
 def without_native_output() -> Iterator[None]:
-    """Hide what C++ code writes to stderr in this block, unless `TF_CPP_MIN_LOG_LEVEL` is below 2."""
+    """Hide what C++ code writes to stderr in this block, unless `TF_CPP_MIN_LOG_LEVEL` is below 2.
+
+    What Python writes to `sys.stderr`, such as a progress bar, is still seen.
+    """
     if int(os.environ.get("TF_CPP_MIN_LOG_LEVEL") or 0) < 2:
         yield
         return
     # C++ writes to descriptor 2 of the process, never through sys.stderr.
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
+    before = sys.stderr
+    visible = os.fdopen(os.dup(kept), "w", buffering=1, encoding=getattr(before, "encoding", None), errors="replace")
     try:
+        if _descriptor(before) == 2:
+            sys.stderr = visible
         os.dup2(nowhere, 2)
         yield
     finally:
         os.dup2(kept, 2)
+        sys.stderr = before
+        visible.close()
         os.close(nowhere)
         os.close(kept)
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    """Return the descriptor that a stream writes to; None for one of a notebook or a test."""
+    try:
+        return stream.fileno()
+    except (AttributeError, OSError, ValueError):
+        return None

@@ -35,6 +35,7 @@ class TrainOptions:
         device: what computes; one of Device.
         devices: number of GPUs, or of logical CPUs without a GPU; None for all.
         resume: go on with an interrupted RUN if there is one.
+        max_hours: save and stop after this time, to be resumed; None for no limit.
     """
 
     data: Path
@@ -53,6 +54,7 @@ class TrainOptions:
     device: str = "auto"
     devices: int | None = None
     resume: bool = False
+    max_hours: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse a value that is not among the choices.
@@ -64,3 +66,5 @@ class TrainOptions:
         for name, choices in offered.items():
             if getattr(self, name) not in get_args(choices):
                 raise UserError(f"--{name} {getattr(self, name)}: choose one of {', '.join(get_args(choices))}")
+        if self.max_hours is not None and not self.max_hours > 0:
+            raise UserError(f"--max-hours {self.max_hours}: give a positive number of hours")

@@ -5,6 +5,7 @@ whose CRC finds a flipped byte; then the previous checkpoint is used. The last t
 """
 
 import json
+import math
 import signal
 import time
 import zipfile
@@ -24,6 +25,7 @@ from fastmri_cls.foundation.signals import stop_requests
 
 _KEPT = 2
 _ARRAYS = ("model", "optimizer", "best")
+_TIME_IS_UP = 1  # stands among the numbers of signals, of which workers take the largest
 _SECONDS_BETWEEN = 60.0  # a checkpoint costs a second or less: under 2 % of the time
 
 # The state of Keras' callbacks from epoch to epoch; BackupAndRestore saves none of it.
@@ -111,10 +113,16 @@ def recall(checkpoint: Checkpoint, callbacks: list[keras.callbacks.Callback]) ->
 
 
 class Checkpoints:
-    """The checkpoints of one RUN: `save` writes when it is time to, and at once after SIGTERM or Ctrl-C."""
+    """The checkpoints of one RUN: `save` writes when it is time to, and at once after SIGTERM, Ctrl-C or a deadline.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        directory: of the checkpoints.
+        deadline: `time.monotonic()` after which `save` writes and stops the training.
+    """
+
+    def __init__(self, directory: Path, deadline: float = math.inf) -> None:
         self._directory = directory
+        self._deadline = deadline
         self._last = time.monotonic()
         self._signal = 0  # the one that asked to stop, 0 for none
 
@@ -122,18 +130,26 @@ class Checkpoints:
         """Write `make()` if `force` or if the last checkpoint is a minute old.
 
         Raises:
-            Stopped: SIGTERM or Ctrl-C came; the checkpoint is written.
+            Stopped: SIGTERM, Ctrl-C or the deadline came; the checkpoint is written.
         """
         number = self._stop_signal()  # asked once: a signal may come at any moment
         if force or number or time.monotonic() - self._last > _SECONDS_BETWEEN:
-            self._write(make())
+            checkpoint = make()
+            self._write(checkpoint)
             self._last = time.monotonic()
+        if number == _TIME_IS_UP:
+            at = checkpoint.progress
+            raise Stopped(
+                f"stopped by --max-hours in phase {at.phase}, after {at.epoch} epochs and {at.step} steps; go on with "
+                "train --resume and the same options"
+            )
         if number:
             name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
             raise Stopped(f"stopped by {name}; go on with train --resume and the same options", number)
 
     def _stop_signal(self) -> int:
-        return self._signal
+        """Return the signal that asked to stop, _TIME_IS_UP after the deadline, or 0."""
+        return self._signal or (_TIME_IS_UP if time.monotonic() > self._deadline else 0)
 
     def _write(self, checkpoint: Checkpoint) -> None:
         known = self._files()

@@ -6,6 +6,7 @@ notices within about ten seconds that a worker is gone, which ends the others.
 """
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -111,8 +112,8 @@ class SharedCheckpoints(Checkpoints):
     All workers must call its methods, including `save`, at the same steps.
     """
 
-    def __init__(self, directory: Path, context: DistributedContext) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, context: DistributedContext, deadline: float = math.inf) -> None:
+        super().__init__(directory, deadline)
         self._context = context
 
     def latest(self) -> Checkpoint | None:
@@ -130,7 +131,7 @@ class SharedCheckpoints(Checkpoints):
         return found
 
     def _stop_signal(self) -> int:
-        return self._context.largest(self._signal)
+        return self._context.largest(super()._stop_signal())
 
     def _write(self, checkpoint: Checkpoint) -> None:
         if self._context.is_chief:

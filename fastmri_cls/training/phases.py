@@ -1,5 +1,7 @@
 """The two phases of a protocol: what each trains, on which batches, and how an interrupted phase resumes."""
 
+import math
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 import keras
@@ -17,6 +19,7 @@ from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.training.callbacks import AveragedWeights, History, schedule
 from fastmri_cls.training.checkpoint import Checkpoint, Progress, assign, values
 from fastmri_cls.training.data import TrainingData, training_selection, validation_selection
+from fastmri_cls.training.display import training_display
 from fastmri_cls.training.distribution import DistributedContext, SharedCheckpoints
 from fastmri_cls.training.engine import make_engine
 from fastmri_cls.training.feature_store import Source
@@ -48,6 +51,7 @@ def run_phases(
     context: DistributedContext,
     *,
     from_scratch: bool,
+    deadline: float = math.inf,
 ) -> None:
     """Train the rest of both phases; the classifier ends with the best weights of the last phase.
 
@@ -60,10 +64,11 @@ def run_phases(
         dataset: that `data` is from.
         context: the devices.
         from_scratch: whether the backbones have no pretrained weights.
+        deadline: `time.monotonic()` at which to save and stop.
     """
     protocol, policy = options.protocol, ComputePolicy(options.precision, options.xla == "on")
     stages = _stages(classifier, data, options, dataset)
-    checkpoints = SharedCheckpoints(options.out / files.CHECKPOINTS, context)
+    checkpoints = SharedCheckpoints(options.out / files.CHECKPOINTS, context, deadline)
     start = (checkpoints.latest() if options.resume else None) or Checkpoint()
     if start.model:
         log.info(f"going on from phase {start.progress.phase}, epoch {start.progress.epoch + 1}")
@@ -97,7 +102,10 @@ def run_phases(
             if protocol.ema:
                 callbacks.append(AveragedWeights())
             batches = stage.data.training, stage.data.validation
-            epochs = engine.fit(*batches, phase.max_epochs, callbacks, start, checkpoints)
+            with ExitStack() as drawn:
+                if context.is_chief:
+                    callbacks.append(drawn.enter_context(training_display(phase, start.progress, stage.data)))
+                epochs = engine.fit(*batches, phase.max_epochs, callbacks, start, checkpoints)
             done = Progress(phase=number + 1, epochs_before=start.progress.epochs_before + epochs)
             start = Checkpoint(done, model=values(classifier.model.variables))
             checkpoints.save(lambda: start, force=True)  # noqa: B023 - called at once

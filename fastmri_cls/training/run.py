@@ -1,6 +1,8 @@
 """One training from its options to model.keras: the RUN folder, the two phases, the saved model. `train` calls this."""
 
 import json
+import math
+import time
 from contextlib import ExitStack
 from dataclasses import fields, replace
 
@@ -10,9 +12,8 @@ import tensorflow as tf
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.atomic import new_file
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.foundation.gpus import gpu_names
 from fastmri_cls.foundation.private_api import deterministic_ops
-from fastmri_cls.foundation.progress import log, log_to
+from fastmri_cls.foundation.progress import busy, log, log_to
 from fastmri_cls.models.backbones import unfreeze_each
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, float32_copy
 from fastmri_cls.models.registry import find_model
@@ -24,12 +25,13 @@ from fastmri_cls.runs.protocol import Protocol
 from fastmri_cls.runs.run import Run, exclusive, is_taken
 from fastmri_cls.runs.train_file import write_train_file
 from fastmri_cls.training.data import load_training_data
+from fastmri_cls.training.display import describe_training
 from fastmri_cls.training.distribution import DistributedContext, check_fits
 from fastmri_cls.training.phases import check_feature_views, run_phases
 from fastmri_cls.training.resolve import resolve
 
 _RESOLVED = ("cache", "precision", "xla")  # may be `auto`
-_NOT_COMPARED = ("out", "data", "resume", "strategy", "device", "devices")  # may differ when a RUN is resumed
+_NOT_COMPARED = ("out", "data", "resume", "max_hours", "strategy", "device", "devices")  # when a RUN is resumed
 
 
 def train(options: TrainOptions, context: DistributedContext | None = None) -> None:
@@ -50,7 +52,9 @@ def train(options: TrainOptions, context: DistributedContext | None = None) -> N
 
 
 def _train(options: TrainOptions, context: DistributedContext) -> None:
-    dataset = Dataset(options.data, verify=True)
+    deadline = time.monotonic() + (options.max_hours or math.inf) * 3600
+    with busy("reading the dataset"):
+        dataset = Dataset(options.data, verify=True)
     backbone = find_model(options.model)
     check_protocol(dataset, options.protocol)
     check_fits(options, context)
@@ -59,20 +63,23 @@ def _train(options: TrainOptions, context: DistributedContext) -> None:
             options = _as_begun(options, dataset)
         elif is_taken(options.out):
             raise UserError(f"{options.out}: exists already; add --resume to go on with it or choose another --out")
-        options = resolve(options, dataset, replicas=context.replicas)
+        with busy("choosing cache, precision and XLA"):
+            options = resolve(options, dataset, replicas=context.replicas)
     chosen = {name: getattr(options, name) for name in _RESOLVED}
     chosen = json.loads(context.from_chief(json.dumps(chosen)))  # each worker's `auto` might choose differently
     options = replace(options, strategy=context.name, **chosen)
 
-    keras.utils.set_random_seed(options.seed)
-    built = ClassifierOptions.for_dataset(dataset, options.protocol.preprocessing, options.precision)
-    with context.strategy.scope():
-        classifier = build_classifier(backbone, built)
-    unfreeze_each(classifier.bases, options.protocol.unfreeze)  # refuses an unknown layer
-    loaded = load_weights(classifier, options.weights)
+    with busy("building the model"):
+        keras.utils.set_random_seed(options.seed)
+        built = ClassifierOptions.for_dataset(dataset, options.protocol.preprocessing, options.precision)
+        with context.strategy.scope():
+            classifier = build_classifier(backbone, built)
+        unfreeze_each(classifier.bases, options.protocol.unfreeze)  # refuses an unknown layer
+        loaded = load_weights(classifier, options.weights)
     check_feature_views(options, from_scratch=loaded is None)
-    selected = dataset, options.protocol, options.cache, options.seed, options.fold
-    data = load_training_data(*selected, context.worker_shard)
+    with busy("loading images"):
+        selected = dataset, options.protocol, options.cache, options.seed, options.fold
+        data = load_training_data(*selected, context.worker_shard)
 
     with ExitStack() as held:
         if context.is_chief:
@@ -86,10 +93,11 @@ def _train(options: TrainOptions, context: DistributedContext) -> None:
                 write_train_file(options.out, options)
             _check_weights_as_begun(options, loaded)
         if not (options.out / files.MODEL).exists():
-            log.info(f"device: {', '.join(gpu_names()) or 'CPU'}")
-            run_phases(classifier, data, options, dataset, context, from_scratch=loaded is None)
+            log.info(describe_training(options, classifier.model, data))
+            from_scratch = loaded is None
+            run_phases(classifier, data, options, dataset, context, from_scratch=from_scratch, deadline=deadline)
             if context.is_chief:
-                with new_file(options.out / files.MODEL) as path:
+                with busy("saving the model"), new_file(options.out / files.MODEL) as path:
                     float32_copy(classifier).model.save(path)
 
 

@@ -18,7 +18,7 @@ from fastmri_cls.runs.metrics import RunMetrics
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import Protocol
 
-_OMITTED = ("name", "resume")
+_OMITTED = ("name", "resume", "max_hours")
 _SHOWN_IMAGES = 8
 _SHOWN_BATCHES = 3
 _CELL = 56  # pixels of the drawn matrix

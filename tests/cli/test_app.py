@@ -118,3 +118,20 @@ def test_no_option_is_cut_in_a_terminal_of_80_columns(monkeypatch, capsys):
         text = capsys.readouterr().out
         assert "--help" in text
         assert not re.search(r"--[\w-]*…", text), name
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("train --model efficientnet", ["efficientnetv2s", "efficientnet-lite0"]),
+        ("train --optimizer adam", ["adam", "adamw", "adamax"]),
+        ("train --augment pa", ["paper", "paper+flip"]),
+        ("weights fetch conv", ["convnext-tiny"]),
+    ],
+)
+def test_the_shell_completes_names(monkeypatch, capsys, typed, offered):
+    monkeypatch.setenv("_FASTMRI_CLS_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"fastmri-cls {typed}")
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split())))
+    call(monkeypatch)
+    assert capsys.readouterr().out.split() == offered

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.models import names
 from fastmri_cls.models.create import create_model
 from fastmri_cls.models.registry import BACKBONES, find_backbone, find_model, list_models
 from tests.tiny_backbone import HYBRID, tiny
@@ -27,6 +28,7 @@ def test_a_hybrid_is_named_by_its_pair(tiny):
 
 def test_models_are_listed_with_and_without_pretrained_weights(tiny):
     assert list_models() == list(BACKBONES)
+    assert (*names.BACKBONES, "tiny") == tuple(BACKBONES)
     assert set(list_models()) - set(list_models(pretrained=True)) == {"small-cnn", "tiny"}
 
 
