@@ -16,8 +16,13 @@ _SIZES = {"alpha": 160, "beta": 200}  # pixels: sources differ, as real ones do
 _MIRRORED_COPIES = 4
 
 
-def draw_phantom(label: str, rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+def draw_phantom(
+    label: str, rng: np.random.Generator, size: int, *, visibility: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw one slice of class `label`.
+
+    Args:
+        visibility: contrast of the lesion, 0 (cannot be seen) to 1.
 
     Returns:
         The image, uint8 [size, size], and where its lesion is, bool [size, size].
@@ -38,7 +43,7 @@ def draw_phantom(label: str, rng: np.random.Generator, size: int) -> tuple[np.nd
 
     lesion = _lesion(label, rng, x, y, head, texture) & brain
     brightness = {"glioma": 0.68 + 0.14 * texture, "meningioma": 0.92, "pituitary": 0.85}.get(label, 0.0)
-    image = np.where(lesion, brightness, image)
+    image = np.where(lesion, (1 - visibility) * image + visibility * brightness, image)
     image = gaussian_filter(image, size / 200) + rng.normal(0, 0.025, image.shape)
     return np.clip(image * 255, 0, 255).astype(np.uint8), lesion
 
@@ -59,11 +64,15 @@ def _lesion(
     return np.zeros(head.shape, dtype=bool)
 
 
-def write_phantom_sources(folder: Path, training: int, testing: int, seed: int = 0) -> dict[str, Path]:
+def write_phantom_sources(
+    folder: Path, training: int, testing: int, *, faint: float = 0.0, seed: int = 0
+) -> dict[str, Path]:
     """Write two sources in the public sets' two layouts, with some bad files and mirrored copies among them.
 
     Args:
         training, testing: images of each class in each source.
+        faint: fraction of the slices whose lesion has between 0 and 40 % of its contrast, so that a model makes errors.
+        seed: of the drawing.
 
     Returns:
         The folders by name: `alpha` (PNG, folders `glioma`) and `beta` (RGB JPEG, folders `glioma_tumor`, `no_tumor`).
@@ -75,7 +84,8 @@ def write_phantom_sources(folder: Path, training: int, testing: int, seed: int =
                 place.mkdir(parents=True)
                 rng = np.random.default_rng((seed, size, len(split), number))
                 for index in range(count):
-                    _save(draw_phantom(label, rng, size)[0], place / f"{index:04d}", name)
+                    visibility = rng.uniform(0, 0.4) if faint and rng.random() < faint else 1.0
+                    _save(draw_phantom(label, rng, size, visibility=visibility)[0], place / f"{index:04d}", name)
     _add_mirrored_copies(folder, testing)
     _add_bad_files(folder)
     return {name: folder / name for name in _SIZES}
