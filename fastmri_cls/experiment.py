@@ -17,12 +17,14 @@ from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.gpus import exact_float32, use_device
 from fastmri_cls.foundation.progress import busy
+from fastmri_cls.inference.gradcam import make_overlay
 from fastmri_cls.inference.ood_features import write_reference
 from fastmri_cls.report import figures
 from fastmri_cls.report.augmented import augmented_grid
-from fastmri_cls.report.drawing import render_all
 from fastmri_cls.report.evaluated import evaluated_data
+from fastmri_cls.report.mistakes import Overlay, find_mistakes
 from fastmri_cls.report.model_card import model_card
+from fastmri_cls.report.pictures import render_all
 from fastmri_cls.report.run_report import write_run_report
 from fastmri_cls.runs import checksums, files
 from fastmri_cls.runs.calibration import Calibration, write_calibration
@@ -121,7 +123,7 @@ def evaluate(run: Run, dataset: Dataset, out: Path | None = None) -> Evaluation:
         inside = folder.resolve().relative_to(run.path.resolve())
         written += [(inside / name).as_posix() for name in (files.PREDICTIONS, files.METRICS)]
     checksums.record(run.path, [*files.TRAINED, *written])
-    _report(run, dataset, folder, tests, metrics, calibration)
+    _report(run, dataset, folder, tests, metrics, calibration, make_overlay(model))
     return Evaluation(folder, metrics)
 
 
@@ -226,13 +228,15 @@ def _report(
     tests: Predictions,
     metrics: RunMetrics,
     calibration: Calibration | None,
+    overlay: Overlay,
 ) -> None:
     """Write figures, report.html and the model card; the card comes last, since it marks a RUN as finished."""
     names = {"class": tests.classes, "source": tests.source_names}
     pictures = render_all(_draw(run, dataset, tests, calibration), names)
     pictures.save(folder / files.FIGURES)
     evaluated = evaluated_data(dataset, tests)
-    write_run_report(folder / files.REPORT, run.config, metrics, pictures, evaluated)
+    mistakes = find_mistakes(tests, dataset, overlay)
+    write_run_report(folder / files.REPORT, run.config, metrics, pictures, evaluated, mistakes)
     write_text(folder / files.CARD, model_card(run.config, metrics, evaluated))
 
 

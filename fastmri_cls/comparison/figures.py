@@ -3,15 +3,19 @@
 `systems` are {name: predictions of its repeats, on the same images}. A colour means a system throughout.
 """
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from fastmri_cls.evaluation.sets import POOLED
 from fastmri_cls.report.curves import precision_recall, roc
 from fastmri_cls.report.drawing import (
+    EDGE,
     colour,
+    describe,
     legend_below,
     light_frame,
     line_style,
@@ -28,6 +32,7 @@ Points = Callable[[Predictions, int], tuple[np.ndarray, float] | None]
 History = Sequence[Epoch]
 
 _GRID = np.linspace(0, 1, 501)
+_NAME_WIDTH = 22  # letters of a system's name in a line beside its interval
 
 
 def accuracy_overview(
@@ -43,8 +48,11 @@ def accuracy_overview(
         baselines: {test set: {shortcut baseline: accuracy}}.
     """
     systems = list(next(iter(accuracies.values())))
-    figure, grid = panels_of(len(accuracies), width=2.9, height=1.3 + 0.36 * len(systems), share_x=True, share_y=True)
+    named = [textwrap.fill(name, _NAME_WIDTH) for name in systems]
+    rows = sum(name.count("\n") + 1 for name in named)
+    figure, grid = panels_of(len(accuracies), width=4.4, height=1.7 + 0.2 * len(systems) + 0.16 * rows, share_x=True)
     for axes, (set_name, by_system) in zip(grid, accuracies.items(), strict=True):
+        papers, lines, words = [], [], []
         for row, (system, found) in enumerate(by_system.items()):
             if found.value is None:
                 continue
@@ -52,22 +60,26 @@ def accuracy_overview(
             if found.low is not None and found.high is not None:
                 errors = [[found.value - found.low], [found.high - found.value]]
             axes.errorbar(found.value, row, xerr=errors, fmt="o", color=colour(row), capsize=3, markersize=5)
-            if set_name == "pooled" and system in paper:
-                axes.plot(paper[system], row, marker="D", color="none", markeredgecolor="#222222", markersize=6)
+            words.append(f"{system} {found}")
+            if set_name == POOLED and system in paper:
+                (line,) = axes.plot(
+                    paper[system], row, marker="D", color="none", markeredgecolor=EDGE, markersize=6, linestyle="none"
+                )
+                line.set_label("paper")
+                papers.append(line)
+                words.append(f"the paper's {system} {paper[system]:.3f}")
         for style, (name, value) in zip((":", "--", "-."), baselines.get(set_name, {}).items(), strict=False):
-            axes.axvline(value, color="#888888", linewidth=1, linestyle=style, label=name)
+            lines.append(axes.axvline(value, color="#888888", linewidth=1, linestyle=style))
+            lines[-1].set_label(f"{name} {value:.3f}")
+            words.append(f"{name} {value:.3f}")
         axes.set_title(set_name, fontsize=10)
         axes.set_xlabel("accuracy")
         axes.margins(x=0.08)
+        axes.set_yticks(range(len(systems)), named, fontsize=8)
+        axes.set_ylim(len(systems) - 0.5, -0.5)
         light_frame(axes)
-    grid[0].set_yticks(range(len(systems)), systems)
-    grid[0].set_ylim(len(systems) - 0.5, -0.5)
-    handles, names = grid[-1].get_legend_handles_labels()
-    if paper:
-        handles += grid[-1].plot([], [], marker="D", color="none", markeredgecolor="#222222")
-        names += ["paper"]
-    if handles:
-        figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
+        legend_below(axes, [*papers[:1], *lines])
+        describe(axes, "; ".join(words))
     return figure
 
 
@@ -106,25 +118,28 @@ def learning_curves(histories: Mapping[str, Sequence[History]]) -> Figure:
     Args:
         histories: {system: the epochs of each repeat}.
     """
-    figure = new_figure(10.5, 3.8)
-    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+    figure, grid = panels_of(2, width=4.6, height=3.7 + 0.2 * len(histories))
+    for axes, name in zip(grid, ("loss", "accuracy"), strict=True):
+        handles, words = [], []
         for number, (system, repeats) in enumerate(histories.items()):
             for repeat, history in enumerate(repeats):
                 epochs = np.arange(1, len(history) + 1)
                 validation = [getattr(epoch, f"val_{name}") for epoch in history]
                 training = [getattr(epoch, name) for epoch in history]
-                axes.plot(epochs, validation, color=colour(number), label=system if repeat == 0 else None)
+                (line,) = axes.plot(epochs, validation, color=colour(number), label=system)
                 axes.plot(epochs, training, color=colour(number), linestyle=":", linewidth=1)
                 second = [epoch.phase for epoch in history].index(2) if history[-1].phase == 2 else None
                 if second:
                     axes.plot(second + 1, validation[second], "|", color=colour(number), markersize=14)
+                if repeat == 0:
+                    handles.append(line)
+                words.append(f"{system} {validation[-1]:.3g} on validation after {len(history)} epochs")
         axes.set_title(f"{name}: validation solid, training dotted", fontsize=10)
         axes.set_xlabel("epoch (tick: start of phase 2)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         light_frame(axes)
-    handles, names = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=3, fontsize=8,
-                  frameon=False)  # fmt: skip
+        legend_below(axes, handles)
+        describe(axes, "; ".join(words))
     return figure
 
 
@@ -134,18 +149,21 @@ def cost_against_accuracy(points: Mapping[str, Sequence[tuple[float, float]]]) -
     Args:
         points: {system: (seconds, accuracy) of each repeat}.
     """
-    figure = new_figure(6.5, 3.6)
+    figure = new_figure(4.6, 3.2 + 0.2 * len(points))
     axes = figure.subplots()
+    handles, words = [], []
     for number, (system, values) in enumerate(points.items()):
         seconds, accuracies = zip(*values, strict=True)
-        axes.plot(seconds, accuracies, "o", color=colour(number), label=system, markersize=7, alpha=0.8)
+        handles += axes.plot(seconds, accuracies, "o", color=colour(number), label=system, markersize=7, alpha=0.8)
+        words += [f"{system} {accuracy:.3f} after {time:,.0f} s" for time, accuracy in values]
     axes.set_xscale("log")
     for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
         ticks(FuncFormatter(lambda seconds, _: f"{seconds:,.0f}"))
     axes.set_xlabel("seconds of training")
     axes.set_ylabel("accuracy, all test images")
     light_frame(axes)
-    figure.legend(fontsize=8, frameon=False, ncols=2, loc="outside upper center")
+    legend_below(axes, handles)
+    describe(axes, "; ".join(words))
     return figure
 
 
@@ -164,4 +182,5 @@ def _by_class(systems: Panels, points: Points, x: str, y: str, area: str) -> Fig
             handles.append(line)
         unit_square(axes, x, y, class_name)
         legend_below(axes, handles)
+        describe(axes, "; ".join(str(line.get_label()) for line in handles))
     return figure

@@ -1,45 +1,76 @@
-"""The numbers of a comparison in sentences: the best model, whether the others differ from it, and the baselines."""
+"""The numbers of a comparison in sentences: the best model, the baselines, which models differ, what can be shown."""
 
 from collections.abc import Mapping
 
 from fastmri_cls.comparison.statistics import Difference, Numbers
-from fastmri_cls.report.findings import baseline_findings
-
-_SIGNIFICANT = 0.05
+from fastmri_cls.evaluation.paired import POWER, SIGNIFICANCE
+from fastmri_cls.evaluation.sets import POOLED
+from fastmri_cls.report.findings import baseline_findings, first_sentence, listed
 
 
 def findings_of(numbers: Numbers, baselines: Mapping[str, float]) -> list[str]:
-    """Return the findings on all test images.
+    """Return the findings on all test images; the first sentence has the best model beside the baselines.
 
     Args:
         numbers: of the comparison.
         baselines: {shortcut baseline: accuracy on all test images}.
     """
-    accuracies = numbers.sets["pooled"].by_system
+    pooled = numbers.sets[POOLED]
+    accuracies = pooled.by_system
     best = max(accuracies, key=lambda name: accuracies[name].value or 0.0)
-    if len(accuracies) == 1:
-        sentences = [f"{best} has an accuracy of {accuracies[best]} on all test images."]
-    else:
-        sentences = [f"{best} has the highest accuracy on all test images: {accuracies[best]}."]
+    is_alone = len(accuracies) == 1
+    subject = best if is_alone else f"The most accurate of {len(accuracies)} models, {best},"
+    sentences = [first_sentence(subject, accuracies[best], pooled.images, baselines)]
     sentences += baseline_findings(accuracies, baselines)
     sentences += [_difference(numbers, d, best) for d in numbers.differences if best in (d.first, d.second)]
-    return sentences
+    if is_alone:
+        return sentences
+    return [*sentences, *_other_pairs(numbers, best), _what_can_be_shown(numbers)]
 
 
 def _difference(numbers: Numbers, difference: Difference, best: str) -> str:
     """Say whether the data show a difference between the best system and another."""
-    first, second, found = difference.first, difference.second, difference.accuracy
+    first, second = difference.first, difference.second
     other = second if first == best else first
-    excludes_zero = found.low is not None and found.high is not None and not found.low <= 0 <= found.high
     claim = (
         f"{best} is more accurate than {other}"
-        if excludes_zero
+        if _is_shown(difference)
         else f"The data do not show a difference in accuracy between {best} and {other}"
     )
     tests = [test for test in numbers.tests if (test.first, test.second) == (first, second)]
-    significant = sum(test.mcnemar_holm is not None and test.mcnemar_holm < _SIGNIFICANT for test in tests)
+    significant = sum(test.mcnemar_holm is not None and test.mcnemar_holm < SIGNIFICANCE for test in tests)
     runs = "1 pair" if len(tests) == 1 else f"{len(tests)} pairs"
     return (
-        f"{claim}: {first} minus {second} is {found}. McNemar's test with Holm's correction gives p < {_SIGNIFICANT} "
-        f"in {significant} of {runs} of runs."
+        f"{claim}: {first} minus {second} is {difference.accuracy}. McNemar's test with Holm's correction gives "
+        f"p < {SIGNIFICANCE} in {significant} of {runs} of runs."
     )
+
+
+def _other_pairs(numbers: Numbers, best: str) -> list[str]:
+    """Say which of the other systems differ from each other; nothing with two systems."""
+    others = [d for d in numbers.differences if best not in (d.first, d.second)]
+    if not others:
+        return []
+    differing = [f"{d.first} from {d.second}" for d in others if _is_shown(d)]
+    if not differing:
+        return ["The data show no difference between any two of the other models."]
+    return [f"Of the {len(others)} pairs of the other models, {len(differing)} differ: {listed(differing)}."]
+
+
+def _what_can_be_shown(numbers: Numbers) -> str:
+    """Say how large a difference these test images can show at all."""
+    known = sorted(d.detectable for d in numbers.differences if d.detectable is not None)
+    if not known:
+        return "The models agree on so many test images that no difference between them could be shown."
+    range_ = f"{known[0]:.3f}" if len(known) == 1 else f"{known[0]:.3f} to {known[-1]:.3f}, depending on the pair,"
+    return (
+        f"These test images can show a difference in accuracy of {range_} or more: it would be found in "
+        f"{POWER:.0%} of such test sets (Connor 1987, with groups counted as in the intervals). Smaller differences "
+        "mostly stay hidden."
+    )
+
+
+def _is_shown(difference: Difference) -> bool:
+    """Whether the interval of the difference excludes 0."""
+    found = difference.accuracy
+    return found.low is not None and found.high is not None and not found.low <= 0 <= found.high

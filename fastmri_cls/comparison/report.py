@@ -1,6 +1,7 @@
 """RUN folders -> everything that `compare` writes: tables, figures, disagreements and report.html."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,27 +11,26 @@ from rich.console import Console
 
 from fastmri_cls.comparison import figures as side_by_side
 from fastmri_cls.comparison import tables
-from fastmri_cls.comparison.disagreements import Disagreement, disagreements_table, find_disagreements, truth_of
+from fastmri_cls.comparison.disagreements import Disagreement, disagreements_table, find_disagreements
 from fastmri_cls.comparison.findings import findings_of
 from fastmri_cls.comparison.paper import PAPER
+from fastmri_cls.comparison.pictures import gallery
 from fastmri_cls.comparison.runs import System, group_into_systems, read_runs
 from fastmri_cls.comparison.settings import settings_table
 from fastmri_cls.comparison.statistics import Numbers, compute
 from fastmri_cls.evaluation.sets import POOLED
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.foundation.tables import Table
 from fastmri_cls.report import figures
-from fastmri_cls.report.drawing import render_all
-from fastmri_cls.report.html import jpeg_uri, write_page
+from fastmri_cls.report.html import write_page
+from fastmri_cls.report.pictures import render_all
 from fastmri_cls.report.tables import print_table
 from fastmri_cls.runs.metrics import Estimate
 from fastmri_cls.runs.run import is_taken
 
 STUDY_FILE = "study.json"  # marks the folder of a study
 _JSON = "comparison.json"
-_MOST_PICTURES = 24
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,6 @@ class Comparison:
     def table(self, name: str) -> Table:
         """Return a table by its name."""
         return next(table for table in self.tables if table.name == name)
-
-
-@dataclass(frozen=True)
-class _Call:
-    """What one system predicts for a picture of the gallery."""
-
-    system: str
-    predicted: str
-    confidence: str
-    right: bool
 
 
 def compare_runs(paths: Sequence[Path], out: Path, *, force: bool) -> Comparison:
@@ -132,11 +122,12 @@ def write_comparison(
         "comparison/templates/compare.html",
         title=title,
         lead=_lead(found),
+        command=_command(found),
         findings=found.findings,
         failures=failures,
         tables={table.name: table for table in found.tables},
         pictures=pictures,
-        gallery=_gallery(found),
+        gallery=gallery(found.systems, found.disagreements),
         disagreeing=len(found.disagreements),
         images=len(first.tests),
         systems=found.systems,
@@ -198,7 +189,13 @@ def as_json(found: Comparison) -> dict[str, object]:
         },
         "auc_macro": {system: _plain(estimate) for system, estimate in numbers.auc.items()},
         "differences": [
-            {"first": d.first, "second": d.second, "accuracy": _plain(d.accuracy), "auc": _plain(d.auc)}
+            {
+                "first": d.first,
+                "second": d.second,
+                "accuracy": _plain(d.accuracy),
+                "auc": _plain(d.auc),
+                "detectable": d.detectable,
+            }
             for d in numbers.differences
         ],
         "paired_tests": [
@@ -252,6 +249,11 @@ def _baselines(systems: Sequence[System]) -> Mapping[str, Mapping[str, float]]:
     return systems[0].runs[0].metrics.baselines
 
 
+def _command(found: Comparison) -> str:
+    """Return the command that makes such a report, with the RUNs by name."""
+    return shlex.join(["fastmri-cls", "compare", *(r.path.name for s in found.systems for r in s.runs), "--out", "DIR"])
+
+
 def _lead(found: Comparison) -> str:
     first = found.systems[0].runs[0]
     runs, models = sum(len(system.runs) for system in found.systems), len(found.systems)
@@ -259,29 +261,3 @@ def _lead(found: Comparison) -> str:
         f"{runs} run{'s' if runs > 1 else ''} of {models} model{'s' if models > 1 else ''} on {len(first.tests):,} "
         f"test images ({', '.join(first.tests.source_names)}), split {first.config.dataset.split}"
     )
-
-
-def _gallery(found: Comparison) -> list[dict[str, object]]:
-    """Return the first disagreements, with their pictures if a dataset folder still has them."""
-    shown = found.disagreements[:_MOST_PICTURES]
-    if not shown:
-        return []
-    import_tensorflow()
-    from fastmri_cls.comparison.pictures import read_pictures
-
-    tests = found.systems[0].runs[0].tests
-    keys = [truth_of(tests, image.index)[:2] for image in shown]
-    pictures = read_pictures([run for system in found.systems for run in system.runs], set(keys))
-    return [
-        {
-            "source": key[0],
-            "filename": key[1],
-            "truth": truth_of(tests, image.index)[2],
-            "image": jpeg_uri(pictures[key]) if key in pictures else None,
-            "calls": [
-                _Call(name, image.prediction[name], f"{image.confidence[name]:.2f}", image.right[name])
-                for name in image.prediction
-            ],
-        }
-        for image, key in zip(shown, keys, strict=True)
-    ]

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastmri_cls.comparison.runs import ComparedRun, System
 from fastmri_cls.evaluation.metrics import BOOTSTRAP_SEED
-from fastmri_cls.evaluation.paired import DeLong, McNemar, delong_macro, holm, mcnemar
+from fastmri_cls.evaluation.paired import DeLong, McNemar, delong_macro, detectable_difference, holm, mcnemar
 from fastmri_cls.evaluation.sets import evaluation_sets
 from fastmri_cls.evaluation.statistics import (
     cluster_bootstrap,
@@ -49,12 +49,14 @@ class Difference:
         second: name of the second system.
         accuracy: difference of the accuracies.
         auc: difference of the macro AUCs; None if one of them is not defined.
+        detectable: the smallest difference of the accuracies that these images can show, see `detectable_difference`.
     """
 
     first: str
     second: str
     accuracy: Estimate
     auc: Estimate | None
+    detectable: float | None
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ def compute(systems: Sequence[System]) -> Numbers:
             system: _estimate(aucs[chosen].mean(), percentile_ci(draws[_AUC][chosen].mean(axis=0)), _sd(aucs[chosen]))
             for system, chosen in rows.items()
         },
-        [_difference(a, b, rows, correct.mean(axis=1), aucs, draws) for a, b in combinations(rows, 2)],
+        [_difference(a, b, rows, correct, aucs, draws) for a, b in combinations(rows, 2)],
         paired_tests(systems),
     )
 
@@ -235,15 +237,16 @@ def _mean_of_sources(
 
 
 def _difference(
-    a: str, b: str, rows: dict[str, slice], accuracies: np.ndarray, aucs: np.ndarray, draws: dict[str, np.ndarray]
+    a: str, b: str, rows: dict[str, slice], correct: np.ndarray, aucs: np.ndarray, draws: dict[str, np.ndarray]
 ) -> Difference:
-    def between(values: np.ndarray, drawn: np.ndarray) -> Estimate | None:
-        differences = drawn[rows[a]].mean(axis=0) - drawn[rows[b]].mean(axis=0)
-        return _estimate(values[rows[a]].mean() - values[rows[b]].mean(), percentile_ci(differences))
+    def drawn(name: str) -> np.ndarray:
+        return np.asarray(draws[name][rows[a]].mean(axis=0) - draws[name][rows[b]].mean(axis=0))
 
-    accuracy = between(accuracies, draws[_POOLED])
+    by_image = correct[rows[a]].mean(axis=0) - correct[rows[b]].mean(axis=0)
+    accuracy = _estimate(by_image.mean(), percentile_ci(drawn(_POOLED)))
     assert accuracy is not None  # an accuracy is always defined
-    return Difference(a, b, accuracy, between(aucs, draws[_AUC]))
+    auc = _estimate(aucs[rows[a]].mean() - aucs[rows[b]].mean(), percentile_ci(drawn(_AUC)))
+    return Difference(a, b, accuracy, auc, detectable_difference(by_image, float(drawn(_POOLED).std(ddof=1))))
 
 
 def _estimate(value: float, bounds: Sequence[float] | None, sd: float | None = None) -> Estimate | None:

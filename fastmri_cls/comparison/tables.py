@@ -8,6 +8,7 @@ from fastmri_cls.comparison.paper import PAPER
 from fastmri_cls.comparison.runs import ComparedRun, System
 from fastmri_cls.comparison.statistics import Numbers
 from fastmri_cls.evaluation.metrics import mean, mean_value
+from fastmri_cls.evaluation.paired import POWER, SIGNIFICANCE
 from fastmri_cls.evaluation.sets import POOLED
 from fastmri_cls.foundation.tables import Cell, PValue, Rounded, Seconds, Table
 from fastmri_cls.runs.config import RunConfig
@@ -112,12 +113,15 @@ def classes_table(systems: Sequence[System]) -> Table:
 
 def differences_table(numbers: Numbers) -> Table:
     """Return the differences of all pairs of systems, with intervals."""
-    rows: list[tuple[Cell, ...]] = [(d.first, d.second, d.accuracy, d.auc) for d in numbers.differences]
+    rows: list[tuple[Cell, ...]] = [(d.first, d.second, d.accuracy, d.detectable, d.auc) for d in numbers.differences]
+    columns = ("first", "second", "accuracy", "detectable", "AUC")
     note = (
         "First minus second, means over runs, on all test images; 95 % interval from a bootstrap over groups. The data "
-        "show a difference if the interval does not include 0."
+        "show a difference if the interval does not include 0. Detectable: the smallest difference in accuracy that a "
+        f"paired test (two-sided, {SIGNIFICANCE:.0%}) finds in {POWER:.0%} of such test sets, by Connor's formula "
+        "(Biometrics 1987, 43:207-211) with the effective number of images that the bootstrap over groups gives."
     )
-    return Table("differences", "Differences of the models", ("first", "second", "accuracy", "AUC"), rows, note)
+    return Table("differences", "Differences of the models", columns, rows, note)
 
 
 def paired_tests_table(numbers: Numbers) -> Table:

@@ -11,19 +11,22 @@ recognised by what is absent); with the backbone's last map (4 x 4) in 3 %. With
 there in 39 %, with all weights shuffled in 3 %: the heat map shows the model, not only the image.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import matplotlib as mpl
 import numpy as np
 import tensorflow as tf
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from fastmri_cls.models.surgery import SplitClassifier, split_classifier
+from fastmri_cls.report.mistakes import Overlay
 
 _BLUR = 1 / 10  # standard deviation as a fraction of the image's size: no lesion is left
 _STEPS = 5  # of the path from the blurred image
 _SMOOTHING = 1 / 32  # of the image's size
+_BATCH = 8  # images explained at once for a report
 _OPACITY = 0.65  # of the hottest pixel: the image below can still be seen
 
 # (uint8 [n, size, size, channels], class numbers int [n]) -> float32 [n, size, size]
@@ -76,12 +79,36 @@ def _maps_and_gradients(
     return maps, tape.gradient(centred, maps)
 
 
+def make_overlay(model: keras.Model) -> Overlay:
+    """Return a function that draws heat maps over pictures of any size, for a report; see `Overlay`."""
+    explain = make_explain(model)
+
+    def draw(images: np.ndarray, classes: np.ndarray, pictures: Sequence[np.ndarray]) -> list[np.ndarray] | None:
+        try:
+            starts = range(0, len(images), _BATCH)
+            heats = np.concatenate([explain(images[i : i + _BATCH], classes[i : i + _BATCH]) for i in starts])
+        except tf.errors.ResourceExhaustedError:
+            return None
+        return [
+            overlay(np.atleast_3d(picture), _resized(heat, picture))
+            for picture, heat in zip(pictures, heats, strict=True)
+        ]
+
+    return draw
+
+
+def _resized(heat: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """Return a heat map at the size of a picture, whose sides were resized to a square each by itself."""
+    height, width = picture.shape[:2]
+    return np.asarray(Image.fromarray(heat).resize((width, height), Image.Resampling.BILINEAR)).clip(0, 1)
+
+
 def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Return an image with its heat map over it, uint8 [size, size, 3].
+    """Return an image with its heat map over it, uint8 [height, width, 3].
 
     Args:
-        image: uint8 [size, size, 1 or 3].
-        heat: float [size, size], 0..1.
+        image: uint8 [height, width, 1 or 3].
+        heat: float [height, width], 0..1.
     """
     colours = mpl.colormaps["inferno"](heat)[..., :3] * 255
     opacity = _OPACITY * heat[..., None]

@@ -7,10 +7,11 @@ system.
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from sklearn import metrics
 
 from fastmri_cls.evaluation.calibration import expected_calibration_error, reliability
@@ -20,7 +21,10 @@ from fastmri_cls.report.drawing import (
     COLOURS,
     EDGE,
     GREYS,
+    PHOTOGRAPHS,
+    PLAIN,
     colour,
+    describe,
     diagonal,
     legend_below,
     light_frame,
@@ -70,7 +74,7 @@ def augmented_examples(
         policy: the augmentation policy.
     """
     columns = ["as stored", *(f"draw {number + 1}" for number in range(len(augmented)))]
-    figure = new_figure(1.6 * len(columns), 1.72 * len(names))
+    figure = new_figure(1.1 * len(columns), 1.17 * len(names) + 0.3, PHOTOGRAPHS)
     grid = figure.subplots(len(names), len(columns), squeeze=False)
     for column, images in enumerate((originals, *augmented)):
         for row, name in enumerate(names):
@@ -80,10 +84,10 @@ def augmented_examples(
             axes.set_xticks([])
             axes.set_yticks([])
             if column == 0:
-                axes.set_ylabel(name)
+                axes.set_ylabel(name, fontsize=9)
             if row == 0:
                 axes.set_title(columns[column], fontsize=9)
-    figure.suptitle(f"Augmentation: {policy}", fontsize=11)
+    describe(grid[-1, -1], f"policy {policy}, one image of each class: {', '.join(names)}")
     return figure
 
 
@@ -106,6 +110,11 @@ def confusion_matrices(panels: Panels) -> Figure:
         axes.set_ylabel("true")
         runs = f", {len(repeats)} runs" if len(repeats) > 1 else ""
         axes.set_title(f"{name}\n(n = {len(repeats[0])}{runs})", fontsize=10)
+        rows = [
+            f"true {true}, predicted {', '.join(f'{c} {n}' for c, n in zip(classes, row, strict=True))}"
+            for true, row in zip(classes, counts, strict=True)
+        ]
+        describe(axes, "; ".join(rows))
     return figure
 
 
@@ -117,15 +126,15 @@ def class_accuracy(panels: Panels, colours: Sequence[str] = COLOURS) -> Figure:
         colours: one for each panel.
     """
     classes = next(iter(panels.values()))[0].classes
-    figure = new_figure(max(6.5, 0.5 * len(classes) * len(panels)), 3.6)
+    figure = new_figure(4.6, 1.2 + 0.24 * len(classes) * (len(panels) + 0.6))
     axes = figure.subplots()
     width = 0.84 / len(panels)
-    handles = []
+    handles, words = [], []
     for number, (name, repeats) in enumerate(panels.items()):
         places = np.arange(len(classes)) + (number - (len(panels) - 1) / 2) * width
         recalls = np.array([[_recall(p, c) for c in range(len(classes))] for p in repeats])
         means = recalls.mean(axis=0)
-        bars = axes.bar(
+        bars = axes.barh(
             places,
             np.nan_to_num(means),
             width * 0.92,
@@ -135,14 +144,20 @@ def class_accuracy(panels: Panels, colours: Sequence[str] = COLOURS) -> Figure:
         )
         bars.set_label(name)
         handles.append(bars)
-        axes.bar_label(bars, [f"{v:.2f}" if np.isfinite(v) else "none" for v in means], fontsize=7, padding=1)
+        shown = [f"{v:.2f}" if np.isfinite(v) else "none" for v in means]
+        axes.bar_label(bars, shown, fontsize=7.5, padding=2)
+        words.append(f"{name}: {', '.join(f'{c} {value}' for c, value in zip(classes, shown, strict=True))}")
         if len(repeats) > 1:
-            axes.plot(np.tile(places, len(repeats)), recalls.ravel(), "o", color="#222222", markersize=2.5, alpha=0.7)
-    axes.set_xticks(range(len(classes)), classes)
-    axes.set_ylim(0, 1.1)
-    axes.set_ylabel("accuracy of the class")
+            axes.plot(recalls.ravel(), np.tile(places, len(repeats)), "o", color="#222222", markersize=2.5, alpha=0.7)
+    axes.set_yticks(range(len(classes)), classes)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.1)
+    axes.set_xticks(np.linspace(0, 1, 6))
+    axes.set_xlabel("accuracy of the class")
     light_frame(axes)
-    legend_below(axes, handles, columns=3)
+    axes.grid(visible=False, axis="y")
+    legend_below(axes, handles, columns=2 if len(panels) > 1 else 1)
+    describe(axes, "; ".join(words))
     return figure
 
 
@@ -174,6 +189,7 @@ def _curves(panels: Panels, curve_of: Callable[[Predictions, int], Curve | None]
             diagonal(axes)
         unit_square(axes, x, y, name)
         legend_below(axes, handles)
+        describe(axes, "; ".join(str(line.get_label()) for line in handles))
     return figure
 
 
@@ -196,6 +212,7 @@ def reliability_diagram(panels: Panels, temperatures: Mapping[str, Sequence[floa
             handles.append(_reliability_line(axes, labels, scaled, 1, title))
         unit_square(axes, "confidence", "accuracy", name)
         legend_below(axes, handles)
+        describe(axes, "; ".join(str(line.get_label()) for line in handles))
     return figure
 
 
@@ -205,10 +222,10 @@ def _reliability_line(
     """Draw the bins of all repeats together; the error in the legend is the mean over the repeats."""
     bins = reliability(np.concatenate(labels), np.concatenate(probabilities))
     error = np.mean([expected_calibration_error(*one) for one in zip(labels, probabilities, strict=True)])
-    (line,) = axes.plot(bins.confidence, bins.accuracy, color=colour(number), linewidth=1)
+    (line,) = axes.plot(bins.confidence, bins.accuracy, color=PLAIN[number], linestyle=line_style(number), linewidth=1)
     line.set_label(f"{title}, ECE {error:.3f}")
     sizes = 12 + 250 * bins.images / bins.images.max()
-    axes.scatter(bins.confidence, bins.accuracy, s=sizes, color=colour(number), alpha=0.6, clip_on=False)
+    axes.scatter(bins.confidence, bins.accuracy, s=sizes, color=PLAIN[number], alpha=0.6, clip_on=False)
     return line
 
 
@@ -223,26 +240,36 @@ def training_curves(history: Sequence[Epoch]) -> Figure:
     Args:
         history: every epoch, in order.
     """
-    figure = new_figure(10.5, 3.6)
+    figure, grid = panels_of(3, width=3.8, height=3.5)
     epochs = np.arange(1, len(history) + 1)
     second = [epoch for epoch, row in zip(epochs, history, strict=True) if row.phase == 2]
-    loss, accuracy, learning_rate = figure.subplots(1, 3)
-    for axes, title, names in (
-        (loss, "loss", ("loss", "val_loss")),
-        (accuracy, "accuracy", ("accuracy", "val_accuracy")),
-        (learning_rate, "learning rate", ("learning_rate",)),
+    for axes, title, names in zip(
+        grid,
+        ("loss", "accuracy", "learning rate"),
+        (("loss", "val_loss"), ("accuracy", "val_accuracy"), ("learning_rate",)),
+        strict=True,
     ):
+        handles: list[Artist] = []
+        words = []
         for number, name in enumerate(names):
             values = [getattr(epoch, name) for epoch in history]
-            (line,) = axes.plot(epochs, values, color=colour(number), marker=".", markersize=4)
+            style = line_style(number)
+            (line,) = axes.plot(epochs, values, color=PLAIN[number], linestyle=style, marker=".", markersize=4)
             line.set_label("validation" if name.startswith("val_") else "training")
+            handles.append(line)
+            words.append(f"{line.get_label()} {values[0]:.3g} in epoch 1, {values[-1]:.3g} in epoch {len(values)}")
         if second:
-            axes.axvspan(second[0] - 0.5, second[-1] + 0.5, color="#eeeeee", zorder=0, label="phase 2")
+            shade = axes.axvspan(second[0] - 0.5, second[-1] + 0.5, color="#888888", alpha=0.15, linewidth=0, zorder=0)
+            shade.set_label("phase 2")
+            words.append(f"phase 2 from epoch {second[0]}")
+            handles.append(shade)
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         light_frame(axes)
-    learning_rate.set_yscale("log")
-    figure.legend(handles=loss.get_legend_handles_labels()[0], loc="outside lower center", ncols=3, fontsize=8,
-                  frameon=False)  # fmt: skip
+        legend_below(axes, handles, columns=3)
+        describe(axes, "; ".join(words))
+    grid[-1].set_yscale("log")
+    grid[-1].yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
+    grid[-1].yaxis.set_minor_formatter(NullFormatter())
     return figure

@@ -5,6 +5,22 @@ from collections.abc import Mapping, Sequence
 from fastmri_cls.runs.metrics import Estimate
 
 
+def first_sentence(model: str, accuracy: Estimate, images: int, baselines: Mapping[str, float]) -> str:
+    """Return what a reader should know first: the accuracy, beside what learns nothing about the classes.
+
+    Args:
+        model: its name.
+        accuracy: on all test images.
+        images: number of test images.
+        baselines: {shortcut baseline: accuracy on the same images}; may be empty.
+    """
+    sentence = f"{model} has an accuracy of {accuracy} on {images:,} test images"
+    if not baselines:
+        return f"{sentence}."
+    known = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
+    return f"{sentence}; baselines that learn nothing about the classes reach: {known}."
+
+
 def baseline_findings(accuracies: Mapping[str, Estimate], baselines: Mapping[str, float]) -> list[str]:
     """Say which models are not clearly more accurate than the best shortcut baseline.
 

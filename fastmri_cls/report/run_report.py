@@ -3,17 +3,24 @@
 from pathlib import Path
 
 from fastmri_cls.evaluation.sets import MEAN, POOLED
-from fastmri_cls.report.drawing import Pictures
 from fastmri_cls.report.evaluated import EvaluatedData
-from fastmri_cls.report.findings import baseline_findings
+from fastmri_cls.report.findings import baseline_findings, first_sentence
 from fastmri_cls.report.html import write_page
+from fastmri_cls.report.mistakes import Mistakes
+from fastmri_cls.report.pictures import Pictures
 from fastmri_cls.report.run_tables import calibration_table, classes_table, protocol_table, sets_table
 from fastmri_cls.runs.config import RunConfig
 from fastmri_cls.runs.metrics import RunMetrics
+from fastmri_cls.runs.train_file import train_command
 
 
 def write_run_report(
-    path: Path, config: RunConfig, metrics: RunMetrics, pictures: Pictures, evaluated: EvaluatedData
+    path: Path,
+    config: RunConfig,
+    metrics: RunMetrics,
+    pictures: Pictures,
+    evaluated: EvaluatedData,
+    mistakes: Mistakes,
 ) -> None:
     """Write the report of one run.
 
@@ -23,22 +30,36 @@ def write_run_report(
         metrics: of the evaluation.
         pictures: the figures.
         evaluated: the dataset that was evaluated.
+        mistakes: the test images to look at.
     """
-    sets = {name: found for name, found in metrics.tests.items() if name != MEAN}
     write_page(
         path,
         "report/templates/run.html",
         config=config,
-        metrics=metrics,
-        dataset=evaluated,
-        pictures=pictures,
-        accuracies={name: found.accuracy for name, found in sets.items()},
-        findings=baseline_findings({"The model": metrics[POOLED].accuracy}, metrics.baselines.get(POOLED, {})),
-        command=None,
-        tables={
+        command=train_command(config),
+        **result_values(config.model, metrics, pictures, evaluated, mistakes),
+        protocol=protocol_table(config.protocol),
+    )
+
+
+def result_values(
+    model: str, metrics: RunMetrics, pictures: Pictures, evaluated: EvaluatedData, mistakes: Mistakes
+) -> dict[str, object]:
+    """Return what templates/results.html needs, for any evaluated model; for the arguments see `write_run_report`."""
+    hidden = {MEAN, POOLED} if len(evaluated.clean) == 1 else {MEAN}  # equal to the only source
+    sets = {name: found for name, found in metrics.tests.items() if name not in hidden}
+    pooled, baselines = metrics[POOLED], metrics.baselines.get(POOLED, {})
+    return {
+        "metrics": metrics,
+        "dataset": evaluated,
+        "pictures": pictures,
+        "mistakes": mistakes,
+        "accuracies": {name: found.accuracy for name, found in sets.items()},
+        "first": first_sentence(model, pooled.accuracy, pooled.n, baselines),
+        "findings": baseline_findings({"The model": pooled.accuracy}, baselines),
+        "tables": {
             "sets": sets_table(metrics),
             "calibration": calibration_table(metrics),
             "classes": [classes_table(name, found) for name, found in sets.items()],
-            "protocol": protocol_table(config.protocol),
         },
-    )
+    }

@@ -9,7 +9,9 @@ The keys are the options of `train` without dashes in front; `set` maps fields o
       phase1.max_epochs: 5
 """
 
-from dataclasses import asdict
+import json
+import shlex
+from dataclasses import asdict, fields
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -17,6 +19,7 @@ import msgspec
 
 from fastmri_cls.foundation.atomic import write_text
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.templates import base_name
 from fastmri_cls.runs import files
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import differences
@@ -31,6 +34,21 @@ def write_train_file(run: Path, options: TrainOptions) -> None:
         values.pop(name, None)
     values |= {"data": str(options.data), "protocol": options.protocol.name, "set": differences(options.protocol)}
     write_text(run / files.TRAIN_FILE, _HEADER + msgspec.yaml.encode(values).decode())
+
+
+def train_command(options: TrainOptions) -> str:
+    """Return the command that repeats a training anywhere: dataset and weights by name, without their folders."""
+    words = ["fastmri-cls", "train", "--data", base_name(str(options.data)), "--model", options.model]
+    words += ["--protocol", options.protocol.name]
+    for name, value in differences(options.protocol).items():
+        words += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    defaults = {field.name: field.default for field in fields(TrainOptions)}
+    for name in ("weights", "feature_views", "precision", "xla", "fold"):
+        value = getattr(options, name)
+        if value != defaults[name]:
+            words += [f"--{name.replace('_', '-')}", base_name(str(value))]
+    words += ["--seed", str(options.seed), *(["--deterministic"] if options.deterministic else []), "--out", "NEW_RUN"]
+    return shlex.join(words)
 
 
 def read_train_file(path: Path, known: list[str]) -> dict[str, object]:

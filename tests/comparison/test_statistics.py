@@ -21,6 +21,7 @@ from fastmri_cls.comparison.tables import (
     sets_table,
     table_one,
 )
+from fastmri_cls.evaluation.paired import detectable_difference
 from fastmri_cls.evaluation.statistics import cluster_bootstrap
 from fastmri_cls.runs.metrics import Estimate
 from fastmri_cls.runs.predictions import Predictions
@@ -118,6 +119,8 @@ def test_differences_are_taken_within_each_draw(systems, numbers):
     values = [np.mean([auc(p) for p in system.all_tests]) for system in (first, second)]
     assert found.auc.value == pytest.approx(values[0] - values[1])
     assert len(numbers.differences) == 3
+    right = [np.mean([p.predicted == p.labels for p in system.all_tests], axis=0) for system in (first, second)]
+    assert found.detectable == pytest.approx(detectable_difference(right[0] - right[1], np.std(drawn, ddof=1)))
 
 
 def test_paired_tests_run_over_equal_seeds_and_holm_over_all_of_them(systems, numbers):

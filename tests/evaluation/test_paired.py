@@ -8,7 +8,7 @@ import pytest
 from scipy import special, stats
 from sklearn.metrics import roc_auc_score
 
-from fastmri_cls.evaluation.paired import auc_components, delong, delong_macro, holm, mcnemar
+from fastmri_cls.evaluation.paired import auc_components, delong, delong_macro, detectable_difference, holm, mcnemar
 
 # DeLong, DeLong and Clarke-Pearson (1988): albumin, total protein, K-G score and outcome of 43 patients, as printed in
 # the SAS/STAT manual, LOGISTIC procedure, example "Comparing Receiver Operating Characteristic Curves".
@@ -158,3 +158,26 @@ def test_holm_is_the_closed_test_of_bonferroni():
         sets = [chosen for chosen in product((False, True), repeat=4) if chosen[place]]
         bonferroni = [min(1, sum(s) * min(p for p, inside in zip(p_values, s, strict=True) if inside)) for s in sets]
         assert corrected == pytest.approx(max(bonferroni))
+
+
+def test_mcnemars_test_finds_the_detectable_difference_in_80_percent_of_test_sets():
+    rng = np.random.default_rng(0)
+    n, psi = 900, 0.15
+    differences = np.repeat([1, -1, 0], [70, 65, n - 135])  # 15 % discordant
+    delta = detectable_difference(differences, np.std(differences) / np.sqrt(n))
+    chances = [(psi + delta) / 2, (psi - delta) / 2, 1 - psi]
+    found = [stats.binomtest(int(b), int(b + c)).pvalue < 0.05 for b, c, _ in rng.multinomial(n, chances, size=1000)]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.04)  # the exact test is a little less powerful
+
+
+def test_duplicates_do_not_make_a_smaller_difference_detectable():
+    differences = np.repeat([1, -1, 0], [30, 20, 250])
+    error = np.std(differences) / np.sqrt(300)
+    alone = detectable_difference(differences, error)
+    assert detectable_difference(np.tile(differences, 4), error) == pytest.approx(alone)
+    assert detectable_difference(differences, error / 2) == pytest.approx(alone)  # no more images than there are
+
+
+def test_what_never_or_hardly_differs_has_no_detectable_difference():
+    assert detectable_difference(np.zeros(50), 0.0) is None
+    assert detectable_difference(np.repeat([1, 0], [2, 998]), np.sqrt(0.002 / 1000)) is None

@@ -35,8 +35,8 @@ def test_bars_are_the_mean_recall_of_repeats():
     axes = figures.class_accuracy(SYSTEMS).axes[0]
     for bars, repeats in zip(axes.containers, SYSTEMS.values(), strict=True):
         recalls = [metrics.recall_score(p.labels, p.predicted, average=None) for p in repeats]
-        np.testing.assert_allclose([bar.get_height() for bar in bars], np.mean(recalls, axis=0))
-    dots = axes.lines[0].get_ydata()
+        np.testing.assert_allclose([bar.get_width() for bar in bars], np.mean(recalls, axis=0))
+    dots = axes.lines[0].get_xdata()
     np.testing.assert_allclose(dots, np.ravel([[np.mean(p.predicted[p.labels == c] == c) for c in range(4)]
                                                for p in SYSTEMS["good"]]))  # fmt: skip
 

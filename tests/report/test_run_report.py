@@ -2,13 +2,18 @@
 
 import re
 from dataclasses import asdict, replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from sklearn import metrics
 
 from fastmri_cls.evaluation.statistics import DRAWS
 from fastmri_cls.report import figures, run_tables
-from fastmri_cls.report.drawing import GREYS, render_all
+from fastmri_cls.report.drawing import GREYS
 from fastmri_cls.report.evaluated import EvaluatedData
+from fastmri_cls.report.mistakes import find_mistakes
+from fastmri_cls.report.pictures import render_all
 from fastmri_cls.report.run_report import write_run_report
 from fastmri_cls.runs.protocol import Protocol
 from fastmri_cls.runs.run import Run
@@ -23,6 +28,12 @@ EVALUATED = EvaluatedData(
     clean={"alpha": (75, 100), "beta": (60, 60)},
 )
 
+NO_IMAGES = SimpleNamespace(
+    manifest=SimpleNamespace(test_splits=(), sources=[]),
+    facts=lambda _: SimpleNamespace(sources=np.array([]), filenames=np.array([]), sha256=np.array([])),
+    images=lambda *_: [],
+)
+
 
 def write(folder, classes=("glioma", "meningioma", "notumor", "pituitary"), **changed_metrics):
     """Write a run and its report; return the page's text and its structure."""
@@ -32,7 +43,9 @@ def write(folder, classes=("glioma", "meningioma", "notumor", "pituitary"), **ch
     pictures = render_all(
         {"Class accuracy": figures.class_accuracy(figures.figure_sets(tests), GREYS)}, {"class": classes}
     )
-    write_run_report(folder / "report.html", run.config, replace(run.metrics, **changed_metrics), pictures, EVALUATED)
+    changed = replace(run.metrics, **changed_metrics)
+    mistakes = find_mistakes(tests, NO_IMAGES)
+    write_run_report(folder / "report.html", run.config, changed, pictures, EVALUATED, mistakes)
     return (folder / "report.html").read_text(encoding="utf-8"), Page(folder / "report.html")
 
 
@@ -56,7 +69,7 @@ def test_the_page_needs_nothing_from_elsewhere_and_its_links_lead_somewhere(page
 
 def test_tables_have_captions_and_scopes_and_scroll_by_keyboard(page):
     text, _ = page
-    assert text.count("<table") == text.count("<caption") == text.count('<div class="scroll" role="region"') - 1
+    assert text.count("<table") == text.count("<caption") == text.count('<div class="scroll" role="region"')
     assert text.count("<th ") == text.count("<th scope=")
     assert all('tabindex="0"' in region for region in re.findall(r'<div class="scroll"[^>]*>', text))
 
@@ -87,8 +100,40 @@ def test_the_number_of_draws_is_the_one_used(page, monkeypatch, tmp_path):
     assert "17 draws" in write(tmp_path)[0]
 
 
-def test_a_picture_is_described_in_words(page):
-    assert re.search(r'alt="Class accuracy\. alpha; beta; pooled\."', page[0])
+def test_a_picture_is_described_in_words_with_its_numbers(page):
+    p = make_predictions()
+    recall = metrics.recall_score(p.labels, p.predicted, average=None)
+    pooled = "pooled: " + ", ".join(f"{name} {value:.2f}" for name, value in zip(p.classes, recall, strict=True))
+    (alt,) = re.findall(r'role="img" aria-label="Class accuracy\. ([^"]*)"', page[0])
+    assert alt.endswith(pooled + ".")
+
+
+def test_the_first_sentence_has_the_accuracy_beside_the_baselines(page):
+    lead = re.search(r'<p class="lead">([^;]*); (.*?\.) ', page[0])
+    assert lead[1].startswith("small-cnn has an accuracy of ")
+    assert lead[1].endswith("on 160 test images")
+    assert (
+        lead[2]
+        == "baselines that learn nothing about the classes reach: majority class 0.250, 1-nearest neighbour 0.999."
+    )
+
+
+def test_the_command_repeats_the_run_and_names_no_folder(page):
+    (command,) = re.findall(r"<code>(fastmri-cls train .*?)</code>", page[0])
+    assert command == (
+        "fastmri-cls train --data mri --model small-cnn --protocol strict --precision float32 --xla off --seed 0 "
+        "--out NEW_RUN"
+    )
+
+
+def test_the_confusion_matrix_is_a_table_whose_numbers_lead_to_their_images(page):
+    text, parsed = page
+    p = make_predictions()
+    table = parsed.tables["Confusion matrix of all test images; a number leads to its images"]
+    found = [[int(cell.strip()) for cell in row[1:]] for row in table[1:]]
+    np.testing.assert_array_equal(found, metrics.confusion_matrix(p.labels, p.predicted))
+    assert len(re.findall(r'href="#confusion-\d-\d"', text)) == np.count_nonzero(found) - 4
+    assert "Without heat maps: the model itself is not at hand." in text
 
 
 def test_names_of_classes_are_text_whatever_they_hold(tmp_path):
