@@ -8,7 +8,7 @@ from fastmri_cls.report.findings import baseline_findings, first_sentence
 from fastmri_cls.report.html import write_page
 from fastmri_cls.report.mistakes import Mistakes
 from fastmri_cls.report.pictures import Pictures
-from fastmri_cls.report.run_tables import calibration_table, classes_table, protocol_table, sets_table
+from fastmri_cls.report.run_tables import calibration_table, classes_table, protocol_table, sets_table, shown_sets
 from fastmri_cls.runs.config import RunConfig
 from fastmri_cls.runs.metrics import RunMetrics
 from fastmri_cls.runs.train_file import train_command
@@ -46,8 +46,7 @@ def result_values(
     model: str, metrics: RunMetrics, pictures: Pictures, evaluated: EvaluatedData, mistakes: Mistakes
 ) -> dict[str, object]:
     """Return what templates/results.html needs, for any evaluated model; for the arguments see `write_run_report`."""
-    hidden = {MEAN, POOLED} if len(evaluated.clean) == 1 else {MEAN}  # equal to the only source
-    sets = {name: found for name, found in metrics.tests.items() if name not in hidden}
+    sets = {name: found for name, found in shown_sets(metrics).items() if name != MEAN}
     pooled, baselines = metrics[POOLED], metrics.baselines.get(POOLED, {})
     return {
         "metrics": metrics,

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from fastmri_cls.evaluation.sets import POOLED
+from fastmri_cls.evaluation.sets import MEAN, POOLED
 from fastmri_cls.evaluation.statistics import DRAWS
 from fastmri_cls.foundation.tables import Cell, Table
 from fastmri_cls.report.options import flatten, shown, words
@@ -16,10 +16,17 @@ _BASELINES = (
 )
 
 
+def shown_sets(metrics: RunMetrics) -> dict[str, SetMetrics]:
+    """Return the test sets to show: with a single source, all images and the mean over sources equal that source."""
+    sources = [name for name in metrics.tests if name not in (POOLED, MEAN) and not name.endswith("-clean")]
+    omitted = (POOLED, MEAN) if len(sources) == 1 else ()
+    return {name: found for name, found in metrics.tests.items() if name not in omitted}
+
+
 def sets_table(metrics: RunMetrics) -> Table:
     """Return the metrics of every test set, of the validation split and of the shortcut baselines."""
     baselines = metrics.baselines.get(POOLED, {})
-    rows = [_set_row(name, found) for name, found in metrics.tests.items()]
+    rows = [_set_row(name, found) for name, found in shown_sets(metrics).items()]
     if metrics.val:
         rows.append(_set_row("validation", metrics.val))
     rows += [(name, None, accuracy, None, None, None, None) for name, accuracy in baselines.items()]
@@ -40,7 +47,7 @@ def calibration_table(metrics: RunMetrics) -> Table:
     for title in scores.values():
         columns += [title, f"{title}, calibrated"]
     rows: list[tuple[Cell, ...]] = []
-    for name, found in metrics.tests.items():
+    for name, found in shown_sets(metrics).items():
         pairs = [value for score in scores for value in (getattr(found, score), getattr(found.calibrated, score, None))]
         rows.append((name, found.balanced_accuracy.value, found.kappa, *pairs))
     temperature = metrics.temperature
