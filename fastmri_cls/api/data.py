@@ -43,6 +43,7 @@ def build_dataset(
     max_rejected: float = 0.05,
     allow_missing_classes: bool = False,
     workers: int | None = None,
+    dask: str | None = None,
     seed: int = 0,
     overwrite: bool = False,
 ) -> "Dataset":
@@ -75,6 +76,7 @@ def build_dataset(
         max_rejected: fraction of unreadable files to accept, 0 to 1.
         allow_missing_classes: accept a source or split without a class that another one has.
         workers: processes; None for one a core.
+        dask: read images on a Dask cluster, tcp://HOST:PORT or local:N, in place of processes (extra `cluster`).
         seed: of the split and the order of the training images.
         overwrite: replace `out`.
 
@@ -108,7 +110,7 @@ def build_dataset(
         read_classes(Path(classes)) if classes else ClassNames(),
         options,
         Path(out),
-        workers or available_cores(),
+        dask or workers or available_cores(),
         force=overwrite,
     )
     return Dataset(out)
@@ -127,6 +129,7 @@ def audit(
     write_patients: StrPath | None = None,
     labels: bool = False,
     workers: int | None = None,
+    dask: str | None = None,
     overwrite: bool = False,
 ) -> "Findings":
     """Find duplicates in every orientation, leaks into test sets, and conflicting or doubtful labels.
@@ -143,6 +146,7 @@ def audit(
         write_patients: a file for the inherited ids, as the table has them; for public tables only.
         labels: rank all images by how doubtful their label is; needs the extra `labels` and pretrained weights.
         workers: processes; None for one a core.
+        dask: read images on a Dask cluster, tcp://HOST:PORT or local:N, in place of processes (extra `cluster`).
         overwrite: replace `out`, an earlier audit.
 
     Returns:
@@ -163,7 +167,7 @@ def audit(
         arguments,
         names,
         Path(out),
-        workers or available_cores(),
+        dask or workers or available_cores(),
         MetadataOptions(tuple(table), allow_unlisted, patient_pattern, inherit, str(slices)),
         write_patients=Path(write_patients) if write_patients else None,
         labels=labels,

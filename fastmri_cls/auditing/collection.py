@@ -20,6 +20,7 @@ from fastmri_cls.records.options import MetadataOptions
 from fastmri_cls.records.patient_counts import PatientCounts
 from fastmri_cls.records.patients import Patients, compile_pattern, find_patients, unknown_patients
 from fastmri_cls.records.split_names import kind_of
+from fastmri_cls.records.workers import Workers
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.decode import FileFacts
 from fastmri_cls.sources.folders import parse_sources, printable
@@ -77,7 +78,7 @@ class Collection:
 
 
 def read_folders(
-    arguments: list[str], classes: ClassNames, metadata: MetadataOptions, workers: int, temporary: Path
+    arguments: list[str], classes: ClassNames, metadata: MetadataOptions, workers: Workers, temporary: Path
 ) -> Collection:
     """Decode and fingerprint every image of the source folders `[NAME=]PATH`.
 

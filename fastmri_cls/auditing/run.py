@@ -25,6 +25,7 @@ from fastmri_cls.records.checks import check_target
 from fastmri_cls.records.manifest import FILE_NAME as DATASET_FILE
 from fastmri_cls.records.options import MetadataOptions
 from fastmri_cls.records.patients import join_groups
+from fastmri_cls.records.workers import Workers
 from fastmri_cls.sources.classes import ClassNames
 
 FILE_NAME = "audit.json"
@@ -38,7 +39,7 @@ def audit(
     sources: list[str],
     classes: ClassNames,
     out: Path,
-    workers: int,
+    workers: Workers,
     metadata: MetadataOptions | None = None,
     *,
     write_patients: Path | None = None,
@@ -51,7 +52,7 @@ def audit(
         sources: `[NAME=]PATH` of folders, or of one dataset folder alone.
         classes: the spellings of the classes.
         out: the folder to make.
-        workers: processes that read images.
+        workers: processes that read images, or a Dask cluster.
         metadata: tables and patients, for folders.
         write_patients: a file for the patients that images inherited from a table, see `write_patients_csv`.
         labels: rank doubtful labels.

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.cluster import Dask
 from fastmri_cls.cli.metadata import PANEL, AllowUnlisted, Classes, Inherit, PatientPattern, Slices, Tables
 from fastmri_cls.cli.output import AsJson, print_document
 
@@ -46,6 +47,7 @@ def audit(
         ),
     ] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Number of processes. [default: one per core]")] = None,
+    dask: Dask = None,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT, an earlier audit.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -70,6 +72,7 @@ def audit(
         write_patients=write_patients,
         labels=labels,
         workers=workers,
+        dask=dask,
         overwrite=force,
     )
     console = terminal()

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from fastmri_cls.cli.cluster import Dask
 from fastmri_cls.cli.metadata import PANEL, AllowUnlisted, Classes, Inherit, PatientPattern, Slices, Tables
 from fastmri_cls.cli.output import AsJson, print_document
 
@@ -101,6 +102,7 @@ def build_tfrecords(
     workers: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Number of processes. [default: one per core]")
     ] = None,
+    dask: Dask = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, rich_help_panel=_SPLIT)] = 0,  # what numpy takes
     force: Annotated[bool, typer.Option("--force", help="Replace the dataset folder.")] = False,
     as_json: AsJson = False,
@@ -135,6 +137,7 @@ def build_tfrecords(
         max_rejected=max_rejected,
         allow_missing_classes=allow_missing_classes,
         workers=workers,
+        dask=dask,
         seed=seed,
         overwrite=force,
     )

@@ -17,13 +17,10 @@ def verify(
 
     Example: `fastmri-cls verify data/mri`
     """
-    from fastmri_cls.foundation.quiet import import_tensorflow
     from fastmri_cls.records.manifest import read_manifest
-
-    manifest = read_manifest(data)
-    import_tensorflow()
     from fastmri_cls.records.verify import find_problems
 
+    manifest = read_manifest(data)
     problems = find_problems(data, manifest)
     images = sum(split.num_examples for split in manifest.splits.values())
     for problem in problems:

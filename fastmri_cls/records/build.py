@@ -13,11 +13,11 @@ from fastmri_cls.duplicates.groups import connected_groups, label_conflicts
 from fastmri_cls.duplicates.pairs import Duplicates, bound_notes, find_duplicates
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.progress import log, track
-from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.records.card import dataset_card
 from fastmri_cls.records.catalogue import Catalogue, Spool, collect
 from fastmri_cls.records.channels import settle_channels
 from fastmri_cls.records.checks import check_ingested, check_target
+from fastmri_cls.records.example import Example
 from fastmri_cls.records.images_csv import ImageRow, write_images_csv
 from fastmri_cls.records.ingest import StorageForm, ingest, recode
 from fastmri_cls.records.manifest import FILE_NAME, Manifest, SourceSummary, Split
@@ -33,6 +33,8 @@ from fastmri_cls.records.patients import (
 )
 from fastmri_cls.records.split_names import fold_name, test_name
 from fastmri_cls.records.splits import Assignment, assign, check_method, check_splits, straddling_groups
+from fastmri_cls.records.workers import Workers
+from fastmri_cls.records.writer import write_split
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.folders import Source, printable
 from fastmri_cls.sources.nifti import parse_selection
@@ -41,7 +43,13 @@ from fastmri_cls.sources.tables import read_tables
 
 
 def build_dataset(
-    sources: list[Source], classes: ClassNames, options: BuildOptions, out: Path, workers: int, *, force: bool = False
+    sources: list[Source],
+    classes: ClassNames,
+    options: BuildOptions,
+    out: Path,
+    workers: Workers,
+    *,
+    force: bool = False,
 ) -> Manifest:
     """Build the dataset folder `out` from `sources`; it appears whole or not at all.
 
@@ -122,11 +130,6 @@ def _write_splits(
     channels: int,
     options: BuildOptions,
 ) -> dict[str, Split]:
-    # TensorFlow is imported here, after the worker processes have done their work without it.
-    import_tensorflow()
-    from fastmri_cls.records.schema import Example
-    from fastmri_cls.records.writer import write_split
-
     form = StorageForm(options.image_size, options.resize, channels, options.encoding)
     number = {name: label for label, name in enumerate(classes)}
 
@@ -176,12 +179,6 @@ def _command(sources: list[Source], classes: ClassNames, options: BuildOptions, 
     return shlex.join(
         ["fastmri-cls", "build-tfrecords", *named, "--out", str(out.absolute()), *as_flags(options), *class_file]
     )
-
-
-def _plain(options: BuildOptions) -> dict[str, Any]:
-    """Return the options as JSON holds them."""
-    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(options))
-    return plain
 
 
 def _describe(source: Source, catalogue: Catalogue) -> SourceSummary:

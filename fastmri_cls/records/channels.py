@@ -6,6 +6,7 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.records.catalogue import Catalogue, Spool
 from fastmri_cls.records.ingest import StorageForm, ingest
+from fastmri_cls.records.workers import Workers
 from fastmri_cls.sources.notes import NoteKind
 
 # Above this fraction of images with a small coloured part colour is no mark that somebody drew but part of the set: in
@@ -14,7 +15,7 @@ _COLOURED_FRACTION = 0.1
 
 
 def settle_channels(
-    catalogue: Catalogue, spool: Spool, form: StorageForm, workers: int, slices: str | int = "content"
+    catalogue: Catalogue, spool: Spool, form: StorageForm, workers: Workers, slices: str | int = "content"
 ) -> int:
     """Return 1 or 3; `form.channels` of 0 means 1 where all images are grey or bear a mark at most, else 3.
 

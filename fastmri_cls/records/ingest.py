@@ -5,14 +5,9 @@ everything after depends on neither the number of workers nor their speed.
 """
 
 import io
-import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -24,6 +19,7 @@ from PIL import Image
 from fastmri_cls.duplicates.hashing import Fingerprint, fingerprint
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import track
+from fastmri_cls.records.workers import Workers, open_pool
 from fastmri_cls.sources.decode import Decoded, FileFacts, resize
 from fastmri_cls.sources.folders import SourceFile, is_utf8
 from fastmri_cls.sources.images import read_images
@@ -71,7 +67,7 @@ _Ingested: TypeAlias = list[tuple[str, IngestedImage]] | str  # images with the 
 def ingest(
     files: Sequence[SourceFile],
     form: StorageForm | None,
-    workers: int,
+    workers: Workers,
     slices: str | int = "content",
     *,
     title: str = "reading images",
@@ -81,7 +77,7 @@ def ingest(
     Args:
         files: the files; a volume gives several images.
         form: how images are stored. Without one (an audit stores nothing) `encoded` is empty and there is no stamp.
-        workers: processes.
+        workers: processes, or a Dask cluster.
         slices: which slices of volumes are taken, see `read_slices`.
         title: of the progress bar.
 
@@ -96,30 +92,30 @@ def ingest(
 
 
 def _ingest_all(
-    files: Sequence[SourceFile], form: StorageForm | None, workers: int, slices: str | int
+    files: Sequence[SourceFile], form: StorageForm | None, workers: Workers, slices: str | int
 ) -> Iterator[tuple[SourceFile, _Ingested]]:
     if workers == 1:
         for file in files:
             yield file, _ingest_file(file, form, slices)
         return
-    context = multiprocessing.get_context("spawn")  # fork would copy the threads' locks of the progress bar
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent) as pool:
+    with open_pool(workers, files) as pool:
         waiting: deque[tuple[Sequence[SourceFile], Future[list[_Ingested]]]] = deque()
         chunks = _chunks(files)
         done = files[:1]
+
+        def submit(most: int) -> None:
+            for chunk in islice(chunks, most):
+                waiting.append((chunk, pool.executor.submit(_ingest_files, pool.prepare(chunk), form, slices)))
+
         try:
-            for chunk in islice(chunks, workers * _TASKS_IN_FLIGHT):
-                waiting.append((chunk, pool.submit(_ingest_files, chunk, form, slices)))
+            submit(pool.size * _TASKS_IN_FLIGHT)
             while waiting:
                 done, future = waiting.popleft()
                 results = future.result()
-                for chunk in islice(chunks, 1):
-                    waiting.append((chunk, pool.submit(_ingest_files, chunk, form, slices)))
+                submit(1)
                 yield from zip(done, results, strict=True)
-        except BrokenProcessPool:
-            raise UserError(f"a worker process died near {done[0].path} (out of memory?); try --workers 1") from None
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        except pool.broken:
+            raise UserError(f"a worker process died near {done[0].path} (out of memory?); {pool.cure}") from None
 
 
 def encode_image(pixels: np.ndarray, encoding: str) -> bytes:
@@ -189,16 +185,3 @@ def _ingest_image(path: Path, image: Decoded, form: StorageForm | None) -> Inges
     encoded = encode_image(stored, form.encoding)
     channels = 1 if stored.ndim == 2 else 3
     return IngestedImage(encoded, channels, identity, image.facts, stamp(path), image.notes, image.colour_merged, tags)
-
-
-def _follow_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when it is gone: after a kill -9 of the parent nobody else would end us."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -1,66 +1,9 @@
-"""The record of one image as a `tf.train.Example`, and parsers of batches of serialized records.
-
-Raw encoding is row-major uint8. The feature names follow TensorFlow's image conventions (`image/encoded`, ...).
-"""
-
-from dataclasses import dataclass
+"""Batches of serialized records -> tensors, in TensorFlow; example.py has what a record holds."""
 
 import tensorflow as tf
 
 # libjpeg's accurate integer transform: the same pixels on every machine, equal to Pillow's.
 _DCT_METHOD = "INTEGER_ACCURATE"
-
-
-@dataclass(frozen=True)
-class Example:
-    """One record: the stored image and its facts.
-
-    Attributes:
-        encoded: the pixels, uint8 [size, size, channels], in `format`.
-        format: raw, png or jpeg.
-        size: height and width in pixels.
-        channels: 1 (grey) or 3 (RGB).
-        label: index into the dataset's classes.
-        class_name: name of the class.
-        source: name of the source.
-        filename: path relative to the source's folder.
-        sha256: hash of the decoded source pixels.
-        group: images with the same number are duplicates of each other or belong to one patient.
-        clean: whether no training or validation image is in the group.
-    """
-
-    encoded: bytes
-    format: str
-    size: int
-    channels: int
-    label: int
-    class_name: str
-    source: str
-    filename: str
-    sha256: str
-    group: int
-    clean: bool
-
-    def serialize(self) -> bytes:
-        """Return the record as a serialized `tf.train.Example`."""
-        features = {
-            "image/encoded": _bytes(self.encoded),
-            "image/format": _bytes(self.format.encode()),
-            "image/height": _int64(self.size),
-            "image/width": _int64(self.size),
-            "image/channels": _int64(self.channels),
-            "image/class/label": _int64(self.label),
-            "image/class/text": _bytes(self.class_name.encode()),
-            "image/source": _bytes(self.source.encode()),
-            "image/filename": _bytes(self.filename.encode()),
-            "image/sha256": _bytes(self.sha256.encode()),
-            "image/group": _int64(self.group),
-            "image/clean": _int64(int(self.clean)),
-        }
-        message = tf.train.Example(features=tf.train.Features(feature=features))
-        # Protocol buffers promise no order for maps; deterministic serialization makes equal inputs equal bytes.
-        serialized: bytes = message.SerializeToString(deterministic=True)
-        return serialized
 
 
 def parse_images(serialized: tf.Tensor, size: int, channels: int, encoding: str) -> dict[str, tf.Tensor]:
@@ -111,11 +54,3 @@ def _scalars(strings: tuple[str, ...], integers: tuple[str, ...]) -> dict[str, t
     return {name: tf.io.FixedLenFeature([], tf.string) for name in strings} | {
         name: tf.io.FixedLenFeature([], tf.int64) for name in integers
     }
-
-
-def _bytes(value: bytes) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-
-def _int64(value: int) -> tf.train.Feature:
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))

@@ -1,18 +1,17 @@
 """Compares a dataset folder with its dataset.json, byte by byte and record by record, and sources with images.csv."""
 
 from collections import Counter
+from itertools import chain
 from pathlib import Path
-
-import tensorflow as tf
-from google.protobuf.message import DecodeError
 
 from fastmri_cls.duplicates.hashing import fingerprint
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.records import split_names
+from fastmri_cls.records.example import Example, decode_pixels, parse
 from fastmri_cls.records.images_csv import FILE_NAME, ImageRow, read_images_csv
 from fastmri_cls.records.manifest import CURE, Manifest, Split, shard_problem
-from fastmri_cls.records.schema import parse_facts, parse_images
+from fastmri_cls.records.tfrecord import read_records
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.folders import Source, printable
 from fastmri_cls.sources.images import read_images
@@ -21,8 +20,6 @@ from fastmri_cls.sources.pixels import RejectedImage
 from fastmri_cls.sources.scan import image_paths
 from fastmri_cls.sources.storage import is_file, stamp
 from fastmri_cls.sources.tables import Table, read_tables
-
-_BATCH = 256
 
 
 def find_problems(directory: Path, manifest: Manifest) -> list[str]:
@@ -75,34 +72,28 @@ def _of_split(rows: list[ImageRow], name: str) -> list[ImageRow]:
 
 
 def _split_problems(directory: Path, name: str, split: Split, manifest: Manifest, rows: list[ImageRow]) -> list[str]:
-    """Read a split as training does and compare its counts, labels and images with dataset.json and images.csv."""
+    """Read a split and compare its counts, labels and images with dataset.json and images.csv."""
     per_class: Counter[str] = Counter()
     per_source: Counter[str] = Counter()
     images: Counter[tuple[str, str, str, int, str]] = Counter()
+    has_other_form = has_other_label = False
+    form = (manifest.image_size, manifest.channels, manifest.encoding)
+    classes = dict(zip(manifest.classes, range(len(manifest.classes)), strict=True))
+    try:
+        for serialized in chain.from_iterable(read_records(directory / shard.name) for shard in split.shards):
+            record = parse(serialized)
+            per_class[record.class_name] += 1
+            per_source[record.source] += 1
+            images[record.source, record.filename, record.class_name, record.group, record.sha256] += 1
+            has_other_form |= (record.size, record.channels, record.format) != form or not _has_form(record, form)
+            has_other_label |= classes.get(record.class_name) != record.label
+    except ValueError as error:
+        return [f"{name}: a record does not parse ({' '.join(str(error).split())[:120]}); {CURE}"]
     problems = []
-    shards = [str(directory / shard.name) for shard in split.shards]
-    for serialized in tf.data.TFRecordDataset(shards).batch(_BATCH):
-        try:
-            for record in serialized.numpy():  # TensorFlow's parser reads out of bounds where a length is too large
-                tf.train.Example.FromString(record)
-            facts = {key: value.numpy() for key, value in parse_facts(serialized).items()}
-            form = (manifest.image_size, manifest.channels, manifest.encoding)
-            pixels = parse_images(serialized, *form)["image"]
-            texts = {
-                key: [value.decode() for value in facts[key]] for key in ("class/text", "source", "filename", "sha256")
-            }
-        except (tf.errors.InvalidArgumentError, DecodeError, UnicodeDecodeError) as error:
-            reason = " ".join(str(getattr(error, "message", error)).split())[:120]
-            return [f"{name}: a record does not parse ({reason}); {CURE}"]
-        if pixels.shape[0] != len(facts["source"]):
-            problems.append(f"{name}: images of another size than {manifest.image_size}; {CURE}")
-        per_class.update(texts["class/text"])
-        per_source.update(texts["source"])
-        about = (texts["source"], texts["filename"], texts["class/text"], facts["group"].tolist(), texts["sha256"])
-        images.update(zip(*about, strict=True))
-        expected = [manifest.classes.index(n) if n in manifest.classes else -1 for n in texts["class/text"]]
-        if (facts["class/label"] != expected).any():
-            problems.append(f"{name}: a label's number and its text disagree with the classes of dataset.json; {CURE}")
+    if has_other_form:
+        problems.append(f"{name}: images of another size, channels or encoding than dataset.json says; {CURE}")
+    if has_other_label:
+        problems.append(f"{name}: a label's number and its text disagree with the classes of dataset.json; {CURE}")
     for what, counted, said in (("class", per_class, split.per_class), ("source", per_source, split.per_source)):
         if counted != Counter(said):
             problems.append(f"{name}: images by {what} are {dict(counted)}, dataset.json says {said}; {CURE}")
@@ -112,6 +103,13 @@ def _split_problems(directory: Path, name: str, split: Split, manifest: Manifest
         first = min(differing)
         problems.append(f"{name}: shards and {FILE_NAME} differ, first in {first[0]}/{first[1]}; {CURE}")
     return problems
+
+
+def _has_form(record: Example, form: tuple[int, int, str]) -> bool:
+    """Return whether the stored image is as large as its record says; raises ValueError if it is no image."""
+    size, channels, encoding = form
+    pixels = decode_pixels(record.encoded, encoding)
+    return pixels.shape == (size, size, channels) or (encoding == "raw" and pixels.size == size * size * channels)
 
 
 def _source_problems(

@@ -4,15 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import tensorflow as tf
-
+from fastmri_cls.foundation.atomic import naming
 from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.records.example import Example
 from fastmri_cls.records.manifest import Shard, Split
-from fastmri_cls.records.schema import Example
+from fastmri_cls.records.tfrecord import FRAMING, write_record
 
 _EXAMPLES_PER_SHARD = 2048  # 0.1 GB of raw grey 224 px images; TensorFlow's guide recommends 100-200 MB
-_FRAMING = 16  # bytes that TFRecord adds to a record: its length and the checksums of length and content
 
 
 def write_split(
@@ -38,17 +37,14 @@ def write_split(
         part = members[number * len(members) // count : (number + 1) * len(members) // count]
         path = directory / f"{name}-{number:05d}-of-{count:05d}.tfrecord"
         size = 0
-        try:
-            with tf.io.TFRecordWriter(str(path)) as writer:
-                for index in part:
-                    record = example(index)
-                    serialized = record.serialize()
-                    writer.write(serialized)
-                    size += len(serialized) + _FRAMING
-                    per_class[record.class_name] += 1
-                    per_source[record.source] += 1
-        except tf.errors.OpError as error:
-            raise UserError(f"{error.message}: a shard cannot be written; free some space") from None
+        with naming(path), path.open("wb") as file:
+            for index in part:
+                record = example(index)
+                serialized = record.serialize()
+                write_record(file, serialized)
+                size += len(serialized) + FRAMING
+                per_class[record.class_name] += 1
+                per_source[record.source] += 1
         if path.stat().st_size != size:
             raise UserError(f"{path}: {path.stat().st_size} of {size} bytes reached the disk; check it")
         written.append(Shard(path.name, len(part), size, file_sha256(path)))

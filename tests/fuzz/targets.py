@@ -106,7 +106,7 @@ def _read_or_refuse(folder: Path) -> Manifest | None:
 
 def record_seeds() -> list[bytes]:
     """Return one record of each encoding, and some with a feature amiss; the first byte chooses the encoding."""
-    from fastmri_cls.records.schema import Example
+    from fastmri_cls.records.example import Example
 
     pixels = np.arange(_SIZE * _SIZE, dtype=np.uint8).reshape(_SIZE, _SIZE)
     whole = Example(b"", "raw", _SIZE, 1, 0, "a", "s", "a/1.jpg", "0" * 64, 0, True)
