@@ -6,10 +6,11 @@ Sections after Mitchell et al. 2019, Model Cards for Model Reporting. The prose 
 from fastmri_cls.evaluation.sets import MEAN, POOLED
 from fastmri_cls.foundation.templates import render
 from fastmri_cls.report.evaluated import EvaluatedData
-from fastmri_cls.report.findings import baseline_findings
+from fastmri_cls.report.findings import baseline_findings, first_sentence
 from fastmri_cls.report.run_tables import classes_table, counts_table, protocol_table, sets_table
 from fastmri_cls.runs.config import RunConfig
 from fastmri_cls.runs.metrics import RunMetrics
+from fastmri_cls.runs.train_file import train_command
 
 _FEW = 100  # images of a class; with fewer, a sensitivity of .9 has an interval wider than +-.06
 
@@ -30,6 +31,8 @@ def model_card(config: RunConfig, metrics: RunMetrics, evaluated: EvaluatedData)
         metrics=metrics,
         dataset=evaluated,
         pooled=pooled,
+        first=first_sentence("This model", pooled.accuracy, pooled.n, metrics.baselines.get(POOLED, {})),
+        command=train_command(config),
         counts=counts_table(config),
         protocol=protocol_table(config.protocol),
         sets=sets_table(metrics),

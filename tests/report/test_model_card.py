@@ -39,6 +39,8 @@ def test_the_card_states_data_protocol_metrics_and_limits(run):
     assert f"Dataset fingerprint `{'f' * 64}`" in card
     assert f"| pooled | 160 | {pooled.accuracy} |" in card
     assert "| augment | paper |" in card
+    assert "\nfastmri-cls train --data nowhere --model small-cnn --protocol strict " in card
+    assert f"This model has an accuracy of {pooled.accuracy} on 160 test images." in card
     assert "| train | 10 | 10 | 10 | 10 | 40 |" in card
     assert "25 of 100 test images of alpha have a duplicate in training" in card
     assert "of beta have a duplicate" not in card
