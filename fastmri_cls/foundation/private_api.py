@@ -12,9 +12,11 @@ import tensorflow as tf
 from keras.src.legacy.preprocessing.image import DirectoryIterator, ImageDataGenerator
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 from keras.src.trainers.data_adapters.py_dataset_adapter import OrderedEnqueuer
+from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.lite.python import schema_py_generated as tflite_schema
 from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.tools import flatbuffer_utils
+from tensorflow.python.framework import op_def_registry
 from tensorflow.python.framework.config import disable_op_determinism, is_op_determinism_enabled
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
@@ -27,11 +29,13 @@ __all__ = [
     "convert_variables_to_constants_v2",
     "deterministic_ops",
     "flatbuffer_utils",
+    "is_stateful",
     "mlir_quantize",
     "num_consumers",
     "producer",
     "producer_inputs",
     "save_weights_to_hdf5_group",
+    "saved_model_pb2",
     "skip_gradient_reduction",
     "tflite_schema",
     "xplane_pb2",
@@ -57,6 +61,12 @@ def num_consumers(operation: keras.Operation) -> int:
 def all_layers(layer: keras.Layer) -> list[keras.Layer]:
     """Return a layer or model with all layers inside it, at any depth."""
     return list(layer._flatten_layers())
+
+
+def is_stateful(operation: str) -> bool:
+    """Return whether a TensorFlow operation has a state or reaches outside of its graph; True for an unknown one."""
+    definition = op_def_registry.get(operation)
+    return definition is None or bool(definition.is_stateful)
 
 
 def skip_gradient_reduction(optimizer: keras.optimizers.Optimizer) -> None:

@@ -12,6 +12,7 @@ OOD_REFERENCE = "ood_reference.npz"
 OLD_OOD_REFERENCE = "novelty.npz"  # in RUNs of version 0.1
 CHECKSUMS = "checksums.json"
 LOG = "train.log"
+TRAINED_ON = "trained-on.csv"
 TRAIN_FILE = "train.yaml"
 REPORT = "report.html"
 CARD = "README.md"

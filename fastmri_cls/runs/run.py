@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import keras
 
 # What zipfile, h5py and Keras raise when a file's bytes make no sense or ask for something safe mode forbids.
-_UNLOADABLE = (
+UNLOADABLE = (
     ValueError, KeyError, IndexError, AttributeError, OSError, TypeError, RuntimeError, NotImplementedError,
     ImportError, RecursionError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
@@ -158,7 +158,7 @@ def _load_model(path: Path, config: RunConfig) -> "keras.Model":
         if damaged:
             raise zipfile.BadZipFile(f"bad checksum of {damaged}")
         model = keras.models.load_model(path, compile=False, safe_mode=True)
-    except _UNLOADABLE as error:
+    except UNLOADABLE as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{path}: cannot be loaded ({reason}); it is damaged or not from train: train again") from None
     size, channels, classes = config.image_size, config.channels, len(config.classes)

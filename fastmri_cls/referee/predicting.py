@@ -1,0 +1,91 @@
+"""The outputs of somebody else's model on the stored images of a dataset, and probabilities of them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+from scipy import special
+from sklearn.metrics import log_loss
+
+from fastmri_cls.dataset import Dataset
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.progress import track
+from fastmri_cls.records.ingest import with_channels
+from fastmri_cls.referee.opening import BATCH, OpenedModel
+from fastmri_cls.referee.preprocessing import Preprocess, candidates
+
+_GUESS_IMAGES = 256  # validation images on which preprocessings are compared
+_SUM_TOLERANCE = 1e-3  # of a row of probabilities, as in `evaluation.metrics`
+
+PROBABILITIES = "probabilities"
+
+
+def outputs_on(model: OpenedModel, dataset: Dataset, splits: Sequence[str], preprocess: Preprocess) -> np.ndarray:
+    """Return the outputs of a model, float32 [n, outputs], on the images of `splits` in the order written."""
+    batches = sum(-(-dataset.count(split) // BATCH) for split in splits)
+    records = track(dataset.records(splits, BATCH), f"running {model.name}", batches)
+    return np.concatenate([_run(model, dataset, images, preprocess) for images, _ in records])
+
+
+def try_preprocessings(
+    model: OpenedModel, dataset: Dataset, split: str, columns: Sequence[int]
+) -> tuple[dict[str, float], int]:
+    """Compare preprocessings on validation images.
+
+    Args:
+        model: the model.
+        dataset: the dataset.
+        split: the validation split.
+        columns: the output of each class.
+
+    Returns:
+        The accuracy of each preprocessing, the best one first (of equally accurate ones that with the smaller log
+        loss); and the number of images.
+    """
+    count = dataset.count(split)
+    chosen = np.unique(np.linspace(0, count - 1, min(count, _GUESS_IMAGES)).astype(int))
+    images, labels = dataset.images(split, chosen), dataset.facts(split).labels[chosen]
+    found = {}
+    for name, preprocess in candidates(model.channels, integers=model.takes_integers).items():
+        outputs = _run(model, dataset, images, preprocess)[:, columns]
+        if np.isfinite(outputs).all():
+            probabilities = as_probabilities(outputs)[0].astype(np.float64)
+            probabilities /= probabilities.sum(axis=1, keepdims=True)
+            loss = log_loss(labels, probabilities, labels=range(len(columns)))
+            found[name] = (float((outputs.argmax(axis=1) == labels).mean()), -float(loss))
+    if not found:
+        raise UserError(f"{model.name}: gives values that are not finite with every known preprocessing")
+    ranked = sorted(found, key=lambda name: found[name], reverse=True)
+    return {name: found[name][0] for name in ranked}, len(chosen)
+
+
+def as_probabilities(outputs: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return probabilities float32 [n, classes], and what the outputs were.
+
+    Values outside of 0..1 are logits, to which softmax is applied. Values within 0..1 that do not sum to 1 are scores
+    of independent classes, which are divided by their sum. The most probable class stays in both cases.
+    """
+    if (outputs < 0).any() or (outputs > 1).any():
+        return special.softmax(outputs.astype(np.float64), axis=1).astype(np.float32), "logits: softmax was applied"
+    sums = outputs.sum(axis=1, keepdims=True)
+    if (np.abs(sums - 1) <= _SUM_TOLERANCE).all():
+        return outputs, PROBABILITIES
+    even = np.full_like(outputs, 1 / outputs.shape[1])
+    scores = np.divide(outputs, sums, out=even, where=sums > 0)
+    return scores, "scores that do not sum to 1: divided by their sum"
+
+
+def _run(model: OpenedModel, dataset: Dataset, images: np.ndarray, preprocess: Preprocess) -> np.ndarray:
+    """Return the outputs for stored images, uint8 [n, size, size, channels]."""
+    size = model.height or dataset.image_size, model.width or dataset.image_size
+    resampling = Image.Resampling[str(dataset.manifest.options["resize"]).upper()]
+    fitted = np.stack([_fit(image, size, model.channels, resampling) for image in images])
+    return model.forward(preprocess(fitted.astype(np.float32)))
+
+
+def _fit(image: np.ndarray, size: tuple[int, int], channels: int, resampling: Image.Resampling) -> np.ndarray:
+    """Return an image uint8 [height, width, channels] of a model's size and channels."""
+    pixels = with_channels(image[:, :, 0] if image.shape[2] == 1 else image, channels)
+    if pixels.shape[:2] != size:
+        pixels = np.asarray(Image.fromarray(pixels).resize((size[1], size[0]), resampling))
+    return pixels.reshape(*size, channels)
