@@ -5,9 +5,9 @@ with the cure, for what its caller can mend. The command line calls the same fun
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastmri_cls.comparison.report import Comparison
@@ -107,22 +107,40 @@ def train(
 
 
 def evaluate(
-    run: "Run | StrPath", dataset: "Dataset | StrPath", out: StrPath | None = None, *, device: str = "auto"
+    model: "Run | StrPath | Callable[[Any], Any]",
+    dataset: "Dataset | StrPath",
+    out: StrPath | None = None,
+    *,
+    preprocessing: str | None = None,
+    classes: Sequence[str] | None = None,
+    trained_on: StrPath | None = None,
+    device: str = "auto",
 ) -> "Evaluation":
-    """Evaluate a trained RUN on the test sets of a dataset.
+    """Evaluate a trained RUN, or a model that was not trained here, on the test sets of a dataset.
+
+    The last three arguments but `device` are for a model that was not trained here. Code that such a file brings is
+    never run: a model that needs it is refused.
 
     Args:
-        run: a RUN, or its folder.
-        dataset: a dataset with the RUN's classes, image size and channels, or its folder.
-        out: where results go; None for the RUN itself if it was trained on this dataset, and RUN/evaluations/NAME for
-            another one.
+        model: a RUN or its folder; or a .keras, .h5 or .onnx file, a SavedModel folder, a .csv file of predictions, a
+            Keras model, or any function of RGB images [n, height, width, 3] of the dataset's size (uint8 values of
+            0..255 as float32, unless `preprocessing` says otherwise) that returns probabilities [n, classes].
+        dataset: a dataset with the model's classes, or its folder; for a RUN with its image size and channels too.
+        out: where results go. None: the RUN itself if it was trained on this dataset, and RUN/evaluations/NAME for
+            another one; for other models MODEL-on-DATASET in the working directory.
+        preprocessing: `0..255`, `0..1`, `-1..1`, `torch`, `caffe`, or `keras:MODULE` such as `keras:xception`. None
+            tries the first five on validation images, and reports the best one as a guess.
+        classes: names in the order of the outputs; None if the file names them.
+        trained_on: the model's training set, whose images and duplicates are counted and compared apart: a source of
+            the dataset, or a folder or ZIP archive. None for the published Training folders of all sources.
         device: `auto`, `gpu` or `cpu`, as in `train`.
 
     Returns:
         The metrics, and the folder that holds them with predictions, figures and report.
 
     Raises:
-        UserError: the RUN is unfinished or damaged, the dataset does not fit it, or there is no such device.
+        UserError: the RUN is unfinished or damaged, the model is unfit or unsafe to open, the dataset does not fit it,
+            or there is no such device.
     """
     from fastmri_cls.foundation.gpus import use_device
     from fastmri_cls.foundation.quiet import import_tensorflow
@@ -131,11 +149,19 @@ def evaluate(
     use_device(device)
     from fastmri_cls import experiment
     from fastmri_cls.dataset import Dataset
-    from fastmri_cls.runs.run import Run
+    from fastmri_cls.foundation.errors import UserError
+    from fastmri_cls.referee.run import RefereeOptions, evaluate_model
+    from fastmri_cls.runs.run import Run, is_run
 
-    opened = run if isinstance(run, Run) else Run(run)
-    data = dataset if isinstance(dataset, Dataset) else Dataset(dataset)
-    return experiment.evaluate(opened, data, Path(out) if out else None)
+    data, folder = dataset if isinstance(dataset, Dataset) else Dataset(dataset), Path(out) if out else None
+    given = Path(model) if isinstance(model, str | os.PathLike) else model
+    if not isinstance(given, Run) and not (isinstance(given, Path) and is_run(given)):
+        names, training_set = tuple(classes) if classes else None, str(trained_on) if trained_on else None
+        options = RefereeOptions(preprocessing, names, training_set)
+        return experiment.Evaluation(*evaluate_model(given, data, folder, options))
+    if preprocessing or classes or trained_on:
+        raise UserError(f"{model}: is a RUN, which knows its preprocessing, classes and training; leave them away")
+    return experiment.evaluate(given if isinstance(given, Run) else Run(given), data, folder)
 
 
 def predict(

@@ -4,7 +4,6 @@ RUN."""
 from dataclasses import dataclass
 from pathlib import Path
 
-
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.evaluation.baselines import dataset_baselines
 from fastmri_cls.evaluation.calibration import fit_calibration

@@ -26,7 +26,7 @@ _STATEFUL = {
     "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal", "StatefulUniform",
 }  # fmt: skip
 # What TensorFlow writes into every SavedModel to save and restore the variables; images must not pass through it.
-_CHECKPOINTS = {"SaveV2", "RestoreV2", "MergeV2Checkpoints"}
+_CHECKPOINTS = {"DisableCopyOnRead", "SaveV2", "RestoreV2", "MergeV2Checkpoints"}
 
 
 class SavedModel(NamedTuple):

@@ -152,10 +152,25 @@ def _part(tests: Predictions, seen: np.ndarray) -> SeenPart:
     drawn_seen, drawn_unseen = (np.concatenate(side) for side in zip(*draws, strict=True))
     first = _accuracy(tests.where(seen), drawn_seen)
     second = _accuracy(tests.where(~seen), drawn_unseen)
-    difference = None
-    if first and second:
-        difference = Estimate(first.value - second.value, *(percentile_ci(drawn_seen - drawn_unseen) or ()))
+    difference = _difference(first, second, drawn_seen - drawn_unseen) if first and second else None
     return SeenPart(int(seen.sum()), first, int((~seen).sum()), second, difference)
+
+
+def _difference(first: Estimate, second: Estimate, drawn: np.ndarray) -> Estimate:
+    """Return the difference of two accuracies with its interval.
+
+    If all images of a part are right, or none, the bootstrap does not see how uncertain that part is. The interval then
+    combines the two parts' own intervals by square-and-add (Newcombe 1998, Statistics in Medicine 17, 873-890).
+    """
+    value = first.value - second.value
+    bounds = percentile_ci(drawn)
+    low, high, other_low, other_high = first.low, first.high, second.low, second.high
+    is_degenerate = bool({first.value, second.value} & {0.0, 1.0})
+    if is_degenerate and low is not None and high is not None and other_low is not None and other_high is not None:
+        below = np.hypot(first.value - low, other_high - second.value)
+        above = np.hypot(high - first.value, second.value - other_low)
+        bounds = float(value - below), float(value + above)
+    return Estimate(value, *(bounds or ()))
 
 
 def _accuracy(part: Predictions, drawn: np.ndarray) -> Estimate | None:

@@ -178,6 +178,11 @@ def _is_of_own_dataset(metrics: RunMetrics, config: RunConfig) -> bool:
     return not counts or metrics["pooled"].n == sum(counts)
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a RUN, or RUN/evaluations/NAME."""
+    return (folder / files.CONFIG).exists() or (folder.is_dir() and folder.parent.name == files.EVALUATIONS)
+
+
 def is_finished(run: Path) -> bool:
     """Whether a folder holds all files of a finished RUN."""
     return all((run / name).exists() for name in files.FINISHED)

@@ -1,0 +1,297 @@
+"""evaluate on models that were not trained here: every form of a RUN's model, safety, classes, training images."""
+
+import csv
+import json
+import pickle
+import shutil
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import fastmri_cls as fc
+from fastmri_cls.comparison.report import analyse
+from fastmri_cls.dataset import Dataset
+from fastmri_cls.records.images_csv import read_images_csv
+from fastmri_cls.referee.trained_on import Seen, compare_seen, seen_in_folder, seen_in_published_training
+from fastmri_cls.runs.model_evaluation import ModelEvaluation
+from tests.comparison_runs import make_predictions
+from tests.html_pages import Page
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def data(phantom_dataset: Path) -> Dataset:
+    return Dataset(phantom_dataset)
+
+
+@pytest.fixture(scope="module")
+def forms(trained_run: Path, data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, fc.Run]:
+    """Evaluations of one RUN's model in four forms."""
+    pytest.importorskip("tf2onnx")
+    folder = tmp_path_factory.mktemp("forms")
+    for kind in ("onnx", "saved_model"):
+        fc.export_model(trained_run, kind, folder / kind, dataset=data)
+    given = {
+        "keras": (trained_run / "model.keras", {"classes": data.classes}),
+        "onnx": (folder / "onnx" / "model.onnx", {}),
+        "saved_model": (folder / "saved_model", {}),
+    }
+    found = {
+        kind: fc.evaluate(model, data, folder / f"of-{kind}", preprocessing="0..255", **options)
+        for kind, (model, options) in given.items()
+    }
+    return found | {"predictions": fc.evaluate(trained_run / "predictions.csv", data, folder / "of-predictions")}
+
+
+def numbers(value: object) -> list[float]:
+    """All numbers in a JSON value, in order; calibrated scores left out, which predictions.csv alone cannot have."""
+    if isinstance(value, dict):
+        return [n for key, part in value.items() if key not in ("calibrated", "operating") for n in numbers(part)]
+    if isinstance(value, list):
+        return [n for part in value for n in numbers(part)]
+    return [float(value)] if isinstance(value, int | float) else []
+
+
+def test_a_runs_model_has_the_same_metrics_in_every_form_and_compare_finds_no_difference(forms, trained_run):
+    expected = json.loads((trained_run / "metrics.json").read_text())
+    for kind, found in forms.items():
+        metrics = json.loads((found.folder / "metrics.json").read_text())
+        np.testing.assert_allclose(numbers(metrics["tests"]), numbers(expected["tests"]), atol=1e-5, err_msg=kind)
+        assert metrics["baselines"] == expected["baselines"]
+        assert ModelEvaluation(found.folder).facts.kind == kind
+    assert forms["onnx"].metrics.temperature == pytest.approx(
+        json.loads((trained_run / "metrics.json").read_text())["temperature"], abs=1e-3
+    )
+    compared = analyse([trained_run, *(found.folder for found in forms.values())])
+    assert len(compared.systems) == 5
+    assert [test.mcnemar.p for test in compared.numbers.tests] == [1.0] * 10
+
+
+def test_the_report_names_the_file_and_needs_nothing_from_elsewhere(forms):
+    page = Page(forms["onnx"].folder / "report.html")
+    facts = ModelEvaluation(forms["onnx"].folder).facts
+    text = (forms["onnx"].folder / "report.html").read_text(encoding="utf-8")
+    assert page.needs == []
+    assert facts.sha256 in text
+    assert facts.sha256 in (forms["onnx"].folder / "README.md").read_text()
+    assert {"glioma", "meningioma", "notumor", "pituitary"} == set(facts.output_classes)
+
+
+def test_a_function_is_evaluated_and_a_missing_preprocessing_is_a_guess(trained_run, data, tmp_path):
+    import keras
+
+    inner = keras.models.load_model(trained_run / "model.keras", compile=False)
+    scaled = keras.Sequential([keras.Input((128, 128, 3)), keras.layers.Rescaling(127.5, 127.5)])
+    model = keras.Sequential([scaled, keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer="ones"), inner])
+    model.layers[1].set_weights([np.array([1.0, 0, 0], np.float32).reshape(1, 1, 3, 1)])
+    model.save(tmp_path / "minus-one-to-one.keras")
+    found = fc.evaluate(tmp_path / "minus-one-to-one.keras", data, tmp_path / "a", classes=data.classes)
+    taken = ModelEvaluation(found.folder).facts.input
+    assert (taken.preprocessing, taken.is_guess) == ("-1..1", True)
+    assert taken.tried["-1..1"] > taken.tried["0..255"]
+    assert "<strong>a guess</strong>" in (found.folder / "report.html").read_text()
+
+    def function(images: np.ndarray) -> np.ndarray:
+        assert images.shape[1:] == (128, 128, 3)
+        return model(images / 127.5 - 1, training=False)
+
+    again = fc.evaluate(function, data, tmp_path / "b", classes=data.classes)
+    assert again.metrics["pooled"].accuracy.value == found.metrics["pooled"].accuracy.value
+
+
+def test_the_order_of_the_classes_goes_by_name_and_two_lists_are_in_every_refusal(forms, trained_run, data, tmp_path):
+    rows = list(csv.reader((trained_run / "predictions.csv").open()))
+    turned = [[row[1], *row[7:3:-1]] for row in rows]
+    turned[0][1:] = ["Pituitary tumor", "no_tumor", "meningioma_tumor", "glioma_tumor"]
+    table = tmp_path / "theirs.csv"
+    table.write_text("\n".join(",".join(row) for row in turned))
+    found = fc.evaluate(table, data, tmp_path / "turned")
+    assert found.metrics["pooled"].accuracy == forms["keras"].metrics["pooled"].accuracy
+    assert ModelEvaluation(found.folder).facts.output_classes[0] == "Pituitary tumor"
+    model = trained_run / "model.keras"
+    lists = "glioma, meningioma, notumor, pituitary"
+    with pytest.raises(fc.UserError, match=f"does not say which.*{lists}.*--classes"):
+        fc.evaluate(model, data, tmp_path / "x", preprocessing="0..255")
+    with pytest.raises(fc.UserError, match=f"its classes are a, b, c.*{lists}"):
+        fc.evaluate(model, data, tmp_path / "x", preprocessing="0..255", classes=["a", "b", "c"])
+    table.write_text("\n".join(",".join(row) for row in turned[:-1]))
+    with pytest.raises(fc.UserError, match="has no row for 1 of"):
+        fc.evaluate(table, data, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_onnx_file_that_names_its_classes_is_not_overruled(forms, data, tmp_path):
+    onnx = forms["onnx"].folder.parent / "onnx" / "model.onnx"
+    with pytest.raises(fc.UserError, match=r"--classes says pituitary.*its metadata say glioma"):
+        fc.evaluate(onnx, data, tmp_path / "x", classes=data.classes[::-1])
+
+
+def test_another_folder_is_never_replaced(forms, trained_run, data, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("")
+    with pytest.raises(fc.UserError, match="exists already"):
+        fc.evaluate(trained_run / "predictions.csv", data, tmp_path / "mine")
+    again = fc.evaluate(trained_run / "predictions.csv", data, forms["predictions"].folder)
+    assert again.metrics["pooled"] == forms["predictions"].metrics["pooled"]
+
+
+def layer(model: Path, change) -> Path:
+    """Change config.json in a .keras file."""
+    with zipfile.ZipFile(model) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    change(config["config"]["layers"][-1])
+    members["config.json"] = json.dumps(config).encode()
+    with zipfile.ZipFile(model, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return model
+
+
+@pytest.fixture
+def unsafe(trained_run, tmp_path, monkeypatch):
+    """Write a model file that must be refused; loading anything fails the test."""
+    import keras
+
+    def loading(*_, **__):
+        raise AssertionError("the file was loaded")
+
+    monkeypatch.setattr(keras.models, "load_model", loading)
+
+    def make(kind: str) -> Path:
+        path = tmp_path / "theirs.keras"
+        shutil.copy(trained_run / "model.keras", path)
+        if kind == "lambda":
+            return layer(path, lambda part: part.update(class_name="Lambda", registered_name="Lambda"))
+        if kind == "module":
+            return layer(path, lambda part: part.update(module="os", class_name="system"))
+        path = tmp_path / "theirs.h5"
+        if kind == "pickle":
+            path.write_bytes(pickle.dumps({"a": 1}))
+        elif kind == "external":
+            with h5py.File(path, "w") as file:
+                file.create_dataset("w", (1,), "f4", external=[("/etc/hostname", 0, 4)])
+        elif kind == "legacy lambda":
+            with h5py.File(path, "w") as file:
+                inner = {"class_name": "Lambda", "config": {"name": "evil", "function": ["4wEA", None, None]}}
+                file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": [inner]}})
+        elif kind == "weights":
+            with h5py.File(path, "w") as file:
+                file.create_dataset("w", data=np.zeros(1, np.float32))
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("lambda", r"its layer Lambda .* runs Python code out of the file; nothing of it was run"),
+        ("legacy lambda", r"its layer Lambda 'evil' runs Python code"),
+        ("module", r"its layer system .* is not Keras' own but its author's \(os\)"),
+        ("pickle", r"is not a \.h5 file in spite of its name"),
+        ("external", r"its dataset /w takes its values from another file"),
+        ("weights", r"holds weights without an architecture"),
+    ],
+)
+def test_a_file_that_brings_code_or_leaves_its_folder_is_refused_unread(unsafe, data, tmp_path, kind, reason):
+    with pytest.raises(fc.UserError, match=reason) as refused:
+        fc.evaluate(unsafe(kind), data, tmp_path / "out", classes=data.classes, preprocessing="0..255")
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("location", ["../secret.bin", "/etc/hostname", "link/secret.bin"])
+def test_an_onnx_file_with_data_outside_of_its_folder_is_refused(data, tmp_path, location):
+    onnx = pytest.importorskip("onnx")
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "secret.bin").write_bytes(bytes(4))
+    (tmp_path / "inside" / "link").symlink_to(tmp_path)
+    weight = onnx.helper.make_tensor("w", onnx.TensorProto.FLOAT, [1], bytes(4), raw=True)
+    onnx.external_data_helper.set_external_data(weight, location)
+    weight.ClearField("raw_data")
+    value = onnx.helper.make_tensor_value_info
+    node = onnx.helper.make_node("Add", ["x", "w"], ["y"])
+    kind, shape = onnx.TensorProto.FLOAT, [1, 3, 8, 8]
+    graph = onnx.helper.make_graph([node], "g", [value("x", kind, shape)], [value("y", kind, shape)], [weight])
+    path = tmp_path / "inside" / "theirs.onnx"
+    path.write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    with pytest.raises(fc.UserError, match="which is not in the model's folder; the model was not opened"):
+        fc.evaluate(path, data, tmp_path / "out", classes=data.classes, preprocessing="0..255")
+
+
+def test_a_saved_model_that_touches_files_is_refused(data, tmp_path):
+    import tensorflow as tf
+
+    class Reader(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, 8, 8, 3], tf.float32)])
+        def __call__(self, images):
+            tf.io.write_file(str(tmp_path / "written"), "x")
+            return tf.zeros([tf.shape(images)[0], 4])
+
+    tf.saved_model.save(Reader(), str(tmp_path / "theirs"), signatures=Reader().__call__)
+    with pytest.raises(fc.UserError, match="has the operation WriteFile, which no classifier"):
+        fc.evaluate(tmp_path / "theirs", data, tmp_path / "out", classes=data.classes, preprocessing="0..255")
+    assert not (tmp_path / "written").exists()
+
+
+def test_seen_images_are_those_whose_group_reaches_into_the_published_training_folders(data, phantom_sources):
+    """The dataset has no patients, so that its groups, made by the build from the files, are an independent count."""
+    rows = read_images_csv(data.path)
+    groups = {row.group for row in rows if row.filename.startswith("Training/")}
+    facts = data.facts(data.manifest.test_splits)
+    expected = np.isin(facts.groups, list(groups))
+    found = seen_in_published_training(data, ())
+    assert 0 < expected.sum() < len(expected)
+    assert found.seen.tolist() == expected.tolist()
+    assert [name.startswith(f"{s}/Training/") for name, s in zip(found.duplicate_of, facts.sources, strict=True)].count(
+        True
+    )
+    assert ((found.duplicate_of != "") == found.seen).all()
+
+
+def test_a_training_set_elsewhere_is_compared_in_every_orientation(data, tmp_path):
+    from PIL import Image
+
+    splits = data.manifest.test_splits
+    facts = data.facts(splits)
+    images = data.images(splits, range(3))
+    for number, turn in enumerate((np.fliplr, np.flipud, lambda image: np.rot90(image, 2))):
+        folder = tmp_path / "theirs" / facts.class_names[number]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.ascontiguousarray(turn(images[number][:, :, 0]))).save(folder / f"{number}.png")
+    found = seen_in_folder(data, tmp_path / "theirs")
+    assert found.seen[:3].all()
+    same_group = np.isin(facts.groups, facts.groups[:3])
+    assert found.seen.tolist() == same_group.tolist()
+    assert found.orientation[:3].tolist() == ["hflip", "vflip", "rot180"]
+
+
+def test_the_difference_between_seen_and_unseen_is_that_of_the_two_accuracies():
+    tests = make_predictions()
+    seen = np.arange(len(tests)) % 4 < 2
+    wrong = tests.probabilities[:, ::-1]
+    tests = replace(tests, probabilities=np.where(seen[:, None], tests.probabilities, wrong))
+    blank = np.full(len(tests), "")
+    part = compare_seen(tests, Seen(("alpha",), 10, 0, seen, blank, blank)).sets["pooled"]
+    correct = tests.predicted == tests.labels
+    assert part.seen_accuracy.value == correct[seen].mean()
+    assert part.difference.value == pytest.approx(correct[seen].mean() - correct[~seen].mean())
+    assert 0 < part.difference.low < part.difference.value < part.difference.high
+
+
+def test_a_part_without_an_error_has_an_interval_of_the_difference_all_the_same():
+    tests = make_predictions()
+    truth = np.eye(4, dtype=np.float32)[tests.labels]
+    seen = np.arange(len(tests)) % 4 < 2
+    blank = np.full(len(tests), "")
+    part = compare_seen(replace(tests, probabilities=truth), Seen(("a",), 10, 0, seen, blank, blank)).sets["pooled"]
+    assert part.difference.value == 0
+    # Newcombe's square-and-add of two exact intervals [low, 1] of 40 groups each.
+    width = 1 - part.seen_accuracy.low
+    assert (part.difference.low, part.difference.high) == pytest.approx((-width, width))
