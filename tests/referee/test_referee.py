@@ -16,6 +16,7 @@ import fastmri_cls as fc
 from fastmri_cls.comparison.report import analyse
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.records.images_csv import read_images_csv
+from fastmri_cls.referee.judging import judge
 from fastmri_cls.referee.trained_on import Seen, compare_seen, seen_in_folder, seen_in_published_training
 from fastmri_cls.runs.model_evaluation import ModelEvaluation
 from tests.comparison_runs import make_predictions
@@ -82,46 +83,52 @@ def test_the_report_names_the_file_and_needs_nothing_from_elsewhere(forms):
     assert {"glioma", "meningioma", "notumor", "pituitary"} == set(facts.output_classes)
 
 
-def test_a_function_is_evaluated_and_a_missing_preprocessing_is_a_guess(trained_run, data, tmp_path):
+def test_a_missing_preprocessing_is_a_guess_by_validation_and_a_function_gets_the_stored_images(
+    trained_run, data, tmp_path
+):
     import keras
 
     inner = keras.models.load_model(trained_run / "model.keras", compile=False)
-    scaled = keras.Sequential([keras.Input((128, 128, 3)), keras.layers.Rescaling(127.5, 127.5)])
-    model = keras.Sequential([scaled, keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer="ones"), inner])
-    model.layers[1].set_weights([np.array([1.0, 0, 0], np.float32).reshape(1, 1, 3, 1)])
+    inputs = keras.Input((128, 128, 3))
+    grey = keras.layers.Conv2D(1, 1, use_bias=False)
+    model = keras.Model(inputs, inner(grey(keras.layers.Rescaling(127.5, 127.5)(inputs))))
+    grey.set_weights([np.array([1.0, 0, 0], np.float32).reshape(1, 1, 3, 1)])
     model.save(tmp_path / "minus-one-to-one.keras")
-    found = fc.evaluate(tmp_path / "minus-one-to-one.keras", data, tmp_path / "a", classes=data.classes)
-    taken = ModelEvaluation(found.folder).facts.input
-    assert (taken.preprocessing, taken.is_guess) == ("-1..1", True)
-    assert taken.tried["-1..1"] > taken.tried["0..255"]
-    assert "<strong>a guess</strong>" in (found.folder / "report.html").read_text()
+    found = judge(tmp_path / "minus-one-to-one.keras", data, None, data.classes)
+    assert (found.input.preprocessing, found.input.is_guess) == ("-1..1", True)
+    assert found.input.tried["-1..1"] > found.input.tried["0..1"]
+    expected = fc.Run(trained_run).predictions
+    np.testing.assert_allclose(found.tests.probabilities, expected.probabilities, atol=1e-4)
+
+    shapes = []
 
     def function(images: np.ndarray) -> np.ndarray:
-        assert images.shape[1:] == (128, 128, 3)
-        return model(images / 127.5 - 1, training=False)
+        shapes.append(images.shape[1:])
+        return np.eye(4)[images[:, 64, 64, 0].astype(int) % 4]
 
-    again = fc.evaluate(function, data, tmp_path / "b", classes=data.classes)
-    assert again.metrics["pooled"].accuracy.value == found.metrics["pooled"].accuracy.value
+    judged = judge(function, data, None, data.classes)
+    stored = data.images(data.manifest.test_splits, range(5))
+    assert set(shapes) == {(128, 128, 3)}
+    assert judged.tests.predicted[:5].tolist() == (stored[:, 64, 64, 0] % 4).tolist()
 
 
-def test_the_order_of_the_classes_goes_by_name_and_two_lists_are_in_every_refusal(forms, trained_run, data, tmp_path):
+def test_the_order_of_the_classes_goes_by_name_and_two_lists_are_in_every_refusal(trained_run, data, tmp_path):
     rows = list(csv.reader((trained_run / "predictions.csv").open()))
     turned = [[row[1], *row[7:3:-1]] for row in rows]
     turned[0][1:] = ["Pituitary tumor", "no_tumor", "meningioma_tumor", "glioma_tumor"]
     table = tmp_path / "theirs.csv"
     table.write_text("\n".join(",".join(row) for row in turned))
-    found = fc.evaluate(table, data, tmp_path / "turned")
-    assert found.metrics["pooled"].accuracy == forms["keras"].metrics["pooled"].accuracy
-    assert ModelEvaluation(found.folder).facts.output_classes[0] == "Pituitary tumor"
-    model = trained_run / "model.keras"
-    lists = "glioma, meningioma, notumor, pituitary"
-    with pytest.raises(fc.UserError, match=f"does not say which.*{lists}.*--classes"):
-        fc.evaluate(model, data, tmp_path / "x", preprocessing="0..255")
-    with pytest.raises(fc.UserError, match=f"its classes are a, b, c.*{lists}"):
-        fc.evaluate(model, data, tmp_path / "x", preprocessing="0..255", classes=["a", "b", "c"])
+    found = judge(table, data, None, None)
+    assert found.tests.probabilities.tolist() == fc.Run(trained_run).predictions.probabilities.tolist()
+    assert found.order.names[0] == "Pituitary tumor"
     table.write_text("\n".join(",".join(row) for row in turned[:-1]))
     with pytest.raises(fc.UserError, match="has no row for 1 of"):
-        fc.evaluate(table, data, tmp_path / "x")
+        judge(table, data, None, None)
+    lists = "glioma, meningioma, notumor, pituitary"
+    with pytest.raises(fc.UserError, match=f"does not say which.*{lists}.*--classes"):
+        fc.evaluate(trained_run / "model.keras", data, tmp_path / "x", preprocessing="0..255")
+    with pytest.raises(fc.UserError, match=f"its classes are a, b, c.*{lists}"):
+        fc.evaluate(trained_run / "model.keras", data, tmp_path / "x", classes=["a", "b", "c"])
     assert not (tmp_path / "x").exists()
 
 
