@@ -16,10 +16,11 @@ from fastmri_cls.records.split_names import VAL
 from fastmri_cls.referee.judging import Judged, Model, judge
 from fastmri_cls.referee.trained_on import Seen, compare_seen, seen_in_folder, seen_in_published_training
 from fastmri_cls.referee.trained_on_file import write_trained_on
-from fastmri_cls.report.drawing import render_all
 from fastmri_cls.report.evaluated import evaluated_data
 from fastmri_cls.report.figures import result_figures
+from fastmri_cls.report.mistakes import find_mistakes
 from fastmri_cls.report.model_evaluation import evaluation_card, write_evaluation_report
+from fastmri_cls.report.pictures import render_all
 from fastmri_cls.runs import checksums, files
 from fastmri_cls.runs.calibration import write_calibration
 from fastmri_cls.runs.config import DatasetFacts
@@ -93,6 +94,7 @@ def evaluate_model(
     evaluated = evaluated_data(dataset, tests)
     figures = result_figures(tests, metrics.temperature)
     pictures = render_all(figures, {"class": tests.classes, "source": tests.source_names})
+    mistakes = find_mistakes(tests, dataset)
     with new_directory(folder, force=is_again) as place:
         write_facts(place, facts)
         write_predictions(place / files.PREDICTIONS, tests)
@@ -103,7 +105,7 @@ def evaluate_model(
             write_trained_on(place / files.TRAINED_ON, tests, seen)
         write_metrics(place / files.METRICS, metrics)
         pictures.save(place / files.FIGURES)
-        write_evaluation_report(place / files.REPORT, facts, metrics, pictures, evaluated)
+        write_evaluation_report(place / files.REPORT, facts, metrics, pictures, evaluated, mistakes)
         write_text(place / files.CARD, evaluation_card(facts, metrics, evaluated))
         checksums.record(place, [files.EVALUATION, files.PREDICTIONS, files.METRICS, files.CALIBRATION])
     return folder, metrics

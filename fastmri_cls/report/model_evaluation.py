@@ -2,21 +2,28 @@
 
 from pathlib import Path
 
-from fastmri_cls.evaluation.sets import MEAN, POOLED
+from fastmri_cls.evaluation.sets import POOLED
 from fastmri_cls.foundation.tables import Cell, Table
 from fastmri_cls.foundation.templates import render
-from fastmri_cls.report.drawing import Pictures
 from fastmri_cls.report.evaluated import EvaluatedData
 from fastmri_cls.report.findings import baseline_findings
 from fastmri_cls.report.html import write_page
-from fastmri_cls.report.run_tables import calibration_table, classes_table, sets_table
+from fastmri_cls.report.mistakes import Mistakes
+from fastmri_cls.report.pictures import Pictures
+from fastmri_cls.report.run_report import result_values
+from fastmri_cls.report.run_tables import classes_table, sets_table
 from fastmri_cls.report.trained_on import trained_on_findings, trained_on_table
 from fastmri_cls.runs.metrics import RunMetrics
 from fastmri_cls.runs.model_evaluation import ModelFacts, ModelInput
 
 
 def write_evaluation_report(
-    path: Path, facts: ModelFacts, metrics: RunMetrics, pictures: Pictures, evaluated: EvaluatedData
+    path: Path,
+    facts: ModelFacts,
+    metrics: RunMetrics,
+    pictures: Pictures,
+    evaluated: EvaluatedData,
+    mistakes: Mistakes,
 ) -> None:
     """Write the report.
 
@@ -26,24 +33,16 @@ def write_evaluation_report(
         metrics: of the evaluation.
         pictures: the figures.
         evaluated: the dataset that was evaluated.
+        mistakes: the test images to look at.
     """
-    sets = {name: found for name, found in metrics.tests.items() if name != MEAN}
+    values = result_values(facts.model, metrics, pictures, evaluated, mistakes)
     write_page(
         path,
         "report/templates/model_evaluation.html",
+        **values | {"findings": _findings(metrics)},
         facts=facts,
-        metrics=metrics,
-        dataset=evaluated,
-        pictures=pictures,
-        accuracies={name: found.accuracy for name, found in sets.items()},
-        findings=_findings(metrics),
-        tables={
-            "sets": sets_table(metrics),
-            "calibration": calibration_table(metrics),
-            "classes": [classes_table(name, found) for name, found in sets.items()],
-            "tried": tried_table(facts.input) if facts.input and facts.input.tried else None,
-            "trained_on": trained_on_table(metrics.trained_on) if metrics.trained_on else None,
-        },
+        tried=tried_table(facts.input) if facts.input and facts.input.tried else None,
+        trained_on=trained_on_table(metrics.trained_on) if metrics.trained_on else None,
     )
 
 
