@@ -108,8 +108,7 @@ def profile_steps(options: TrainOptions, dataset: Dataset, phase: int, steps: in
         from_scratch=backbone.default_weights == "none",
     )
     training = load_training_data(dataset, protocol, options.cache, options.seed).training
-    passes = -(-(_WARM_UP + steps) // training.steps_per_epoch)
-    batches = (element for number in range(passes) for element in prefetch_to_accelerator(training.epoch(number)))
+    batches = iter(prefetch_to_accelerator(training.stream(0), training.examples))
     parts = engine.step_parts(training.examples, epoch=0)
     seconds = np.zeros((steps, len(PARTS)))
     for step in range(-_WARM_UP, steps):

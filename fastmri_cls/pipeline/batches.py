@@ -148,13 +148,14 @@ def _full(batch: Element, rows: int) -> Element:
     return {name: tf.ensure_shape(tensor, [rows, *tensor.shape[1:]]) for name, tensor in batch.items()}
 
 
-def prefetch_to_accelerator(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Return `batches`, copied ahead of the step to the only GPU; this must be the last transformation.
+def prefetch_to_accelerator(batches: tf.data.Dataset, examples: Examples) -> tf.data.Dataset:
+    """Return `batches` of `examples`, copied ahead of the step to the only GPU; this must be the last transformation.
 
-    With several GPUs each replica gets its rows later; without one the batches are where they are needed.
+    With several GPUs each replica gets its rows later; without one the batches are where they are needed, and so are
+    the images of the tier `device`, whose few indices are not worth a copying thread.
     """
     accelerators = accelerator_names()
-    if len(accelerators) != 1:
+    if len(accelerators) != 1 or examples.is_resident:
         return batches
     return batches.apply(tf.data.experimental.prefetch_to_device(accelerators[0], _BATCHES_AHEAD))
 

@@ -100,10 +100,12 @@ class Examples(ABC):
     Attributes:
         count: number of examples.
         worker: the slice of each batch that is delivered.
+        is_resident: whether the images are where the step computes, and elements hold only what finds them.
     """
 
     count: int
     worker: WorkerShard = SINGLE_WORKER
+    is_resident = False
 
     def fetch(self, element: Element) -> Element:
         """Return `element` with its `image`; called within the step, on the device."""

@@ -157,6 +157,8 @@ class CachedExamples(IndexedExamples):
 class ResidentExamples(IndexedExamples):
     """Examples decoded once into one array on the accelerator, gathered within the step; without one, in memory."""
 
+    is_resident = True
+
     def __init__(self, examples: StreamedExamples, manifest: Manifest) -> None:
         images, labels = _decode(examples, manifest)
         super().__init__(labels, examples.files)

@@ -24,12 +24,11 @@ from fastmri_cls.pipeline.examples import Element, Examples
 from fastmri_cls.runs.protocol import Protocol
 from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress, assign, recall, remember, values
 from fastmri_cls.training.data import ValidationBatches
+from fastmri_cls.training.loops import Loops, StepsPerCall
 from fastmri_cls.training.optimizers import make_optimizer
 from fastmri_cls.training.precision import ComputePolicy
-from fastmri_cls.training.replicas import Replicas, RunningMean
+from fastmri_cls.training.replicas import Replicas
 from fastmri_cls.training.step import Step, StepOptions
-
-_STEPS_PER_CALL = 16  # steps run in one graph call, with no Python in between
 
 _BEGINNING = Checkpoint()
 
@@ -73,11 +72,10 @@ class Engine:
         self._whole = whole or model
         self._augment = augment
         self._options = options
-        self._loss = RunningMean("loss")
-        self._accuracy = RunningMean("accuracy")
-        self._confusion = tf.Variable(tf.zeros([options.num_classes] * 2), trainable=False)
         self._replicas = Replicas(strategy or tf.distribute.get_strategy())
         self._step = Step(model, options, self._replicas)
+        self._loops = Loops(self._step, augment, options, self._replicas)
+        self._steps_per_call = StepsPerCall(is_fixed=self._replicas.span_workers)
 
     def fit(
         self,
@@ -88,7 +86,7 @@ class Engine:
         start: Checkpoint = _BEGINNING,
         checkpoints: Checkpoints | None = None,
     ) -> int:
-        """Train for at most `max_epochs`; callbacks are called as by Keras' fit, with a call of 16 steps as a batch.
+        """Train for at most `max_epochs`; callbacks are called as by Keras' fit, with a call of some steps as a batch.
 
         Orders and draws are keyed by the epoch counted from the run's first. The logs of an epoch hold loss, accuracy,
         val_loss, val_accuracy, seconds and images_per_second. After each call the state goes to `checkpoints`; from
@@ -120,19 +118,23 @@ class Engine:
             if checkpoints:
                 checkpoints.save(lambda: self._state(replace(begin, **progress), callbacks))
 
+        first_epoch = begin.epochs_before + begin.epoch
+        # One iterator for all epochs: to make one costs 20 ms, and .3 s where it copies to a GPU.
+        batches = iter(prefetch_to_accelerator(training.stream(first_epoch, begin.step), training.examples))
+        validated = iter(prefetch_to_accelerator(validation.stream(begin.epoch), validation.examples))
         epochs_done = begin.epoch
         for epoch in range(begin.epoch, begin.epoch if begin.stop else max_epochs):
             first_step, earlier = (begin.step, begin.seconds) if epoch == begin.epoch else (0, 0.0)
             calls.on_epoch_begin(epoch)
             started = time.perf_counter() - earlier
             if first_step == 0:
-                self._reset_metrics()
-            for done in self._train_epoch(training, begin.epochs_before + epoch, first_step, calls):
+                self._loops.reset()
+            for done in self._train_epoch(training, batches, begin.epochs_before + epoch, first_step, calls):
                 save(epoch=epoch, step=done, seconds=time.perf_counter() - started)
             trained = time.perf_counter() - started
-            logs = self._logs()
+            logs = self._loops.logs()
             calls.on_test_begin()
-            logs |= {f"val_{name}": value for name, value in self.evaluate(validation, epoch).items()}
+            logs |= {f"val_{name}": value for name, value in self._evaluate(validation, validated).items()}
             calls.on_test_end()
             logs["seconds"] = time.perf_counter() - started
             logs["images_per_second"] = training.steps_per_epoch * training.batch_size / trained
@@ -146,15 +148,16 @@ class Engine:
 
     def evaluate(self, batches: ValidationBatches, epoch: int = 0) -> Logs:
         """Return loss (label smoothing and regularisation included, as Keras' val_loss) and accuracy."""
-        self._reset_metrics()
-        self._confusion.assign(tf.zeros_like(self._confusion))
-        iterator = iter(prefetch_to_accelerator(batches.epoch(epoch)))
-        self._eval_steps(batches.examples, iterator, tf.constant(batches.count))
-        return self._logs()
+        return self._evaluate(batches, iter(prefetch_to_accelerator(batches.epoch(epoch), batches.examples)))
+
+    def _evaluate(self, batches: ValidationBatches, iterator: Iterator[Element]) -> Logs:
+        self._loops.reset()
+        self._loops.evaluate(batches.examples, iterator, tf.constant(batches.count))
+        return self._loops.logs()
 
     def confusion(self) -> np.ndarray:
         """Return the counts of the last evaluation, float32 [classes, classes], rows are the true classes."""
-        return np.asarray(self._confusion)
+        return self._loops.confusion()
 
     def step_parts(self, examples: Examples, epoch: int) -> StepParts:
         """Return a training step of `epoch` in parts that can be timed."""
@@ -163,7 +166,7 @@ class Engine:
             return self._augment(batch, step_seed(self._options.seed, epoch, step))
 
         return StepParts(
-            fetch=tf.function(lambda element: self._as_batch(examples.fetch(element))),
+            fetch=tf.function(lambda element: self._loops.as_batch(examples.fetch(element))),
             augment=tf.function(augment),
             train=lambda batch: self._step.train(*batch)[0],
         )
@@ -181,19 +184,9 @@ class Engine:
     @property
     def _phase_state(self) -> list[keras.Variable]:
         """The state that ends with the phase: the optimizer's variables and the running metrics."""
-        return [*self.model.optimizer.variables, *self._loss.variables, *self._accuracy.variables]
+        return [*self.model.optimizer.variables, *self._loops.loss.variables, *self._loops.accuracy.variables]
 
     def _train_epoch(
-        self, training: TrainingBatches, epoch: int, first_step: int, calls: keras.callbacks.CallbackList
-    ) -> Iterator[int]:
-        """Train from `first_step` to the epoch's end; yield the steps done after each call."""
-        if first_step == training.steps_per_epoch:
-            return
-        batches = iter(prefetch_to_accelerator(training.epoch(epoch, first_step)))
-        with self._replicas.own_draws(self._whole.variables):
-            yield from self._train_calls(training, batches, epoch, first_step, calls)
-
-    def _train_calls(
         self,
         training: TrainingBatches,
         batches: Iterator[Element],
@@ -201,64 +194,26 @@ class Engine:
         first_step: int,
         calls: keras.callbacks.CallbackList,
     ) -> Iterator[int]:
-        for first in range(first_step, training.steps_per_epoch, _STEPS_PER_CALL):
-            calls.on_train_batch_begin(first)
-            count = min(_STEPS_PER_CALL, training.steps_per_epoch - first)
-            span = tf.constant(epoch), tf.constant(first), tf.constant(count)
-            bad = int(self._train_steps(training.examples, batches, *span))
-            if bad >= 0:
-                raise UserError(
-                    f"epoch {epoch + 1}, step {bad + 1}: the loss is not finite; choose --precision float32 or a "
-                    f"smaller --learning-rate, or look for damaged images: {', '.join(training.files(epoch, bad))}"
-                )
-            calls.on_train_batch_end(first + count - 1, self._logs())
-            yield first + count
-
-    @tf.function(reduce_retracing=True)
-    def _train_steps(
-        self, examples: Examples, batches: Iterator[Element], epoch: tf.Tensor, first: tf.Tensor, count: tf.Tensor
-    ) -> tf.Tensor:
-        """Run `count` steps; return the first whose loss is not finite, or -1, int64 [].
-
-        Nothing in the loop is decided on the host by a result of the device, which would stop both in every step.
-        """
-        bad = tf.constant(-1, tf.int64)
-        for step in tf.range(first, first + count):
-            batch = self._as_batch(examples.fetch(next(batches)))
-            seed = step_seed(self._options.seed, epoch, step)
-            loss, correct, rows = tf.unstack(self._replicas.sum(self._train_replica, batch, seed))
-            self._loss.add(loss, 1.0)
-            self._accuracy.add(correct, rows)
-            is_first_bad = (bad < 0) & ~tf.math.is_finite(loss)
-            bad = tf.where(is_first_bad, tf.cast(step, tf.int64), bad)
-        return bad
-
-    def _train_replica(self, batch: Batch, seed: tf.Tensor) -> tf.Tensor:
-        return self._step.train_sums(self._augment(self._replicas.rows(batch), seed, self._replicas.slice()))
-
-    @tf.function(reduce_retracing=True)
-    def _eval_steps(self, examples: Examples, batches: Iterator[Element], count: tf.Tensor) -> None:
-        # A loop over the dataset itself would build its function anew in every call: .8 s with a DenseNet121.
-        for _ in tf.range(count):
-            batch = self._as_batch(examples.fetch(next(batches)))
-            sums = self._replicas.sum(self._eval_replica, batch)
-            self._loss.add(sums[0], sums[2])
-            self._accuracy.add(sums[1], sums[2])
-            self._confusion.assign_add(tf.reshape(sums[3:], self._confusion.shape))
-
-    def _eval_replica(self, batch: Batch) -> tf.Tensor:
-        return self._step.evaluate_sums(self._replicas.rows(batch))
-
-    def _as_batch(self, element: Element) -> Batch:
-        targets = tf.one_hot(element["label"], self._options.num_classes)
-        return Batch(element["image"], targets, element["weight"])
-
-    def _reset_metrics(self) -> None:
-        self._loss.reset_state()
-        self._accuracy.reset_state()
-
-    def _logs(self) -> Logs:
-        return {"loss": float(self._loss.result()), "accuracy": float(self._accuracy.result())}
+        """Train from `first_step` to the epoch's end; yield the steps done after each call."""
+        done = first_step
+        with self._replicas.own_draws(self._whole.variables):
+            while done < training.steps_per_epoch:
+                calls.on_train_batch_begin(done)
+                started = time.perf_counter()
+                count = min(self._steps_per_call.count, training.steps_per_epoch - done)
+                span = tf.constant(epoch), tf.constant(done), tf.constant(count)
+                bad, loss, accuracy = map(float, self._loops.train(training.examples, batches, *span))
+                if count == self._steps_per_call.count:
+                    self._steps_per_call.took(time.perf_counter() - started)
+                if bad >= 0:
+                    raise UserError(
+                        f"epoch {epoch + 1}, step {int(bad) + 1}: the loss is not finite; choose --precision float32 "
+                        "or a smaller --learning-rate, or look for damaged images: "
+                        + ", ".join(training.files(epoch, int(bad)))
+                    )
+                done += count
+                calls.on_train_batch_end(done - 1, {"loss": loss, "accuracy": accuracy})
+                yield done
 
 
 def make_engine(

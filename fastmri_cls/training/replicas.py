@@ -27,6 +27,11 @@ class Replicas:
         self.count: int = strategy.num_replicas_in_sync
         self._here = len(strategy.extended.worker_devices) if self.count > 1 else 1
 
+    @property
+    def span_workers(self) -> bool:
+        """Whether some replicas are in other processes."""
+        return self._here < self.count
+
     def sum(self, function: Callable[..., tf.Tensor], *arguments: Any) -> tf.Tensor:
         """Call `function` on every replica with the same arguments, and return the sum of its results."""
         if self.count == 1:

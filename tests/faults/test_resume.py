@@ -26,10 +26,10 @@ pytestmark = pytest.mark.slow
 TRAIN = """
 import sys
 from fastmri_cls import experiment
-from fastmri_cls.training import checkpoint, engine
+from fastmri_cls.training import checkpoint, loops
 experiment.evaluate = lambda *_, **__: None
 checkpoint._SECONDS_BETWEEN = 0.0
-engine._STEPS_PER_CALL = 2
+loops.STEPS_PER_CALL = 2, 2
 from fastmri_cls.cli.app import main
 main()
 """

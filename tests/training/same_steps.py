@@ -19,11 +19,11 @@ keras.layers.Dropout.call = lambda self, inputs, training=False: inputs
 
 from fastmri_cls.runs.options import TrainOptions  # noqa: E402
 from fastmri_cls.runs.protocol import resolve_protocol  # noqa: E402
-from fastmri_cls.training import engine  # noqa: E402
+from fastmri_cls.training import loops  # noqa: E402
 from fastmri_cls.training.distribution import DistributedContext, make_distribution  # noqa: E402
 from fastmri_cls.training.run import train  # noqa: E402
 
-engine._STEPS_PER_CALL = 4
+loops.STEPS_PER_CALL = 4, 4
 
 
 def options(data: Path, out: Path, epochs: tuple[int, int], **more: object) -> TrainOptions:

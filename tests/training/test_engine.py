@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.foundation.errors import Stopped, UserError
-from fastmri_cls.training import engine as engine_module
+from fastmri_cls.training import loops
 from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints
 from fastmri_cls.training.engine import Engine, StepOptions
 from fastmri_cls.training.optimizers import make_optimizer
@@ -36,9 +36,9 @@ class FixedBatches:
     def fetch(self, element: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         return element
 
-    def epoch(self, epoch: int, first_step: int = 0) -> tf.data.Dataset:
+    def stream(self, epoch: int, first_step: int = 0) -> tf.data.Dataset:
         columns = {"image": self.images, "label": self.labels, "weight": self.weights}
-        return tf.data.Dataset.from_tensor_slices(columns).batch(BATCH, drop_remainder=True).skip(first_step)
+        return tf.data.Dataset.from_tensor_slices(columns).batch(BATCH, drop_remainder=True).repeat().skip(first_step)
 
     def files(self, epoch: int, step: int) -> list[str]:
         return [f"drawn/{step * BATCH + row}.png" for row in range(BATCH)]
@@ -118,7 +118,7 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_its_step_and_files():
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 @pytest.mark.parametrize("after", [2, 7])  # calls of the graph: in the first epoch, in the second
 def test_a_stopped_training_is_saved_and_ends_in_the_same_weights(tmp_path, monkeypatch, number, code, after):
-    monkeypatch.setattr(engine_module, "_STEPS_PER_CALL", 1)
+    monkeypatch.setattr(loops, "STEPS_PER_CALL", (1, 1))
 
     def fit(checkpoints, start, *more):
         model, logs = small_model(dropout=0.5), Logs()
@@ -154,6 +154,25 @@ def test_nothing_below_the_first_trainable_weight_is_differentiated():
     model.compile(make_optimizer(1e-3, "float32"))
     engine = Engine(model, make_augmentation("none"), StepOptions(CLASSES, 0.1, 0, xla=False))
     training = batches(0)
-    batch = engine._as_batch(next(iter(training.epoch(0))))
+    batch = engine._loops.as_batch(next(iter(training.stream(0))))
     graph = engine._step.train.get_concrete_function(*engine._augment(batch, tf.constant([0, 0]))).graph
     assert not [op.type for op in graph.get_operations() if "Conv2DBackprop" in op.type]
+
+
+def test_calls_grow_while_they_are_short_and_shrink_when_they_are_long():
+    pace = loops.StepsPerCall(is_fixed=False)
+    counts = []
+    for seconds in (60.0, 0.1, 0.2, 0.4, 1.0, 5.0, 1.0):  # the first call traces
+        pace.took(seconds)
+        counts.append(pace.count)
+    assert counts == [1, 2, 4, 8, 8, 4, 4]
+    for _ in range(20):
+        pace.took(1e-3)
+    assert pace.count == loops.STEPS_PER_CALL[1]
+
+
+def test_several_workers_never_differ_in_the_steps_of_a_call():
+    pace = loops.StepsPerCall(is_fixed=True)
+    for seconds in (60.0, 1e-3, 60.0):
+        pace.took(seconds)
+        assert pace.count == 16

@@ -42,12 +42,12 @@ def engine(model: str, policy: ComputePolicy, phase: int = 1, augment: str = "pa
 def training_loop(made: Engine):
     batches = iter(tf.data.Dataset.from_tensors({name: tf.zeros(s.shape, s.dtype) for name, s in SPEC.items()}))
     numbers = (tf.constant(0), tf.constant(0), tf.constant(1))
-    return traffic_of_loop(made._train_steps.get_concrete_function(Elements(), batches, *numbers))
+    return traffic_of_loop(made._loops.train.get_concrete_function(Elements(), batches, *numbers))
 
 
 def evaluation_loop(made: Engine):
     batches = iter(tf.data.Dataset.from_tensors({name: tf.zeros(s.shape, s.dtype) for name, s in SPEC.items()}))
-    return traffic_of_loop(made._eval_steps.get_concrete_function(Elements(), batches, tf.constant(1)))
+    return traffic_of_loop(made._loops.evaluate.get_concrete_function(Elements(), batches, tf.constant(1)))
 
 
 @pytest.mark.parametrize("augment", ["none", "paper", "paper+flip"])

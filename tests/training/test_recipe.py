@@ -114,9 +114,9 @@ import json, sys
 from dataclasses import replace
 from pathlib import Path
 import numpy as np, keras
-from fastmri_cls.training import checkpoint, engine
+from fastmri_cls.training import checkpoint, loops
 checkpoint._SECONDS_BETWEEN = 0.0
-engine._STEPS_PER_CALL = 2
+loops.STEPS_PER_CALL = 2, 2
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import resolve_protocol
 from fastmri_cls.training.run import train
