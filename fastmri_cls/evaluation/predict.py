@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.dataset import Dataset
-from fastmri_cls.pipeline.batches import EvaluationBatches
+from fastmri_cls.foundation.overlap import one_ahead
+from fastmri_cls.pipeline.batches import EvaluationBatches, prefetch_to_accelerator
 from fastmri_cls.runs.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -45,5 +46,6 @@ def _probabilities(model: "keras.Model", dataset: Dataset, split: str) -> np.nda
     def forward(images: tf.Tensor) -> tf.Tensor:
         return model(tf.cast(images, tf.float32), training=False)
 
-    rows = [forward(batch["image"]).numpy() for batch in batches.epoch(0)]
+    ahead = prefetch_to_accelerator(batches.epoch(0), batches.examples)
+    rows = [result.numpy() for result in one_ahead(forward(batch["image"]) for batch in ahead)]
     return np.concatenate(rows)[: dataset.count(split)]

@@ -15,9 +15,11 @@ from PIL import Image
 
 from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.overlap import one_ahead
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.inference.engines import open_engine
 from fastmri_cls.inference.ood import read_reference
+from fastmri_cls.inference.runtimes import Outputs
 from fastmri_cls.records.ingest import with_channels
 from fastmri_cls.runs.run import Run
 from fastmri_cls.sources.decode import Decoded, resize
@@ -27,6 +29,9 @@ from fastmri_cls.sources.notes import Note
 from fastmri_cls.sources.pixels import RejectedImage
 from fastmri_cls.sources.storage import files_below
 
+_DecodedBatch = list[tuple[Path, Decoded | str]]  # files, each with its image or the reason why there is none
+_ComputedBatch = tuple[_DecodedBatch, np.ndarray, Future[Outputs] | None]  # with its images, and what comes of them
+_NO_IMAGES = np.empty((0, 0, 0, 0), np.uint8)
 _BATCHES_AHEAD = 3  # decoded or being decoded while one is in the forward pass
 
 
@@ -142,9 +147,8 @@ class Predictor:
     def predict(self, files: Sequence[Path]) -> Iterator[Prediction | UnusableFile]:
         """Yield one result for each file, in order."""
         number = 0
-        for batch in self._decoded_batches(files):
-            usable = [image.pixels for _, image in batch if isinstance(image, Decoded)]
-            predictions = iter(self._predict_batch(np.stack(usable)) if usable else ())
+        for batch, images, outputs in self._computed_batches(files):
+            predictions = iter(self._predictions(images, outputs.result()) if outputs else ())
             for path, image in batch:
                 if isinstance(image, Decoded):
                     probabilities, ood_score, heat = next(predictions)
@@ -155,7 +159,20 @@ class Predictor:
                     yield UnusableFile(path, image)
                 number += 1
 
-    def _decoded_batches(self, files: Sequence[Path]) -> Iterator[list[tuple[Path, Decoded | str]]]:
+    def _computed_batches(self, files: Sequence[Path]) -> Iterator[_ComputedBatch]:
+        """Yield the batches of `files`, each while the next one is in the forward pass already."""
+        with ThreadPoolExecutor(1) as pool:
+
+            def start(batch: _DecodedBatch) -> _ComputedBatch:
+                usable = [image.pixels for _, image in batch if isinstance(image, Decoded)]
+                if not usable:
+                    return batch, _NO_IMAGES, None
+                images = np.stack(usable)
+                return batch, images, pool.submit(self._forward, images)
+
+            yield from one_ahead(map(start, self._decoded_batches(files)))
+
+    def _decoded_batches(self, files: Sequence[Path]) -> Iterator[_DecodedBatch]:
         """Yield batches of files with their image, pixels uint8 [size, size, channels], or the reason for a failure."""
         size = self._options.batch_size
         batches = (files[start : start + size] for start in range(0, len(files), size))
@@ -181,12 +198,19 @@ class Predictor:
         pixels = resize(with_channels(image.pixels, channels), size, method)
         return replace(image, pixels=pixels.reshape(size, size, channels))
 
-    def _predict_batch(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, float | None, np.ndarray | None]]:
-        """Yield probabilities, out-of-distribution score and heat map of each image uint8 [n, size, size, channels]."""
+    def _forward(self, images: np.ndarray) -> Outputs:
+        """Return probabilities and features of images uint8 [n, size, size, channels]."""
         probabilities, features = self.engine.forward(images)
         if self._options.flips:
             mirrored = self.engine.forward(images[:, :, ::-1])
             probabilities = (probabilities + mirrored.probabilities) / 2
+        return Outputs(probabilities, features)
+
+    def _predictions(
+        self, images: np.ndarray, outputs: Outputs
+    ) -> Iterator[tuple[np.ndarray, float | None, np.ndarray | None]]:
+        """Yield probabilities, out-of-distribution score and heat map of each image uint8 [n, size, size, channels]."""
+        probabilities, features = outputs
         if self._temperature is not None:
             from fastmri_cls.evaluation.temperature import scale_by_temperature  # SciPy takes half a second
 

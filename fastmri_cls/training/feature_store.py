@@ -7,11 +7,11 @@ lists and removes them (feature_cache.py).
 
 import hashlib
 import json
-import os
 import shutil
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,23 @@ import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.augment.batch import Augmentation, Batch
+from fastmri_cls.augment.keyed import fold_in
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.gpus import visible_gpus
 from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.models.head import Classifier
 from fastmri_cls.models.surgery import CutClassifier
-from fastmri_cls.pipeline.batches import EvaluationBatches
+from fastmri_cls.pipeline.batches import EvaluationBatches, prefetch_to_accelerator
 from fastmri_cls.pipeline.examples import Examples, Selection
 from fastmri_cls.training.feature_cache import FACTS_NAME, features_directory, mark_used
+from fastmri_cls.training.feature_writer import FeatureWriter, Rows
 
 NAMES = ("cut", "pooled", "labels")
 
-_BATCH = 32
+_BATCH, _GPU_BATCH = 32, 256  # a GPU is not filled by 32 images; the size of a batch changes the draws of a view
 _RESERVE = 1 << 30  # bytes of disk that stay free
 
 
@@ -92,6 +95,9 @@ class FeatureStore:
             for array in base.get_weights():
                 weights.update(array.tobytes())
         self._key = facts | {"weights": weights.hexdigest(), "options": vars(classifier.options), "cut": parts.places}
+        self._batch = _GPU_BATCH if visible_gpus() else _BATCH
+        if self._batch != _BATCH:
+            self._key |= {"batch": self._batch}
         self._parts = parts
         self._source = source
         self._augment = augment
@@ -146,46 +152,40 @@ class FeatureStore:
         which = "clean" if entry.view is None else f"view {entry.view}"
         examples = self._source.dataset.examples(entry.selection)
         with new_directory(entry.folder, force=True) as directory:
-            self._write(directory, examples, _Draws(split, entry.view), f"features of {split}, {which}")
-            sums = {path.name: file_sha256(path) for path in directory.glob("*.npy")}
+            sums = self._write(directory, examples, _Draws(split, entry.view), f"features of {split}, {which}")
             write_text(directory / FACTS_NAME, json.dumps({"key": entry.key, "sha256": sums}))
 
-    def _write(self, directory: Path, examples: Examples, draws: "_Draws", description: str) -> None:
-        shapes = {"cut": self._parts.trunk.output_shape[1:], "pooled": self._parts.tail.output_shape[1:], "labels": ()}
-        dtypes = {"cut": np.uint16, "pooled": np.float32, "labels": np.int64}
-        arrays = {
-            name: np.lib.format.open_memmap(
-                directory / f"{name}.npy", "w+", dtypes[name], (examples.count, *shapes[name])
-            )
-            for name in NAMES
+    def _write(self, directory: Path, examples: Examples, draws: "_Draws", description: str) -> dict[str, str]:
+        """Write the features of `examples`; return the sha256 of each file."""
+        count = examples.count
+        arrays: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {
+            "cut": ((count, *self._parts.trunk.output_shape[1:]), np.dtype(np.uint16)),
+            "pooled": ((count, *self._parts.tail.output_shape[1:]), np.dtype(np.float32)),
+            "labels": ((count,), np.dtype(np.int64)),
         }
-        for name in NAMES:
-            _reserve(directory / f"{name}.npy")
         states = [v for model in (self._parts.trunk, self._parts.tail) for v in model.variables if _is_random_state(v)]
         before = [np.array(state) for state in states]
         draws.seed_layers(states)
-        batches = EvaluationBatches(examples, _BATCH)
-        for number, element in enumerate(track(batches.epoch(0), description, batches.count)):
-            part = slice(number * _BATCH, min((number + 1) * _BATCH, examples.count))
-            fetched = examples.fetch(element)
-            cut, pooled, finite = self._run(fetched["image"], tf.constant(number), draws.key, draws.view is not None)
-            if not finite:
-                raise UserError("--feature-views: features beyond float16's range; choose --precision mixed_bfloat16")
-            for name, rows in (("cut", cut), ("pooled", pooled), ("labels", element["label"])):
-                arrays[name][part] = rows.numpy()[: part.stop - part.start]
-        for array in arrays.values():
-            array.flush()
+        batches = EvaluationBatches(examples, self._batch)
+        ahead = prefetch_to_accelerator(batches.epoch(0), examples)
+        with FeatureWriter(directory, arrays) as writer:
+            for number, element in enumerate(track(ahead, description, batches.count)):
+                image = examples.fetch(element)["image"]
+                cut, pooled, finite = self._run(image, tf.constant(number), draws.key, draws.view is not None)
+                real = min(count - number * self._batch, self._batch)
+                writer.append(partial(_rows, cut, pooled, finite, element["label"], real))
         # Training continues from the same random state, whether its features were computed or found.
         for state, value in zip(states, before, strict=True):
             state.assign(value)
+        return writer.sums
 
     def _features(
         self, images: tf.Tensor, batch: tf.Tensor, key: tf.Tensor, augmented: bool
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         if augmented:
-            seed = tf.random.experimental.stateless_fold_in(key, batch)
-            no_targets = tf.zeros([_BATCH, self._num_classes])
-            images = self._augment(Batch(images, no_targets, tf.ones([_BATCH])), seed).images
+            seed = fold_in(key, batch)
+            nothing = tf.zeros([self._batch, self._num_classes])
+            images = self._augment(Batch(images, nothing, tf.ones([self._batch])), seed).images
         cut = self._parts.trunk(tf.cast(images, tf.float32), training=augmented)
         pooled = tf.cast(self._parts.tail(cut, training=augmented), tf.float32)
         stored = tf.cast(cut, self.dtype)
@@ -200,6 +200,17 @@ class _Entry:
     view: int | None
     key: str
     folder: Path
+
+
+def _rows(cut: tf.Tensor, pooled: tf.Tensor, finite: tf.Tensor, labels: tf.Tensor, real: int) -> Rows:
+    """Return the first `real` rows of a batch on the host.
+
+    Raises:
+        UserError: a feature is not finite.
+    """
+    if not finite:
+        raise UserError("--feature-views: features beyond float16's range; choose --precision mixed_bfloat16")
+    return {"cut": cut.numpy()[:real], "pooled": pooled.numpy()[:real], "labels": labels.numpy()[:real]}
 
 
 def _load(folders: Sequence[Path], name: str) -> Joined:
@@ -226,13 +237,6 @@ class _Draws:
     @property
     def _split_seed(self) -> int:
         return zlib.crc32(self.split.encode()) >> 1  # fits int32
-
-
-def _reserve(path: Path) -> None:
-    """Allocate the disk space of a mapped file now: a page that finds none later ends the process by SIGBUS."""
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def _storage_dtype(classifier: Classifier) -> tf.DType:

@@ -53,7 +53,7 @@ def set_conditions(conditions: dict[str, Any]) -> None:
     if conditions["crowded"]:
         from fastmri_cls.training import feature_store
 
-        feature_store._SPARE = -(1 << 40)
+        feature_store._RESERVE = -(1 << 40)
     if shift := conditions["clock_shift"]:
         _shift_the_clock(shift)
 
