@@ -10,7 +10,7 @@ from collections.abc import Callable
 import tensorflow as tf
 from keras import layers
 
-from fastmri_cls.augment.keyed import KeyedSeeds
+from fastmri_cls.augment.keyed import KeyedSeeds, draw_integers, fold_in, split_key
 
 # RandAugment's N = 2 operations at M = 9 of 30 (Cubuk et al. 2020, for ImageNet), of the maxima torchvision lists.
 _OPERATIONS_PER_IMAGE = 2
@@ -62,7 +62,7 @@ def make_randaugment() -> Operation:
     def randaugment(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         images = tf.cast(images, tf.float32)
         for number in range(_OPERATIONS_PER_IMAGE):
-            images = random_operation(images, tf.random.experimental.stateless_fold_in(key, number))
+            images = random_operation(images, fold_in(key, number))
         return images
 
     return randaugment
@@ -74,21 +74,21 @@ def make_augmix() -> Operation:
 
     def augmix(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         images = tf.cast(images, tf.float32)
-        chain_key, image_key, depth_key, *step_keys = tf.unstack(
-            tf.random.split(key, 3 + _CHAINS * _MAX_DEPTH, alg="philox"), axis=0
-        )
+        chain_key, image_key, depth_key, *step_keys = split_key(key, 3 + _CHAINS * _MAX_DEPTH)
         count = images.shape[0]
         exponential = -tf.math.log(1 - tf.random.stateless_uniform([_CHAINS, count, 1, 1, 1], chain_key, alg="philox"))
         weights = exponential / tf.reduce_sum(exponential, axis=0)  # Dirichlet(1, 1, 1)
         own = tf.random.stateless_uniform([count, 1, 1, 1], image_key, alg="philox")  # Beta(1, 1)
-        depth = tf.random.stateless_uniform([_CHAINS], depth_key, 1, _MAX_DEPTH + 1, tf.int32, alg="philox")
+        with tf.device("CPU:0"):
+            depths = tf.unstack(draw_integers(depth_key, [_CHAINS], 1, _MAX_DEPTH + 1))
+            is_used = [[step < depth for step in range(_MAX_DEPTH)] for depth in depths]
         mixed = own * images
         for chain in range(_CHAINS):
             changed = images
             for step in range(_MAX_DEPTH):
                 seed = step_keys[chain * _MAX_DEPTH + step]
                 changed = tf.cond(
-                    step < depth[chain],
+                    is_used[chain][step],
                     lambda changed=changed, seed=seed: random_operation(changed, seed),
                     lambda changed=changed: changed,
                 )
@@ -101,8 +101,8 @@ def make_augmix() -> Operation:
 def _choice(operations: list[Operation]) -> Operation:
     @tf.function  # traced once, however often the chains call it
     def random_operation(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
-        choice_key, operation_key = tf.unstack(tf.random.split(key, 2, alg="philox"), axis=0)
-        choice = tf.random.stateless_uniform([], choice_key, 0, len(operations), tf.int32, alg="philox")
+        choice_key, operation_key = split_key(key, 2)
+        choice = draw_integers(choice_key, [], 0, len(operations))
         return tf.switch_case(choice, [lambda apply=apply: apply(images, operation_key) for apply in operations])
 
     return random_operation

@@ -8,6 +8,7 @@ import tensorflow as tf
 from fastmri_cls.augment.affine import AffineParameters, draw_affine, scale_contrast
 from fastmri_cls.augment.batch import WHOLE_BATCH, Augmentation, Batch, ReplicaSlice, Transformation
 from fastmri_cls.augment.chains import make_augmix, make_randaugment
+from fastmri_cls.augment.keyed import fold_in
 from fastmri_cls.augment.layer import RandomAffineBrightness
 from fastmri_cls.augment.mixing import make_mixing
 from fastmri_cls.augment.names import MIXING, POLICIES
@@ -17,18 +18,17 @@ _Stage = Callable[[Batch, tf.Tensor, ReplicaSlice], Batch]
 
 
 def step_seed(seed: int, epoch: int | tf.Tensor, step: int | tf.Tensor) -> tf.Tensor:
-    """Return the seed of the draws of one training step, int32 [2], computed on the host.
-
-    On an accelerator the seed would have to be copied back to the host, where draws take it, in every step.
+    """Return the seed of the draws of one training step, int32 [2], computed on the host (keyed.py says why).
 
     Args:
         seed: of the run, 0 to 2^32 - 1.
         epoch: from 0, counted over both phases.
         step: of the epoch, from 0.
     """
+    wrapped = np.uint32(seed).view(np.int32)  # an integer above 2^31 becomes int64 outside a graph, int32 within
     with tf.device("CPU:0"):
-        wrapped = np.uint32(seed).view(np.int32)  # an integer above 2^31 becomes int64 outside a graph, int32 within
-        return tf.random.experimental.stateless_fold_in([wrapped, epoch], step)
+        pair = tf.stack([wrapped, epoch])
+    return fold_in(pair, step)
 
 
 def make_augmentation(policy: str, *, contrast: float = 1.0, compiled: bool = True) -> Augmentation:
@@ -57,7 +57,7 @@ def make_augmentation(policy: str, *, contrast: float = 1.0, compiled: bool = Tr
     def augment(batch: Batch, seed: tf.Tensor, part: ReplicaSlice = WHOLE_BATCH) -> Batch:
         for number, stage in enumerate(stages):
             # The first stage gets the seed itself, so adding a second one leaves its draws unchanged.
-            key = seed if number == 0 else tf.random.experimental.stateless_fold_in(seed, number)
+            key = seed if number == 0 else fold_in(seed, number)
             batch = stage(batch, key, part)
         images = tf.cast(batch.images, tf.float32)
         return batch._replace(images=stretch(images, contrast) if contrast != 1.0 else images)
@@ -79,7 +79,7 @@ def _per_replica(transform: Transformation) -> _Stage:
     """Let each replica draw for itself."""
 
     def stage(batch: Batch, seed: tf.Tensor, part: ReplicaSlice) -> Batch:
-        own = seed if part.num_replicas == 1 else tf.random.experimental.stateless_fold_in(seed, part.index)
+        own = seed if part.num_replicas == 1 else fold_in(seed, part.index)
         return transform(batch, own)
 
     return stage
