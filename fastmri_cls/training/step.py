@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from fastmri_cls.augment.batch import Batch
+from fastmri_cls.foundation.gpus import visible_gpus
 from fastmri_cls.foundation.private_api import all_layers, skip_gradient_reduction
 from fastmri_cls.training.replicas import Replicas
 
@@ -58,9 +59,13 @@ class Step:
         self._trainable = model.trainable_variables
         with replicas.strategy.scope():
             self._optimizer.build(self._trainable)
+        self._apply: Callable[[list[tf.Tensor]], None] = self._apply_gradients
         self._forward: Callable[[tf.Tensor], tf.Tensor] = lambda images: model(images, training=True)
         self.train: Callable[..., tuple[tf.Tensor, tf.Tensor]]
         if replicas.count == 1:
+            if visible_gpus() and not options.xla:
+                # Adam alone is 20 kernels a variable, too small to fill a GPU; compiled, all variables are one.
+                self._apply = tf.function(self._apply_gradients, jit_compile=True)
             self.train = tf.function(self._train_alone, jit_compile=options.xla)
         else:
             _synchronize(model)
@@ -88,14 +93,16 @@ class Step:
 
     def _train_alone(self, images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         loss, correct, gradients = self._differentiate(images, targets, weights)
-        self._optimizer.apply(gradients, self._trainable)
+        self._apply(gradients)
         return loss, correct
+
+    def _apply_gradients(self, gradients: list[tf.Tensor]) -> None:
+        self._optimizer.apply(gradients, self._trainable)
 
     def _train_together(self, images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         loss, correct, gradients = self._differentiate(images, targets, weights)
         replica = tf.distribute.get_replica_context()
-        gradients = replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        self._optimizer.apply(gradients, self._trainable)
+        self._apply(replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients))
         return loss, correct
 
     def _differentiate(

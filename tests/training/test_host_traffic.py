@@ -5,9 +5,11 @@ import pytest
 import tensorflow as tf
 
 from fastmri_cls.augment.policies import make_augmentation
+from fastmri_cls.models import fast_layers
 from fastmri_cls.models.head import ClassifierOptions, build_classifier
 from fastmri_cls.models.registry import find_model
 from fastmri_cls.runs.protocol import resolve_protocol
+from fastmri_cls.training import step
 from fastmri_cls.training.engine import Engine, make_engine
 from fastmri_cls.training.precision import ComputePolicy
 from tests.device_placement import describe, traffic_of_loop
@@ -71,6 +73,28 @@ def test_validation_never_waits_for_the_host(xla):
     traffic = evaluation_loop(engine("small-cnn", ComputePolicy("float32", xla)))
     assert traffic.to_host == [], describe(traffic)
     assert not traffic.host_only, describe(traffic)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """What is decided by the presence of a GPU is decided as if there were one."""
+    for module in (fast_layers, step):
+        monkeypatch.setattr(module, "visible_gpus", lambda: ["GPU:0"])
+
+
+def test_without_xla_a_frozen_densenet_launches_few_kernels(gpu):
+    """At 5 us a launch, 1500 of them take three times as long as the GPU computes at batch 32."""
+    traffic = training_loop(engine("densenet121-imagenet", ComputePolicy("mixed_bfloat16", xla=False)))
+    assert sum(traffic.launches.values()) <= 600, describe(traffic)
+    assert traffic.launches["Cast"] < 30, describe(traffic)  # kernels are cast once a phase
+
+
+@pytest.mark.parametrize("augment", ["randaugment", "augmix", "cutmix", "mixup"])
+def test_what_an_augmentation_draws_and_chooses_is_known_to_the_host(augment):
+    """Operations inside Keras' layers still copy constants and histograms; no choice and no seed waits for the GPU."""
+    traffic = training_loop(engine("small-cnn", ComputePolicy("float32", xla=True), augment=augment))
+    waits = ("StatelessRandomGetKeyCounter", "If", "Case", "StatelessIf", "StatelessCase")
+    assert not [edge for edge in traffic.to_host if edge.startswith(waits)], describe(traffic)
 
 
 def test_a_frozen_backbone_trains_without_waiting_for_the_host():
