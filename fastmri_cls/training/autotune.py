@@ -7,6 +7,9 @@ instead where a measurement would cost more than it can gain:
 - before anything is measured, if fewer than _MIN_IMAGES images of 224 x 224 pixels will go through the network;
 - after the baseline, if _EXPECTED_SAVING of the predicted training time is less than the baseline took.
 
+XLA compiles a network for seconds on a CPU and for minutes on a GPU, and a training compiles again: it is chosen only
+for a training long enough to gain that time. Steps are timed in calls of several, as training makes them.
+
 The random state needs no care: the caller sets all seeds afterwards.
 """
 
@@ -19,7 +22,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fastmri_cls.augment.batch import Batch
 from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation import json_files
@@ -37,12 +39,13 @@ from fastmri_cls.training.precision import ComputePolicy, cpu_flags, default_pol
 
 _MIN_SPEEDUP = 1.05  # of a policy over the one it replaces; the fastest of three steps varies by 2 % on a busy machine
 _GIVE_UP = 1.5  # times slower at its first step: not measured further
-_TIMED_STEPS = 3
+_TIMED_CALLS = 3
+_COMPILATIONS = 2  # of a training, each as long as the trial's: a step in both phases; validation is less
 _MIN_IMAGES = 3000
 _EXPECTED_SAVING = 0.2  # fraction of the training time
 _NUMERIC_FLAGS = ("avx", "amx", "fma", "f16c", "asimd", "sve", "bf16")  # prefixes of the CPU flags that matter
 
-# The seconds of each of a row of warmed-up steps in a policy.
+# The seconds of the first step in a policy, which is traced and compiled, and then of a step in each of several calls.
 StepTimes = Callable[[ComputePolicy], Iterator[float]]
 
 
@@ -52,10 +55,11 @@ class Measurement:
 
     Attributes:
         precision: chosen dtype policy.
-        xla: whether XLA was chosen.
+        xla: whether XLA was chosen, for a training of `break_even` steps or more.
         lower: the lower precision that was tried, or None.
         lower_ratio: how many times faster it was than the baseline; None if not tried.
         xla_ratio: how many times faster XLA was than the same precision without; None if not tried.
+        break_even: steps in which XLA gains the time that it compiles; 0 if it was asked for or is not chosen.
         seconds: how long the measurement took.
     """
 
@@ -64,12 +68,12 @@ class Measurement:
     lower: str | None
     lower_ratio: float | None
     xla_ratio: float | None
+    break_even: float
     seconds: float
 
-    @property
-    def policy(self) -> ComputePolicy:
-        """The chosen policy."""
-        return ComputePolicy(self.precision, self.xla)
+    def policy(self, steps: float) -> ComputePolicy:
+        """Return the policy for a training of `steps`."""
+        return ComputePolicy(self.precision, self.xla and steps >= self.break_even)
 
 
 @dataclass(frozen=True)
@@ -112,17 +116,17 @@ def resolve_policy(options: TrainOptions, dataset: Dataset) -> ComputePolicy:
     except (OSError, UserError):
         known = []  # missing, damaged, or of another version: measure again
     found = next((entry.measurement for entry in known if entry.conditions == conditions), None)
-    if found:
-        log.info(f"{describe_measurement(found, options)}; measured before, in {path}")
-        return found.policy
     steps = images / options.protocol.batch_size
+    if found:
+        log.info(f"{describe_measurement(found, options, steps)}; measured before, in {path}")
+        return found.policy(steps)
     found = measure(options.precision, options.xla, lambda policy: step_seconds(policy, options, dataset), steps)
     keras.backend.clear_session()  # layers of the run are numbered as without a measurement
     if found is None:
         return default_policy(options.precision, options.xla)
     json_files.write(path, [*known, _Entry(conditions, found)])
-    log.info(f"{describe_measurement(found, options)}; measured in {found.seconds:.0f} s, kept in {path}")
-    return found.policy
+    log.info(f"{describe_measurement(found, options, steps)}; measured in {found.seconds:.0f} s, kept in {path}")
+    return found.policy(steps)
 
 
 def measure(precision: str, xla: str, step_times: StepTimes, steps: float) -> Measurement | None:
@@ -136,33 +140,34 @@ def measure(precision: str, xla: str, step_times: StepTimes, steps: float) -> Me
     """
     started = time.perf_counter()
     best = ComputePolicy("float32" if precision == "auto" else precision, xla == "on")
-    fastest = min(islice(step_times(best), _TIMED_STEPS))
+    fastest = min(islice(step_times(best), 1, 1 + _TIMED_CALLS))
     spent = time.perf_counter() - started
     if _EXPECTED_SAVING * steps * fastest < spent:
         return None
 
-    def ratio(other: ComputePolicy) -> float:
-        return fastest / _fastest(step_times(other), _GIVE_UP * fastest)
-
-    lower, lower_ratio, xla_ratio = lower_precision() if precision == "auto" else None, None, None
+    lower, lower_ratio, xla_ratio, break_even = lower_precision() if precision == "auto" else None, None, None, 0.0
     if lower:
-        lower_ratio = ratio(ComputePolicy(lower, best.xla))
+        _, seconds = _first_and_fastest(step_times(ComputePolicy(lower, best.xla)), _GIVE_UP * fastest)
+        lower_ratio = fastest / seconds
         if lower_ratio > _MIN_SPEEDUP:
-            best, fastest = ComputePolicy(lower, best.xla), fastest / lower_ratio
+            best, fastest = ComputePolicy(lower, best.xla), seconds
     if xla == "auto":
-        xla_ratio = ratio(ComputePolicy(best.precision, xla=True))
+        compiled, seconds = _first_and_fastest(step_times(ComputePolicy(best.precision, xla=True)), _GIVE_UP * fastest)
+        xla_ratio = fastest / seconds
         if xla_ratio > _MIN_SPEEDUP:
             best = ComputePolicy(best.precision, xla=True)
-    return Measurement(best.precision, best.xla, lower, lower_ratio, xla_ratio, time.perf_counter() - started)
+            break_even = _COMPILATIONS * compiled / (fastest - seconds)
+    spent = time.perf_counter() - started
+    return Measurement(best.precision, best.xla, lower, lower_ratio, xla_ratio, break_even, spent)
 
 
-def _fastest(times: Iterator[float], give_up: float) -> float:
-    first = next(times)
-    return first if first > give_up else min(first, *islice(times, _TIMED_STEPS - 1))
+def _first_and_fastest(times: Iterator[float], give_up: float) -> tuple[float, float]:
+    compiled, first = islice(times, 2)
+    return compiled, first if first > give_up else min(first, *islice(times, _TIMED_CALLS - 1))
 
 
 def step_seconds(policy: ComputePolicy, options: TrainOptions, dataset: Dataset) -> Iterator[float]:
-    """Yield the seconds of steps of the longer phase, at the real image and batch size.
+    """Yield the seconds of steps of the longer phase, at the real image and batch size, as StepTimes says.
 
     Args:
         policy: to measure.
@@ -176,20 +181,17 @@ def step_seconds(policy: ComputePolicy, options: TrainOptions, dataset: Dataset)
         classifier, protocol, _longer_phase(options), policy, seed=0, from_scratch=_is_from_scratch(options),
         augment=make_augmentation("none"),
     )  # fmt: skip
-    examples = dataset.examples(training_selection(dataset.manifest, protocol, options.fold))
-    train = engine.step_parts(examples, epoch=0).train
     rng = np.random.default_rng(0)
-    images = tf.constant(rng.uniform(0, 255, (count, size, size, dataset.channels)), tf.float32)
-    targets = tf.one_hot(rng.integers(0, built.num_classes, count), built.num_classes)
-    batch = Batch(images, targets, tf.ones([count]))
-    train(batch).numpy()  # traced and compiled
-    while True:
-        started = time.perf_counter()
-        train(batch).numpy()
-        yield time.perf_counter() - started
+    batch = {
+        "image": rng.integers(0, 256, (count, size, size, dataset.channels), np.uint8),
+        "label": rng.integers(0, built.num_classes, count),
+        "weight": np.ones(count, np.float32),
+    }
+    examples = dataset.examples(training_selection(dataset.manifest, protocol, options.fold))
+    yield from engine.step_seconds(examples, iter(tf.data.Dataset.from_tensors(batch).repeat()))
 
 
-def describe_measurement(found: Measurement, options: TrainOptions) -> str:
+def describe_measurement(found: Measurement, options: TrainOptions, steps: float) -> str:
     """Return one line for people about what `auto` means."""
     parts = []
     if options.precision == "auto":
@@ -200,7 +202,9 @@ def describe_measurement(found: Measurement, options: TrainOptions) -> str:
         else:
             parts.append(f"precision auto: float32 ({found.lower} {found.lower_ratio:.2f}x)")
     if options.xla == "auto":
-        parts.append(f"xla{'' if parts else ' auto:'} {'on' if found.xla else 'off'} ({found.xla_ratio:.2f}x)")
+        uses_xla = found.policy(steps).xla
+        regained = f", and {found.break_even:.0f} steps to regain the time it compiles" if found.xla > uses_xla else ""
+        parts.append(f"xla{'' if parts else ' auto:'} {'on' if uses_xla else 'off'} ({found.xla_ratio:.2f}x{regained})")
     return ", ".join(parts)
 
 

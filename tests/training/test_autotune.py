@@ -27,10 +27,14 @@ def a_device_with_bfloat16(monkeypatch, tmp_path):
     monkeypatch.setenv("FASTMRI_CLS_CACHE", str(tmp_path / "cache"))
 
 
-def timed(measured, plain=1.0, lower=1.0, xla=1.0):
-    """A timer that needs no time: a step takes `plain` seconds times the factor of what is switched on."""
+def timed(measured, plain=1.0, lower=1.0, xla=1.0, compiling=0.0):
+    """A timer that needs no time: a step takes `plain` seconds times the factor of what is switched on.
+
+    The first step of a policy takes `compiling` steps more.
+    """
 
     def step_times(policy):
+        yield plain * (1 + compiling)
         factor = (1 if policy.precision == "float32" else lower) * (xla if policy.xla else 1)
         for seconds in repeat(plain * factor):
             measured.append(policy)
@@ -55,6 +59,18 @@ def test_another_policy_is_taken_where_it_is_clearly_faster(lower, xla, expected
     assert choice.xla_ratio == pytest.approx(1 / xla)
 
 
+@pytest.mark.parametrize(("steps", "expected"), [(300, False), (500, True)])
+def test_xla_is_taken_only_for_a_training_that_gains_the_time_it_compiles(steps, expected, dataset):
+    """A step saves half a second, and the training compiles twice for 101 seconds: 404 steps."""
+    choice = measure("float32", "auto", timed([], xla=0.5, compiling=100.0), LONG)
+    assert choice.break_even == pytest.approx(404)
+    assert choice.policy(steps).xla is expected
+    options = TrainOptions(dataset, "small-cnn", dataset, resolve_protocol("strict", {}), precision="float32")
+    said = describe_measurement(choice, options, steps)
+    assert ("404 steps to regain" in said) is not expected
+    assert said.startswith(f"xla auto: {'on' if expected else 'off'} (2.00x")
+
+
 def test_what_was_asked_for_is_kept_and_only_the_rest_is_tried():
     measured = []
     choice = measure("mixed_float16", "auto", timed(measured, xla=0.5), LONG)
@@ -76,7 +92,7 @@ def test_a_device_without_a_lower_precision_says_so(monkeypatch, dataset):
     choice = measure("auto", "off", timed([]), LONG)
     options = TrainOptions(dataset, "small-cnn", dataset, resolve_protocol("strict", {}), xla="off")
     assert (choice.precision, choice.lower_ratio) == ("float32", None)
-    assert describe_measurement(choice, options) == "precision auto: float32 (this device has no faster one)"
+    assert describe_measurement(choice, options, LONG) == "precision auto: float32 (this device has no faster one)"
 
 
 def test_nothing_more_is_tried_where_the_training_is_shorter_than_the_trial():
@@ -143,7 +159,7 @@ def step_seconds_then(measured):
 
     def step_times(policy, options, dataset):
         measured.append(policy)
-        next(step_seconds(policy, options, dataset))
+        yield next(step_seconds(policy, options, dataset))
         yield from repeat(100.0 if policy.precision == "float32" else 130.0)
 
     return step_times
