@@ -1,18 +1,13 @@
 """`profile`: some training steps under TensorFlow's profiler; the time of each part of a step, and what to change.
 
 The parts run one after the other, each waited for, so that their times add up. TensorBoard's profile page (extra
-`profile`) shows the same steps operation by operation; the slowest are read from the trace here, without the plugin.
-On a CPU every operation is an event of a thread, named `place:Type`; on an accelerator kernels name their operation.
+`profile`) shows the same steps operation by operation; trace.py reads the slowest from the trace, without the plugin.
 """
 
-import re
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -20,9 +15,8 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
+from fastmri_cls.benchmark.trace import Operations
 from fastmri_cls.dataset import Dataset
-from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.foundation.private_api import xplane_pb2
 from fastmri_cls.models.head import ClassifierOptions, build_classifier
 from fastmri_cls.models.registry import find_model
 from fastmri_cls.pipeline.batches import prefetch_to_accelerator
@@ -34,10 +28,6 @@ from fastmri_cls.training.precision import ComputePolicy
 PARTS = ("input", "augmentation", "forward and backward")
 _WARM_UP = 3  # steps that trace, compile and fill the prefetch
 _MAX_OVERHEAD = 0.15  # fraction of a step that input or augmentation may take without advice
-_SHOWN = 10  # slowest operations
-_OPERATION = re.compile(r"(?P<place>[^:]+):(?P<type>\w+)")
-# These wait for the operations inside them.
-_CONTAINERS = ("PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf")
 
 
 @dataclass(frozen=True)
@@ -61,25 +51,6 @@ class StepTimes:
     def images_per_second(self) -> float:
         """At the median step."""
         return float(self.batch_size / np.median(self.seconds.sum(axis=1)))
-
-
-@dataclass(frozen=True)
-class SlowOperation:
-    """All operations of one type.
-
-    Attributes:
-        type: TensorFlow's name.
-        seconds: their total time.
-        share: fraction of the time of all operations.
-        calls: how many ran.
-        place: the slowest operation of the type.
-    """
-
-    type: str
-    seconds: float
-    share: float
-    calls: int
-    place: str
 
 
 def profile_steps(options: TrainOptions, dataset: Dataset, phase: int, steps: int) -> StepTimes:
@@ -142,48 +113,6 @@ def _wait(tensor: tf.Tensor) -> None:
     tf.reshape(tensor, [-1])[0].numpy()
 
 
-def slowest_operations(logdir: Path, count: int = _SHOWN) -> list[SlowOperation]:
-    """Return the types of operation that took most time in the trace below `logdir`, the slowest first.
-
-    Raises:
-        UserError: there is no trace.
-    """
-    files = sorted(logdir.glob("plugins/profile/*/*.xplane.pb"))
-    if not files:
-        raise UserError(f"{logdir}: the profiler left no trace; run it again")
-    space = xplane_pb2.XSpace.FromString(files[-1].read_bytes())
-    devices = [plane for plane in space.planes if plane.name.startswith("/device:")]
-    seconds: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    calls: dict[str, int] = defaultdict(int)
-    for plane in devices or [plane for plane in space.planes if plane.name == "/host:CPU"]:
-        for line in plane.lines:
-            for event in line.events:
-                found = _OPERATION.fullmatch(_operation_of(plane, event))
-                if found and found["type"] not in _CONTAINERS:
-                    seconds[found["type"]][found["place"]] += event.duration_ps / 1e12
-                    calls[found["type"]] += 1
-    totals = {kind: sum(places.values()) for kind, places in seconds.items()}
-    everything = sum(totals.values())
-    return [
-        SlowOperation(
-            kind,
-            totals[kind],
-            totals[kind] / everything,
-            calls[kind],
-            max(seconds[kind], key=seconds[kind].__getitem__),
-        )
-        for kind in sorted(totals, key=totals.__getitem__, reverse=True)[:count]
-    ]
-
-
-def _operation_of(plane: Any, event: Any) -> str:
-    metadata = plane.event_metadata[event.metadata_id]
-    for stat in (*event.stats, *metadata.stats):
-        if plane.stat_metadata[stat.metadata_id].name == "tf_op":
-            return str(stat.str_value or plane.stat_metadata[stat.ref_value].name)
-    return str(metadata.name)
-
-
 def advice(times: StepTimes, options: TrainOptions, phase: int) -> list[str]:
     """Return what to change about a training, the most rewarding first.
 
@@ -210,7 +139,7 @@ def advice(times: StepTimes, options: TrainOptions, phase: int) -> list[str]:
     return found
 
 
-def print_profile(times: StepTimes, operations: Sequence[SlowOperation], sentences: Sequence[str]) -> None:
+def print_profile(times: StepTimes, operations: Operations, sentences: Sequence[str]) -> None:
     """Print the parts of a step, the slowest operations and the advice on stdout."""
     out = Console(highlight=False)
     parts = Table("part of a step", box=None, header_style="bold", pad_edge=False)
@@ -224,11 +153,13 @@ def print_profile(times: StepTimes, operations: Sequence[SlowOperation], sentenc
     for name in ("share", "ms a step", "calls"):
         slow.add_column(name, justify="right")
     slow.add_column("most of it in", no_wrap=True)
-    for operation in operations:
+    for operation in operations.slowest:
         per_step = f"{1000 * operation.seconds / len(times.seconds):.2f}"
         place = "/".join(operation.place.split("/")[-2:])  # layer and operation
         name = operation.type.removeprefix("_MklNative")
         slow.add_row(name, f"{operation.share:.1%}", per_step, str(operation.calls), place)
     out.print(slow)
+    if operations.unnamed:
+        out.print(f"{operations.unnamed:.0%} of the device's time is in kernels that name no operation of the network")
     for sentence in sentences:
         out.print(f"- {sentence}", markup=False, soft_wrap=True)

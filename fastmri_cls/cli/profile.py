@@ -35,7 +35,8 @@ def profile(
     from fastmri_cls.foundation.quiet import import_tensorflow
 
     import_tensorflow()
-    from fastmri_cls.benchmark.profile import advice, print_profile, profile_steps, slowest_operations
+    from fastmri_cls.benchmark.profile import advice, print_profile, profile_steps
+    from fastmri_cls.benchmark.trace import slowest_operations
     from fastmri_cls.dataset import Dataset
     from fastmri_cls.foundation.atomic import new_directory
     from fastmri_cls.foundation.extras import missing_extra
@@ -60,7 +61,8 @@ def profile(
         result = {
             "shares": times.shares,
             "images_per_second": times.images_per_second,
-            "operations": [asdict(operation) for operation in operations],
+            "operations": [asdict(operation) for operation in operations.slowest],
+            "unnamed_share": operations.unnamed,
             "advice": sentences,
         }
         print_document(json.dumps(result))

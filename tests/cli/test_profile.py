@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fastmri_cls.benchmark.profile import PARTS, StepTimes, advice, slowest_operations
+from fastmri_cls.benchmark.profile import PARTS, StepTimes, advice
+from fastmri_cls.benchmark.trace import slowest_operations
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.private_api import xplane_pb2
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import resolve_protocol
 
@@ -85,6 +87,34 @@ def test_the_advice_follows_the_time(milliseconds, expected):
     options = TrainOptions(Path("d"), "convnext-tiny", Path("o"), resolve_protocol("strict", {}), cache="none")
     found = advice(StepTimes(np.array([milliseconds]) / 1000, 32), options, phase=2)
     assert expected in found[0]
+
+
+def test_the_kernels_of_a_gpu_are_named_as_far_as_they_say(tmp_path):
+    """A trace as a GPU leaves it: a kernel of an operation, one of XLA, one of a CUDA graph, and a sum of them."""
+    space = xplane_pb2.XSpace()
+    plane = space.planes.add(name="/device:GPU:0")
+    for number, name in ((1, "tf_op"), (2, "hlo_op")):
+        plane.stat_metadata[number].name = name
+    stream, summary = plane.lines.add(name="Stream #13"), plane.lines.add(name="XLA Ops")
+    events = (("ampere_bf16_conv", 5, {1: "model/block1/Conv2D:Conv2D"}), ("loop_fusion", 2, {2: "fusion.7"}),
+              ("loop_fusion", 1, {2: "fusion.12"}), ("void cudnn::bn_fw<float, 4>(int)", 2, {}))  # fmt: skip
+    for number, (name, milliseconds, stats) in enumerate(events):
+        plane.event_metadata[number].name = name
+        for line in (stream, summary):
+            event = line.events.add(metadata_id=number, duration_ps=milliseconds * 10**9)
+            for key, value in stats.items():
+                event.stats.add(metadata_id=key, str_value=value)
+    file = tmp_path / "plugins" / "profile" / "now" / "host.xplane.pb"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(space.SerializeToString())
+    found = slowest_operations(tmp_path)
+    assert [(one.type, round(one.seconds, 6), one.calls, one.place) for one in found.slowest] == [
+        ("Conv2D", 0.005, 1, "model/block1/Conv2D"),
+        ("fusion", 0.003, 2, "fusion.7"),
+        ("cudnn::bn_fw", 0.002, 1, "cudnn::bn_fw"),
+    ]
+    assert found.slowest[0].share == pytest.approx(0.5)
+    assert found.unnamed == pytest.approx(0.2)
 
 
 def test_a_folder_without_a_trace_is_an_error(tmp_path):
