@@ -151,8 +151,8 @@ def _full(batch: Element, rows: int) -> Element:
 def prefetch_to_accelerator(batches: tf.data.Dataset, examples: Examples) -> tf.data.Dataset:
     """Return `batches` of `examples`, copied ahead of the step to the only GPU; this must be the last transformation.
 
-    With several GPUs each replica gets its rows later; without one the batches are where they are needed, and so are
-    the images of the tier `device`, whose few indices are not worth a copying thread.
+    Several GPUs get their rows in another way (training/replicas.py). Without one the batches are where they are
+    needed, and so are the images of the tier `device`, whose few indices are not worth a copying thread.
     """
     accelerators = accelerator_names()
     if len(accelerators) != 1 or examples.is_resident:

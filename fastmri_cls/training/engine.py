@@ -6,6 +6,7 @@ nothing is differentiated below the first of them. Under a strategy every worker
 all replicas, so all workers see the same numbers and their callbacks decide the same.
 """
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,8 +19,9 @@ import tensorflow as tf
 from fastmri_cls.augment.batch import Augmentation, Batch
 from fastmri_cls.augment.policies import make_augmentation, step_seed
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.models.fast_layers import precompute
 from fastmri_cls.models.head import Classifier, freeze_for_phase
-from fastmri_cls.pipeline.batches import TrainingBatches, prefetch_to_accelerator
+from fastmri_cls.pipeline.batches import TrainingBatches
 from fastmri_cls.pipeline.examples import Element, Examples
 from fastmri_cls.runs.protocol import Protocol
 from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress, assign, recall, remember, values
@@ -31,6 +33,7 @@ from fastmri_cls.training.replicas import Replicas
 from fastmri_cls.training.step import Step, StepOptions
 
 _BEGINNING = Checkpoint()
+_TIMED_SECONDS, _MOST_TIMED = 0.3, 64  # of a call that is timed: its length, and its largest number of steps
 
 Logs = dict[str, float]
 
@@ -73,6 +76,7 @@ class Engine:
         self._augment = augment
         self._options = options
         self._replicas = Replicas(strategy or tf.distribute.get_strategy())
+        self._precompute()
         self._step = Step(model, options, self._replicas)
         self._loops = Loops(self._step, augment, options, self._replicas)
         self._steps_per_call = StepsPerCall(is_fixed=self._replicas.span_workers)
@@ -120,8 +124,8 @@ class Engine:
 
         first_epoch = begin.epochs_before + begin.epoch
         # One iterator for all epochs: to make one costs 20 ms, and .3 s where it copies to a GPU.
-        batches = iter(prefetch_to_accelerator(training.stream(first_epoch, begin.step), training.examples))
-        validated = iter(prefetch_to_accelerator(validation.stream(begin.epoch), validation.examples))
+        batches = self._replicas.iterate(training.stream(first_epoch, begin.step), training.examples)
+        validated = self._replicas.iterate(validation.stream(begin.epoch), validation.examples)
         epochs_done = begin.epoch
         for epoch in range(begin.epoch, begin.epoch if begin.stop else max_epochs):
             first_step, earlier = (begin.step, begin.seconds) if epoch == begin.epoch else (0, 0.0)
@@ -148,7 +152,7 @@ class Engine:
 
     def evaluate(self, batches: ValidationBatches, epoch: int = 0) -> Logs:
         """Return loss (label smoothing and regularisation included, as Keras' val_loss) and accuracy."""
-        return self._evaluate(batches, iter(prefetch_to_accelerator(batches.epoch(epoch), batches.examples)))
+        return self._evaluate(batches, self._replicas.iterate(batches.stream(epoch), batches.examples))
 
     def _evaluate(self, batches: ValidationBatches, iterator: Iterator[Element]) -> Logs:
         self._loops.reset()
@@ -171,9 +175,25 @@ class Engine:
             train=lambda batch: self._step.train(*batch)[0],
         )
 
+    def step_seconds(self, examples: Examples, batches: Iterator[Element]) -> Iterator[float]:
+        """Train on, and yield the seconds of a step in each call: first one step, which is traced and compiled."""
+        steps, zero = 1, tf.constant(0)
+        for number in itertools.count():
+            started = time.perf_counter()
+            float(self._loops.train(examples, batches, zero, zero, tf.constant(steps))[0])
+            seconds = (time.perf_counter() - started) / steps
+            yield seconds
+            if number == 1:
+                steps = max(1, min(_MOST_TIMED, int(_TIMED_SECONDS / seconds)))
+
+    def _precompute(self) -> None:
+        if self._replicas.count == 1:
+            precompute(self.model)
+
     def _restore(self, start: Checkpoint) -> None:
         if start.model:
             assign(self._whole.variables, start.model)
+            self._precompute()
         if start.optimizer:
             assign(self._phase_state, start.optimizer)
 

@@ -3,6 +3,7 @@ decided on the host by a result of the device, which would stop both in every st
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -85,9 +86,9 @@ class Loops:
         """
         bad = tf.constant(-1, tf.int64)
         for step in tf.range(first, first + count):
-            batch = self.as_batch(examples.fetch(next(batches)))
             seed = step_seed(self._options.seed, epoch, step)
-            loss, correct, rows = tf.unstack(self._replicas.sum(self._train_replica, batch, seed))
+            sums = self._replicas.sum(partial(self._train_replica, examples), next(batches), seed)
+            loss, correct, rows = tf.unstack(sums)
             self.loss.add(loss, 1.0)
             self.accuracy.add(correct, rows)
             is_first_bad = (bad < 0) & ~tf.math.is_finite(loss)
@@ -100,8 +101,7 @@ class Loops:
         self._confusion.assign(tf.zeros_like(self._confusion))
         # A loop over the dataset itself would build its function anew in every call: .8 s with a DenseNet121.
         for _ in tf.range(count):
-            batch = self.as_batch(examples.fetch(next(batches)))
-            sums = self._replicas.sum(self._eval_replica, batch)
+            sums = self._replicas.sum(partial(self._eval_replica, examples), next(batches))
             self.loss.add(sums[0], sums[2])
             self.accuracy.add(sums[1], sums[2])
             self._confusion.assign_add(tf.reshape(sums[3:], self._confusion.shape))
@@ -111,8 +111,9 @@ class Loops:
         targets = tf.one_hot(element["label"], self._options.num_classes)
         return Batch(element["image"], targets, element["weight"])
 
-    def _train_replica(self, batch: Batch, seed: tf.Tensor) -> tf.Tensor:
-        return self._step.train_sums(self._augment(self._replicas.rows(batch), seed, self._replicas.slice()))
+    def _train_replica(self, examples: Examples, element: Element, seed: tf.Tensor) -> tf.Tensor:
+        batch = self.as_batch(examples.fetch(self._replicas.rows(element)))
+        return self._step.train_sums(self._augment(batch, seed, self._replicas.slice()))
 
-    def _eval_replica(self, batch: Batch) -> tf.Tensor:
-        return self._step.evaluate_sums(self._replicas.rows(batch))
+    def _eval_replica(self, examples: Examples, element: Element) -> tf.Tensor:
+        return self._step.evaluate_sums(self.as_batch(examples.fetch(self._replicas.rows(element))))

@@ -10,7 +10,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from fastmri_cls.augment.batch import WHOLE_BATCH, Batch, ReplicaSlice
+from fastmri_cls.augment.batch import WHOLE_BATCH, ReplicaSlice
+from fastmri_cls.pipeline.batches import prefetch_to_accelerator
+from fastmri_cls.pipeline.examples import Element, Examples
 
 _SEED_STRIDE = 7919  # between the seeds of replicas; a prime, so that no layer's seed meets another's by design
 
@@ -32,6 +34,24 @@ class Replicas:
         """Whether some replicas are in other processes."""
         return self._here < self.count
 
+    def iterate(self, batches: tf.data.Dataset, examples: Examples) -> Iterator[Element]:
+        """Return an iterator over endless `batches` of `examples`, which are copied to the devices ahead of the step.
+
+        With several replicas in this process alone, an element holds each one's rows (see `rows`).
+        """
+        if self.count == 1 or self.span_workers:
+            return iter(prefetch_to_accelerator(batches, examples))
+
+        def apart(element: Element) -> Element:
+            return {
+                name: tf.reshape(tensor, [self.count, tensor.shape[0] // self.count, *tensor.shape[1:]])
+                for name, tensor in element.items()
+            }
+
+        rows = batches.map(apart).unbatch().apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+        # With batches that may end, each step would first ask every replica for another one.
+        return iter(self.strategy.distribute_datasets_from_function(lambda _: rows))
+
     def sum(self, function: Callable[..., tf.Tensor], *arguments: Any) -> tf.Tensor:
         """Call `function` on every replica with the same arguments, and return the sum of its results."""
         if self.count == 1:
@@ -43,10 +63,10 @@ class Replicas:
         """Return the slice of the step's batch that this replica holds; call it within `sum`."""
         return WHOLE_BATCH if self.count == 1 else ReplicaSlice(_replica_index(), self.count)
 
-    def rows(self, batch: Batch) -> Batch:
-        """Return this replica's rows of its worker's batch; call it within `sum`."""
-        if self.count == 1:
-            return batch
+    def rows(self, element: Element) -> Element:
+        """Return this replica's rows of an element of `iterate`; call it within `sum`."""
+        if self.count == 1 or not self.span_workers:
+            return element
 
         def rows(tensor: tf.Tensor) -> tf.Tensor:
             # On the host, where the input pipeline leaves the batch: each accelerator gets only its own rows.
@@ -54,7 +74,7 @@ class Replicas:
                 parts = tf.reshape(tensor, [self._here, tensor.shape[0] // self._here, *tensor.shape[1:]])
                 return tf.gather(parts, _replica_index() % self._here)
 
-        return Batch(*(rows(tensor) for tensor in batch))
+        return {name: rows(tensor) for name, tensor in element.items()}
 
     @contextmanager
     def own_draws(self, variables: list[keras.Variable]) -> Iterator[None]:

@@ -10,7 +10,7 @@ from fastmri_cls.pipeline.batches import EvaluationBatches, TrainingBatches, pre
 from fastmri_cls.pipeline.examples import Selection
 from fastmri_cls.pipeline.tiers import open_examples
 from fastmri_cls.records.manifest import read_manifest
-from fastmri_cls.training import engine
+from fastmri_cls.training import replicas
 from fastmri_cls.training.engine import Engine, StepOptions
 
 
@@ -95,6 +95,6 @@ def test_one_iterator_serves_all_epochs(dataset, monkeypatch):
         made.append(examples)
         return batches
 
-    monkeypatch.setattr(engine, "prefetch_to_accelerator", counted)
+    monkeypatch.setattr(replicas, "prefetch_to_accelerator", counted)
     fit(dataset, "ram", make_augmentation("none"))  # two epochs
     assert len(made) == 2  # of training and of validation
