@@ -36,7 +36,7 @@ _INPUTS = {
 }
 
 
-class _ConstantExamples(Examples):
+class ConstantExamples(Examples):
     """One batch, repeated, with the interface of a cache tier."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray) -> None:
@@ -59,10 +59,13 @@ class _ConstantExamples(Examples):
         return self.files()
 
 
-class _Rate(keras.callbacks.Callback):
+class Rate(keras.callbacks.Callback):
+    """The images per second of the last epoch."""
+
     images_per_second = 0.0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Note it."""
         self.images_per_second = (logs or {})["images_per_second"]
 
 
@@ -98,7 +101,7 @@ def benchmark_step(source: Path, model: str, steps: int, rounds: int) -> Result:
         rates: dict[str, list[float]] = {name: [] for name in inputs}
         for number in range(rounds + 1):  # the first one compiles
             for name, batches in inputs.items():
-                rate = _Rate()
+                rate = Rate()
                 engines[name].fit(batches, validation, 1, [rate])
                 if number:
                     rates[name].append(rate.images_per_second)
@@ -108,7 +111,7 @@ def benchmark_step(source: Path, model: str, steps: int, rounds: int) -> Result:
     return Result(title, rows, "constant", describe())
 
 
-def _constant_examples(dataset: Dataset) -> _ConstantExamples:
+def _constant_examples(dataset: Dataset) -> ConstantExamples:
     shape = (_BATCH_SIZE, dataset.image_size, dataset.image_size, dataset.channels)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    return _ConstantExamples(images, np.arange(_BATCH_SIZE) % len(dataset.classes))
+    return ConstantExamples(images, np.arange(_BATCH_SIZE) % len(dataset.classes))

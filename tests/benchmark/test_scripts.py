@@ -47,3 +47,12 @@ def test_a_whole_study_goes_to_its_last_epoch(dataset, tmp_path, monkeypatch):
     assert len(rows) == 1 + 50 + 10
     assert seconds > 0
     assert (tmp_path / "tiny" / "model.keras").exists()
+
+
+def test_a_part_of_the_gpu_benchmark_runs_on_a_cpu_and_writes_what_it_measured(tmp_path):
+    printed = last_line("gpu.py", "--part", "facts", "--out", tmp_path, "--smoke")
+    written = json.loads((tmp_path / "facts.json").read_text())
+    assert written["results"] == printed["results"]
+    assert printed["results"]["gather images/s after"] > 0
+    assert set(printed["results"]["iterator ms"]) == {"none", "ram", "device"}
+    assert "gpus" in printed["environment"]
