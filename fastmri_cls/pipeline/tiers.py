@@ -28,7 +28,7 @@ from fastmri_cls.pipeline.examples import (
 from fastmri_cls.records.manifest import Manifest
 
 TIERS = ("none", "ram", "device")
-_MEMORY_FRACTION = 0.4  # of the free memory, of the host or the device; the rest is for the model and its activations
+MEMORY_FRACTION = 0.4  # of the free memory, of the host or the device; the rest is for the model and its activations
 _ALIGNMENT = 64  # bytes; TensorFlow's kernels need it of a tensor they did not allocate
 _READ_BATCH = 256
 
@@ -75,9 +75,9 @@ def choose_tier(requested: str, pixels_bytes: int, *, replicas: int = 1, device:
     memory, accelerator = free_memory(), free_gpu_memory() if device and replicas == 1 else 0
     size = pixels_bytes / 2**30
     if requested == "auto":
-        if pixels_bytes <= _MEMORY_FRACTION * accelerator:
+        if pixels_bytes <= MEMORY_FRACTION * accelerator:
             chosen, room = "device", f"the accelerator's {accelerator / 2**30:.1f} GiB"
-        elif pixels_bytes <= _MEMORY_FRACTION * memory:
+        elif pixels_bytes <= MEMORY_FRACTION * memory:
             chosen, room = "ram", f"{memory / 2**30:.1f} GiB of free memory"
         else:
             chosen, room = "none", f"too much for {memory / 2**30:.1f} GiB of free memory"

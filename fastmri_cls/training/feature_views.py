@@ -13,11 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.augment.batch import Augmentation
+from fastmri_cls.foundation.gpus import free_gpu_memory
 from fastmri_cls.models.head import Classifier
 from fastmri_cls.models.surgery import CutClassifier
-from fastmri_cls.pipeline.batches import SlidingWindowBatches
+from fastmri_cls.pipeline.batches import SlidingWindowBatches, accelerator_names
 from fastmri_cls.pipeline.examples import Element, Examples
-from fastmri_cls.pipeline.tiers import IndexedExamples
+from fastmri_cls.pipeline.tiers import MEMORY_FRACTION, IndexedExamples
 from fastmri_cls.training.data import TrainingData, ValidationBatches
 from fastmri_cls.training.feature_store import Features, FeatureStore, Source
 
@@ -80,6 +81,48 @@ class FeatureExamples(IndexedExamples):
         return super()._names(batches.map(lambda indices, _: indices))
 
 
+class ResidentFeatures(FeatureExamples):
+    """Features that are kept on the only GPU, and gathered there within the step."""
+
+    is_resident = True
+
+    def __init__(
+        self, views: Sequence[Features], name: str, dtype: tf.DType, files: Callable[[], list[str]], device: str
+    ) -> None:
+        super().__init__(views, name, dtype, files)
+        with tf.device(device):
+            whole = tf.concat([tf.constant(array[np.arange(len(array))]) for array in self._arrays], axis=0)
+            stored = self._arrays[0].dtype
+            self._whole = whole if stored == dtype.as_numpy_dtype else tf.bitcast(whole, dtype)
+
+    def fetch(self, element: Element) -> Element:
+        others = {name: tensor for name, tensor in element.items() if name != "index"}
+        return {"image": tf.gather(self._whole, element["index"]), **others}
+
+    def _read(self, batches: tf.data.Dataset) -> tf.data.Dataset:
+        def batch(indices: tf.Tensor, epochs: tf.Tensor) -> Element:
+            view = (indices + epochs) % len(self._arrays)
+            return {"index": view * self.count + indices, "label": tf.gather(self._labels, indices)}
+
+        return batches.map(batch)
+
+
+def open_features(
+    views: Sequence[Features], name: str, dtype: tf.DType, files: Callable[[], list[str]]
+) -> FeatureExamples:
+    """Return features on the GPU if it is the only one and has room, else from the files they are in.
+
+    Reading rows of a file gives 2200 images/s (ConvNeXt-Tiny's cut, 150 kB a row); a GPU trains on several times as
+    many.
+    """
+    accelerators = accelerator_names()
+    size = sum(len(view[name]) * int(np.prod(view[name].shape)) * view[name].dtype.itemsize for view in views)
+    # Twice the size while the views are joined.
+    if len(accelerators) == 1 and 2 * size <= MEMORY_FRACTION * free_gpu_memory():
+        return ResidentFeatures(views, name, dtype, files, accelerators[0])
+    return FeatureExamples(views, name, dtype, files)
+
+
 def _with_epoch(indices: tf.data.Dataset, epoch: tf.Tensor) -> tf.data.Dataset:
     return tf.data.Dataset.zip(indices, tf.data.Dataset.from_tensors(epoch).repeat())
 
@@ -111,8 +154,8 @@ def make_feature_data(
     *train, validate = store.provide([*((source.training, view) for view in range(views)), (source.validation, None)])
 
     def phase(name: str, dtype: tf.DType) -> TrainingData:
-        training = FeatureExamples(train, name, dtype, data.training.examples.files)
-        validation = FeatureExamples([validate], name, dtype, data.validation.examples.files)
+        training = open_features(train, name, dtype, data.training.examples.files)
+        validation = open_features([validate], name, dtype, data.validation.examples.files)
         return TrainingData(replace(data.training, examples=training), _over(data.validation, validation))
 
     return FeatureData(phase("pooled", tf.float32), phase("cut", store.dtype))

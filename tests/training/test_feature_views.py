@@ -28,7 +28,7 @@ from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import resolve_protocol
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.folders import parse_sources
-from fastmri_cls.training import feature_store
+from fastmri_cls.training import feature_store, feature_views
 from fastmri_cls.training.data import load_training_data, training_selection, validation_selection
 from fastmri_cls.training.feature_store import Joined, Source
 from fastmri_cls.training.feature_views import make_feature_data
@@ -209,6 +209,27 @@ def test_computing_views_leaves_the_random_state_as_finding_them_does(dataset, c
     assert states[0]
     for cold, warm in zip(*states, strict=True):
         np.testing.assert_array_equal(cold, warm)
+
+
+def test_features_on_a_gpu_are_those_of_the_files(monkeypatch):
+    rng = np.random.default_rng(0)
+    stored = [rng.normal(size=(7, 2, 3)).astype(np.float16).view(np.uint16) for _ in range(2)]
+    views = [{"cut": Joined([array[:4], array[4:]]), "labels": Joined([np.arange(7)])} for array in stored]
+    files = feature_views.open_features(views, "cut", tf.float16, list)
+    monkeypatch.setattr(feature_views, "accelerator_names", lambda: ["/cpu:0"])
+    monkeypatch.setattr(feature_views, "free_gpu_memory", lambda: 2 * 2 * 84 / 0.4 - 1)
+    assert not feature_views.open_features(views, "cut", tf.float16, list).is_resident
+    monkeypatch.setattr(feature_views, "free_gpu_memory", lambda: 2 * 2 * 84 / 0.4)
+    resident = feature_views.open_features(views, "cut", tf.float16, list)
+    assert resident.is_resident
+    epochs = tf.data.Dataset.range(3)
+    batches = [list(examples.epochs(epochs, 3, seed=1)) for examples in (files, resident)]
+    assert len(batches[0]) == 9
+    for one, other in zip(*batches, strict=True):
+        fetched = resident.fetch(other)
+        assert set(other) == {"index", "label"}
+        for name in ("image", "label"):
+            np.testing.assert_array_equal(one[name], fetched[name])
 
 
 def test_arrays_one_after_the_other_are_read_as_one():
