@@ -1,6 +1,7 @@
 """Stands in for `train` in tests of a study: writes a RUN in a moment, or fails as the environment says.
 
-FAKE_TRAIN: `fail:NAME` ends with an error line in the cell of that name, `crash:NAME` by a signal, `hang:NAME` waits.
+FAKE_TRAIN: `fail:NAME` ends with an error line in the cell of that name, `crash:NAME` by a signal, `hang:NAME` waits,
+`hang-once:NAME` does so the first time only.
 FAKE_TRAIN_PRECISION: what `--precision auto` resolves to.
 """
 
@@ -25,8 +26,11 @@ def main() -> None:
             sys.exit("fastmri-cls: error: --weights nowhere.h5: no such file; give another")
         if what == "crash":
             os.kill(os.getpid(), signal.SIGKILL)
-        if what == "hang":
-            print(f"pid {os.getpid()}", flush=True)
+        run.parent.mkdir(parents=True, exist_ok=True)
+        marker = run.parent / "hung"
+        if what == "hang" or (what == "hang-once" and not marker.exists()):
+            marker.touch()
+            print(f"pid {os.getpid()} of {os.getppid()}", flush=True)
             time.sleep(120)
     pairs = zip(sys.argv[1:], sys.argv[2:], strict=False)
     settings = dict(value.split("=") for flag, value in pairs if flag == "--set")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from fastmri_cls.cli.cluster import Dask
 from fastmri_cls.cli.output import AsJson, print_document
 from fastmri_cls.cli.train import train
 
@@ -32,6 +33,7 @@ def study(
     out: Annotated[Path, typer.Option(help="Folder of the study; give it again to resume.")],
     seeds: Annotated[str, typer.Option(metavar="0,1,2", help="One run of every model for each seed.")] = "0,1,2",
     ablate: Annotated[list[Ablation] | None, typer.Option(help="Compare both variants; may be given again.")] = None,
+    dask: Dask = None,
     as_json: AsJson = False,
 ) -> None:
     """Train models x seeds (x folds, where the dataset has them) and compare them in one report.
@@ -58,7 +60,7 @@ def study(
     from fastmri_cls.study.plan import StudyOptions
     from fastmri_cls.study.run import run_study
 
-    found = run_study(StudyOptions(tuple(data), names, _numbers(seeds), out, chosen, flags))
+    found = run_study(StudyOptions(tuple(data), names, _numbers(seeds), out, chosen, flags, dask))
     print_comparison(found, out, terminal())
     if as_json:
         print_document(json.dumps(to_json(found)))

@@ -39,7 +39,7 @@ def dask_client(where: str) -> Iterator["Client"]:
         if not count.isdigit() or int(count) < 1:
             raise UserError(f"--dask {where}: give the number of workers, as in local:4")
         # Without a memory limit, results wait in memory and never on disk, where a DICOM's patient would be readable.
-        options = {"threads_per_worker": 1, "dashboard_address": None, "memory_limit": 0}
+        options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "memory_limit": 0}
         with LocalCluster(n_workers=int(count), host="127.0.0.1", **options) as cluster, Client(cluster) as client:
             yield client
         return

@@ -3,52 +3,47 @@
 `auto` for precision and XLA is decided once for each model, by its first cell, so that its runs can be compared.
 """
 
-import ctypes
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 
 from fastmri_cls.runs import files
 from fastmri_cls.runs.run import Run
+from fastmri_cls.study.child import run_train
 from fastmri_cls.study.plan import Cell
 
-TRAIN = (sys.executable, "-m", "fastmri_cls", "train")
+TRAIN = ("-m", "fastmri_cls", "train")
 
-_POLL_SECONDS = 0.5
-_LIBC = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _ERROR_MARK = "fastmri-cls: error: "
 
 
 def train_cell(cell: Cell, first_flags: Sequence[str]) -> None:
-    """Train one cell in a child process; if this process ends early, so does the child, which saves a checkpoint."""
-    flags = [*first_flags, *cell.flags]  # of two flags of one name the last counts
+    """Train one cell in a child process of this one."""
+    command = begin(cell, first_flags)
     started = time.monotonic()
+
+    def count_time() -> bool:
+        cell.seconds = time.monotonic() - started
+        return True
+
+    finish(cell, run_train(command, cell.log, count_time))
+    count_time()
+
+
+def begin(cell: Cell, first_flags: Sequence[str]) -> list[str]:
+    """Say in the log of a cell how it is trained; return the command, see `run_train`."""
+    flags = [*first_flags, *cell.flags]  # of two flags of one name the last counts
+    cell.state = "running"
     cell.log.parent.mkdir(parents=True, exist_ok=True)
     with cell.log.open("a", encoding="utf-8") as output:
         output.write(f"$ fastmri-cls train {' '.join(flags)}\n")
-        output.flush()
-        child = subprocess.Popen(
-            [*TRAIN, *flags],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            preexec_fn=_end_with_parent,
-        )
-        try:
-            while child.poll() is None:
-                cell.seconds = time.monotonic() - started
-                time.sleep(_POLL_SECONDS)
-        finally:
-            if child.poll() is None:
-                child.terminate()
-                child.wait()
-    cell.seconds = time.monotonic() - started
-    cell.state = "done" if child.returncode == 0 and cell.is_finished else "failed"
+    return [*TRAIN, *flags]
+
+
+def finish(cell: Cell, code: int) -> None:
+    """Note how the training of a cell ended."""
+    cell.state = "done" if code == 0 and cell.is_finished else "failed"
     if cell.state == "failed":
-        cell.reason = _reason(cell, child.returncode)
+        cell.reason = _reason(cell, code)
 
 
 def precision_flags(cell: Cell, cells: Sequence[Cell]) -> list[str]:
@@ -63,15 +58,6 @@ def precision_flags(cell: Cell, cells: Sequence[Cell]) -> list[str]:
             config = Run(other.run).config
             return ["--precision", config.precision, "--xla", config.xla]
     return []
-
-
-def _end_with_parent() -> None:
-    """Have Linux kill this child when its parent is killed: it would hold the RUN that a new study resumes.
-
-    It loses what came after its last checkpoint, at most a minute; `--resume` repeats that to the bit.
-    """
-    if hasattr(_LIBC, "prctl"):
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _reason(cell: Cell, code: int) -> str:

@@ -31,6 +31,7 @@ class StudyOptions:
         out: the folder of the study.
         ablations: keys of ABLATIONS, each tried both ways.
         train_flags: flags of `train` for every cell.
+        dask: a Dask cluster whose workers train the cells, see `dask_client`; None for one after the other here.
     """
 
     data: tuple[Path, ...]
@@ -39,6 +40,7 @@ class StudyOptions:
     out: Path
     ablations: tuple[str, ...] = ()
     train_flags: tuple[str, ...] = ()
+    dask: str | None = None
 
 
 @dataclass

@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastmri_cls.comparison.report import STUDY_FILE, Comparison, FailedRun, analyse, write_comparison
@@ -18,6 +18,7 @@ from fastmri_cls.foundation.progress import console, log
 from fastmri_cls.foundation.signals import stop_requests
 from fastmri_cls.runs.run import exclusive, is_taken
 from fastmri_cls.study.cells import precision_flags, train_cell
+from fastmri_cls.study.cluster import train_on_cluster
 from fastmri_cls.study.plan import Cell, StudyOptions, plan
 from fastmri_cls.study.progress import live_table
 
@@ -40,10 +41,13 @@ def run_study(options: StudyOptions) -> Comparison:
             cells failed.
         Stopped: SIGTERM or Ctrl-C came; the same command goes on.
     """
+    if options.dask:  # workers have another working folder
+        data = tuple(folder.absolute() for folder in options.data)
+        options = replace(options, data=data, out=options.out.absolute())
     cells = plan(options)
     with exclusive(options.out), _stopping_on_signals(options.out):
         _remember(options)
-        _train(cells)
+        _train(cells, options)
         finished = [cell.run for cell in cells if cell.is_finished]
         failures = [FailedRun(cell.name, cell.reason) for cell in cells if not cell.is_finished]
         if not finished:
@@ -75,26 +79,28 @@ def _remember(options: StudyOptions) -> None:
     json_files.write(path, now)
 
 
-def _train(cells: list[Cell]) -> None:
+def _train(cells: list[Cell], options: StudyOptions) -> None:
     for cell in cells:
         if cell.is_finished:
             cell.state = "kept"
+
+    def say(cell: Cell) -> None:
+        """Log how far a cell is, if there is no live table."""
+        ended = "" if cell.state == "running" else f" after {cell.seconds:.0f} s {cell.reason}"
+        if not console.is_terminal:
+            log.info(f"{cells.index(cell) + 1}/{len(cells)} {cell.name}: {cell.state}{ended}".rstrip())
+
     with live_table(cells):
-        for number, cell in enumerate(cells):
+        if options.dask:
+            train_on_cluster(cells, options.dask, options.out, say)
+            return
+        for cell in cells:
             if cell.is_finished:
                 continue
             cell.state = "running"
-            _say(f"{number + 1}/{len(cells)} {cell.name}: running")
+            say(cell)
             train_cell(cell, precision_flags(cell, cells))
-            _say(
-                f"{number + 1}/{len(cells)} {cell.name}: {cell.state} after {cell.seconds:.0f} s {cell.reason}".rstrip()
-            )
-
-
-def _say(line: str) -> None:
-    """Log a line if there is no live table."""
-    if not console.is_terminal:
-        log.info(line)
+            say(cell)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def scheduler():
     """The address of a cluster with two workers."""
-    options = {"threads_per_worker": 1, "dashboard_address": None, "memory_limit": 0}
+    options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "memory_limit": 0}
     with distributed.LocalCluster(n_workers=2, host="127.0.0.1", **options) as cluster:
         yield cluster.scheduler_address
 

@@ -18,7 +18,7 @@ from fastmri_cls.study.run import run_study
 
 pytestmark = pytest.mark.slow
 
-FAKE_TRAIN = (sys.executable, str(Path(__file__).parents[1] / "fake_train.py"))
+FAKE_TRAIN = (str(Path(__file__).parents[1] / "fake_train.py"),)
 
 
 @pytest.fixture(autouse=True)
