@@ -86,20 +86,13 @@ def _judge_opened(
     if preprocessing is None:
         if not has_validation:
             raise UserError(f"{dataset.path}: has no val split to try preprocessings on; name it with --preprocessing")
-        tried, images = try_preprocessings(model, dataset, VAL, order.columns)
+        tried, images = try_preprocessings(model, dataset, VAL, order)
         preprocessing = next(iter(tried))
         log.warning(f"note: preprocessing {preprocessing} is a guess by {images} validation images: {tried}")
     preprocess = find_preprocessing(preprocessing, model.channels)
     tests = dataset.manifest.test_splits
-    outputs = outputs_on(model, dataset, [VAL, *tests] if has_validation else tests, preprocess)
-    if outputs.ndim != 2 or outputs.shape[1] != len(order.columns):
-        raise UserError(
-            f"{model.name}: gives {outputs.shape[-1]} outputs an image, {order.origin} names "
-            f"{', '.join(order.names)}, the dataset has {', '.join(dataset.classes)}"
-        )
-    if not np.isfinite(outputs).all():
-        raise UserError(f"{model.name}: gives values that are not finite; try another --preprocessing")
-    probabilities, what = as_probabilities(outputs[:, order.columns])
+    outputs = outputs_on(model, dataset, [VAL, *tests] if has_validation else tests, preprocess, order)
+    probabilities, what = as_probabilities(outputs)
     size = model.height or dataset.image_size, model.width or dataset.image_size
     first_test = dataset.count(VAL) if has_validation else 0
     return Judged(

@@ -69,12 +69,20 @@ def open_onnx_file(path: Path) -> OnnxModel:
     if len(scores) != 1:
         shapes = ", ".join(f"{each.name} {each.shape}" for each in outputs)
         raise UserError(f"{path}: gives {shapes}; a classifier gives one table of images x classes")
+
+    def run(images: np.ndarray) -> np.ndarray:
+        try:
+            return np.asarray(session.run(scores, {inputs[0].name: images})[0])
+        except Exception as error:  # onnxruntime's classes are private
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"{path}: ONNX Runtime cannot run it on images {images.shape} ({reason})") from None
+
     names = next((entry.value for entry in proto.metadata_props if entry.key == "classes"), "")
     return OnnxModel(
         shape=tuple(size if isinstance(size, int) and size > 0 else None for size in inputs[0].shape),
         dtype=_DTYPES[inputs[0].type],
         class_names=tuple(names.split("\n")) if names else None,
-        run=lambda images: np.asarray(session.run(scores, {inputs[0].name: images})[0]),
+        run=run,
     )
 
 

@@ -117,7 +117,15 @@ def of_keras(model: keras.Model, name: str, kind: Kind, sha256: str | None) -> O
         raise UserError(f"{name}: takes {shape} and gives {outputs}; a classifier takes images and gives one row each")
     dtype = tf.as_dtype(model.inputs[0].dtype).as_numpy_dtype
     forward = tf.function(lambda images: tf.cast(model(images, training=False), tf.float32))
-    return _of_shape(name, kind, sha256, shape, dtype, lambda images: forward(tf.constant(images)).numpy())
+
+    def run(images: np.ndarray) -> np.ndarray:
+        try:
+            return np.asarray(forward(tf.constant(images)))
+        except (ValueError, TypeError, tf.errors.OpError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"{name}: cannot run on images {images.shape} ({reason})") from None
+
+    return _of_shape(name, kind, sha256, shape, dtype, run)
 
 
 def of_callable(function: Callable[[Any], Any]) -> OpenedModel:

@@ -11,6 +11,7 @@ from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import track
 from fastmri_cls.records.ingest import with_channels
+from fastmri_cls.referee.classes import ClassOrder
 from fastmri_cls.referee.opening import BATCH, OpenedModel
 from fastmri_cls.referee.preprocessing import Preprocess, candidates
 
@@ -20,15 +21,34 @@ _SUM_TOLERANCE = 1e-3  # of a row of probabilities, as in `evaluation.metrics`
 PROBABILITIES = "probabilities"
 
 
-def outputs_on(model: OpenedModel, dataset: Dataset, splits: Sequence[str], preprocess: Preprocess) -> np.ndarray:
-    """Return the outputs of a model, float32 [n, outputs], on the images of `splits` in the order written."""
+def outputs_on(
+    model: OpenedModel, dataset: Dataset, splits: Sequence[str], preprocess: Preprocess, order: ClassOrder
+) -> np.ndarray:
+    """Return the outputs of a model on the images of `splits` in the order written.
+
+    Args:
+        model: the model.
+        dataset: the dataset.
+        splits: names of splits.
+        preprocess: what is done to the images.
+        order: which output is which class.
+
+    Returns:
+        float32 [n, classes], in the dataset's order of classes.
+
+    Raises:
+        UserError: there are not as many outputs as classes, or a value is not finite.
+    """
     batches = sum(-(-dataset.count(split) // BATCH) for split in splits)
     records = track(dataset.records(splits, BATCH), f"running {model.name}", batches)
-    return np.concatenate([_run(model, dataset, images, preprocess) for images, _ in records])
+    outputs = np.concatenate([_run(model, dataset, images, preprocess, order) for images, _ in records])
+    if not np.isfinite(outputs).all():
+        raise UserError(f"{model.name}: gives values that are not finite; try another --preprocessing")
+    return outputs
 
 
 def try_preprocessings(
-    model: OpenedModel, dataset: Dataset, split: str, columns: Sequence[int]
+    model: OpenedModel, dataset: Dataset, split: str, order: ClassOrder
 ) -> tuple[dict[str, float], int]:
     """Compare preprocessings on validation images.
 
@@ -36,7 +56,7 @@ def try_preprocessings(
         model: the model.
         dataset: the dataset.
         split: the validation split.
-        columns: the output of each class.
+        order: which output is which class.
 
     Returns:
         The accuracy of each preprocessing, the best one first (of equally accurate ones that with the smaller log
@@ -47,11 +67,11 @@ def try_preprocessings(
     images, labels = dataset.images(split, chosen), dataset.facts(split).labels[chosen]
     found = {}
     for name, preprocess in candidates(model.channels, integers=model.takes_integers).items():
-        outputs = _run(model, dataset, images, preprocess)[:, columns]
+        outputs = _run(model, dataset, images, preprocess, order)
         if np.isfinite(outputs).all():
             probabilities = as_probabilities(outputs)[0].astype(np.float64)
             probabilities /= probabilities.sum(axis=1, keepdims=True)
-            loss = log_loss(labels, probabilities, labels=range(len(columns)))
+            loss = log_loss(labels, probabilities, labels=range(len(dataset.classes)))
             found[name] = (float((outputs.argmax(axis=1) == labels).mean()), -float(loss))
     if not found:
         raise UserError(f"{model.name}: gives values that are not finite with every known preprocessing")
@@ -75,12 +95,20 @@ def as_probabilities(outputs: np.ndarray) -> tuple[np.ndarray, str]:
     return scores, "scores that do not sum to 1: divided by their sum"
 
 
-def _run(model: OpenedModel, dataset: Dataset, images: np.ndarray, preprocess: Preprocess) -> np.ndarray:
-    """Return the outputs for stored images, uint8 [n, size, size, channels]."""
+def _run(
+    model: OpenedModel, dataset: Dataset, images: np.ndarray, preprocess: Preprocess, order: ClassOrder
+) -> np.ndarray:
+    """Return the outputs for stored images, uint8 [n, size, size, channels]; see `outputs_on`."""
     size = model.height or dataset.image_size, model.width or dataset.image_size
     resampling = Image.Resampling[str(dataset.manifest.options["resize"]).upper()]
     fitted = np.stack([_fit(image, size, model.channels, resampling) for image in images])
-    return model.forward(preprocess(fitted.astype(np.float32)))
+    outputs = model.forward(preprocess(fitted.astype(np.float32)))
+    if outputs.shape != (len(images), len(order.columns)):
+        raise UserError(
+            f"{model.name}: gives {outputs.shape} for {len(images)} images, its classes are {', '.join(order.names)} "
+            f"({order.origin}), the dataset has {', '.join(dataset.classes)}"
+        )
+    return outputs[:, order.columns]
 
 
 def _fit(image: np.ndarray, size: tuple[int, int], channels: int, resampling: Image.Resampling) -> np.ndarray:

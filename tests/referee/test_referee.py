@@ -130,6 +130,8 @@ def test_the_order_of_the_classes_goes_by_name_and_two_lists_are_in_every_refusa
     with pytest.raises(fc.UserError, match=f"its classes are a, b, c.*{lists}"):
         fc.evaluate(trained_run / "model.keras", data, tmp_path / "x", classes=["a", "b", "c"])
     assert not (tmp_path / "x").exists()
+    with pytest.raises(fc.UserError, match=rf"gives \(\d+, 3\) for \d+ images, its classes are .*{lists}"):
+        judge(lambda images: np.ones((len(images), 3)), data, None, data.classes)
 
 
 def test_an_onnx_file_that_names_its_classes_is_not_overruled(forms, data, tmp_path):
