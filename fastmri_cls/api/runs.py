@@ -212,8 +212,8 @@ def compare(runs: "Sequence[Run | StrPath]", out: StrPath, *, overwrite: bool = 
     """Compare RUNs: accuracy with intervals, paired tests, figures and disagreements, in tables and one HTML report.
 
     Args:
-        runs: finished RUNs or their folders, evaluated on the same test images. RUNs that differ in seed or fold alone
-            are repeats of one system.
+        runs: finished RUNs or their folders, or folders that `evaluate` made of other models, of the same test images.
+            RUNs that differ in seed or fold alone are repeats of one system.
         out: the folder to make.
         overwrite: replace `out`, an earlier comparison.
 

@@ -12,7 +12,11 @@ from fastmri_cls.cli.output import AsJson, print_document
 
 def compare(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Finished RUN folders, evaluated on the same test images.")
+        list[Path],
+        typer.Argument(
+            metavar="RUN...",
+            help="Finished RUN folders, or folders that evaluate made of other models, of the same test images.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The folder to make: report.html, comparison.json, tables/, figures/.")],
     force: Annotated[bool, typer.Option("--force", help="Replace OUT, an earlier comparison.")] = False,
