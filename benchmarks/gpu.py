@@ -200,14 +200,17 @@ def views(one: Session, model: str) -> None:
         return {"images_per_second": round(found, 1), "forward": round(bare, 1), "ratio": round(found / bare, 2)}
 
     one.note(f"{model} extraction", extraction)
-    epochs = {"phase1_epochs": 1, "phase2_epochs": 1}
-    one.note(f"{model} training on 2 views", lambda: protocol(one, model, 2, epochs))
+    if find_backbone(model).default_weights != "none":  # else nothing is frozen
+        epochs = {"phase1_epochs": 1, "phase2_epochs": 1}
+        one.note(f"{model} training on 2 views", lambda: protocol(one, model, 2, epochs))
 
 
 def whole_protocol(one: Session, model: str) -> None:
     """50 + 10 epochs, live and on 4 feature views; the second run finds what XLA compiled."""
+    from fastmri_cls.models.registry import find_backbone
+
     epochs = {"phase1_epochs": 1, "phase2_epochs": 1} if one.smoke else {}
-    for count in (0, 0, 4):
+    for count in (0, 0, 4) if find_backbone(model).default_weights != "none" else (0, 0):
         which = "live" if count == 0 else f"{count} views"
         run = "again" if f"{model} {which}" in one.results else ""
         one.note(f"{model} {which} {run}".strip(), lambda count=count: protocol(one, model, count, epochs))
