@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 SIGNIFICANCE = 0.05
 POWER = 0.8
@@ -87,27 +87,30 @@ def detectable_difference(differences: np.ndarray, standard_error: float) -> flo
     """Return the smallest difference of two accuracies that a two-sided paired test at 5 % shows in 80 % of cases.
 
     Connor's formula, n = (z_a sqrt(psi) + z_b sqrt(psi - delta^2))^2 / delta^2, solved for delta. psi is the fraction
-    of images on which the two differ. n is the effective number of images: as many independent ones as would give the
-    standard error that a bootstrap over groups has, at most those there are.
+    of images on which the two differ, or delta where that is larger. n is the effective number of images: as many
+    independent ones as would give the standard error that a bootstrap over groups has, at most those there are.
 
     Args:
         differences: float [n], for each image how much more often the first is right, -1 to 1.
         standard_error: of their mean, from a bootstrap over groups.
 
     Returns:
-        The difference, 0 to 1; None if the two never differ, or too seldom for any difference to be shown.
+        The difference, 0 to 1; None if the two never differ, or the images are too few for any.
     """
-    psi = float(np.mean(differences**2))
-    if psi == 0 or standard_error == 0:
+    observed = float(np.mean(differences**2))
+    if observed == 0 or standard_error == 0:
         return None
-    variance = psi - float(np.mean(differences)) ** 2
+    variance = observed - float(np.mean(differences)) ** 2
     n = min(variance / standard_error**2, len(differences))
     z_a, z_b = stats.norm.ppf(1 - SIGNIFICANCE / 2), stats.norm.ppf(POWER)
-    discriminant = z_b**2 * psi * (n - z_a**2 + z_b**2)
-    if discriminant < 0:
+
+    def surplus(delta: float) -> float:
+        psi = max(observed, delta)
+        return float(n * delta**2 - (z_a * np.sqrt(psi) + z_b * np.sqrt(psi - delta**2)) ** 2)
+
+    if surplus(1.0) <= 0:
         return None
-    delta = float((z_a * np.sqrt(psi * n) + np.sqrt(discriminant)) / (n + z_b**2))
-    return delta if delta <= psi else None  # two models differ in accuracy by no more than they differ
+    return float(optimize.brentq(surplus, 1e-9, 1.0))
 
 
 def _test(shares: np.ndarray, strata: np.ndarray) -> DeLong:

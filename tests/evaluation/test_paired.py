@@ -178,6 +178,9 @@ def test_duplicates_do_not_make_a_smaller_difference_detectable():
     assert detectable_difference(differences, error / 2) == pytest.approx(alone)  # no more images than there are
 
 
-def test_what_never_or_hardly_differs_has_no_detectable_difference():
+def test_models_that_hardly_differ_would_have_to_differ_more():
+    """If all disagreements are one-sided, six are significant (p = 2 / 2^6), five are not (p = 2 / 2^5)."""
+    delta = detectable_difference(np.repeat([1, 0], [2, 998]), np.sqrt(0.002 / 1000))
+    assert 6 / 1000 < delta < 10 / 1000
     assert detectable_difference(np.zeros(50), 0.0) is None
-    assert detectable_difference(np.repeat([1, 0], [2, 998]), np.sqrt(0.002 / 1000)) is None
+    assert detectable_difference(np.array([1.0, 0.0, 0.0]), 0.3) is None
