@@ -3,7 +3,6 @@
 `systems` are {name: predictions of its repeats, on the same images}. A colour means a system throughout.
 """
 
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -22,6 +21,7 @@ from fastmri_cls.report.drawing import (
     new_figure,
     panels_of,
     unit_square,
+    wrapped,
 )
 from fastmri_cls.report.figures import Panels
 from fastmri_cls.runs.history import Epoch
@@ -48,7 +48,7 @@ def accuracy_overview(
         baselines: {test set: {shortcut baseline: accuracy}}.
     """
     systems = list(next(iter(accuracies.values())))
-    named = [textwrap.fill(name, _NAME_WIDTH) for name in systems]
+    named = [wrapped(name, _NAME_WIDTH) for name in systems]
     rows = sum(name.count("\n") + 1 for name in named)
     figure, grid = panels_of(len(accuracies), width=4.4, height=1.7 + 0.2 * len(systems) + 0.16 * rows, share_x=True)
     for axes, (set_name, by_system) in zip(grid, accuracies.items(), strict=True):

@@ -3,6 +3,7 @@
 A figure's panels stand side by side in its file, and as single pictures on a page; see `pictures`.
 """
 
+import textwrap
 from collections.abc import Sequence
 
 from matplotlib.artist import Artist
@@ -21,6 +22,7 @@ PLAIN = (INK, "#78859B")  # of two lines of one thing, such as training and vali
 _LINES = ("-", "--", "-.", ":")  # curves that coincide stay visible through each other's gaps
 _DPI = 192  # twice what a browser takes for an inch
 _LEGEND_OFFSET = 4.5  # font sizes: below tick labels and axis label
+_LEGEND_WIDTH = 46  # letters of 8 points in a panel of 4 inches
 PHOTOGRAPHS = "photographs"  # label of a figure that is made of images
 
 
@@ -71,7 +73,7 @@ def unit_square(axes: Axes, x: str, y: str, title: str) -> None:
     axes.set_aspect("equal")
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.set_title(title, fontsize=10)
+    axes.set_title(wrapped(title), fontsize=10)
     light_frame(axes)
 
 
@@ -88,11 +90,14 @@ def light_frame(axes: Axes) -> None:
 
 
 def legend_below(axes: Axes, handles: Sequence[Artist | BarContainer], columns: int = 1) -> None:
-    """Put a legend under the axes, clear of the data; nothing without handles."""
+    """Put a legend under the axes, clear of the data; long names wrapped, below each other; nothing without handles."""
+    labels = [str(handle.get_label()) for handle in handles]
+    if any(len(label) > _LEGEND_WIDTH // columns for label in labels):
+        columns = 1
     if handles:
         axes.legend(
             handles=list(handles),
-            labels=[str(handle.get_label()) for handle in handles],  # given, so that a name may start with "_"
+            labels=[wrapped(label, _LEGEND_WIDTH) for label in labels],  # given, so that a name may start with "_"
             loc="upper center",
             bbox_to_anchor=(0.5, 0.0),
             borderaxespad=_LEGEND_OFFSET,  # absolute, so that the layout reserves the right height
@@ -100,6 +105,11 @@ def legend_below(axes: Axes, handles: Sequence[Artist | BarContainer], columns: 
             fontsize=8,
             frameon=False,
         )
+
+
+def wrapped(name: str, width: int = 36) -> str:
+    """Return a name in lines of at most `width` letters: a long one would make the panel around it small."""
+    return textwrap.fill(name, width) if len(name) > width else name
 
 
 def describe(axes: Axes, words: str) -> None:

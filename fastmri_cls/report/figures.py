@@ -32,6 +32,7 @@ from fastmri_cls.report.drawing import (
     new_figure,
     panels_of,
     unit_square,
+    wrapped,
 )
 from fastmri_cls.runs.history import Epoch
 from fastmri_cls.runs.predictions import Predictions
@@ -109,7 +110,7 @@ def confusion_matrices(panels: Panels) -> Figure:
         axes.set_xlabel("predicted")
         axes.set_ylabel("true")
         runs = f", {len(repeats)} runs" if len(repeats) > 1 else ""
-        axes.set_title(f"{name}\n(n = {len(repeats[0])}{runs})", fontsize=10)
+        axes.set_title(f"{wrapped(name)}\n(n = {len(repeats[0])}{runs})", fontsize=10)
         rows = [
             f"true {true}, predicted {', '.join(f'{c} {n}' for c, n in zip(classes, row, strict=True))}"
             for true, row in zip(classes, counts, strict=True)

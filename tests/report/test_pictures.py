@@ -15,6 +15,7 @@ from fastmri_cls.report.drawing import (
     light_frame,
     new_figure,
     panels_of,
+    unit_square,
 )
 from fastmri_cls.report.pictures import render_all
 
@@ -60,6 +61,17 @@ def test_the_file_has_the_whole_figure_and_a_name_made_from_the_title(pictures, 
     pictures.save(tmp_path)
     png = (tmp_path / "reliability-as-trained.png").read_bytes()
     assert int.from_bytes(png[16:20], "big") == 6 * 192  # pixels: two panels of 3 inches, twice a page's 96 an inch
+
+
+def test_a_long_name_does_not_make_the_panel_small():
+    sizes = []
+    for name in ("short", "a name of many settings, learning rate 0.001, augment none, batch size 64, no ema"):
+        figure, (axes,) = panels_of(1, width=4.2, height=5)
+        legend_below(axes, axes.plot([0, 1], [0, 1], label=name))
+        unit_square(axes, "x", "y", name)
+        render_all({"ROC": figure}, {})
+        sizes.append(axes.get_window_extent().width)
+    assert sizes[1] > 0.8 * sizes[0]
 
 
 def test_a_figure_of_images_is_one_photograph():
