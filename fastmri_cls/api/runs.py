@@ -42,6 +42,7 @@ def train(
     deterministic: bool = False,
     resume: bool = False,
     max_hours: float | None = None,
+    track: str = "none",
 ) -> "Run | None":
     """Train a model in two phases, evaluate it on every test set and write the report.
 
@@ -63,6 +64,7 @@ def train(
         deterministic: repeat bit for bit, at some speed.
         resume: go on with an interrupted RUN; start it if there is none.
         max_hours: save and stop after this time, to be resumed; None for no limit.
+        track: send options, metrics and report to an experiment tracker: `none`, `mlflow` or `wandb`.
 
     Returns:
         The finished RUN; None on a worker that is not the chief.
@@ -101,6 +103,7 @@ def train(
             devices=devices,
             resume=resume,
             max_hours=max_hours,
+            track=track,
         )
     )
     return Run(out) if evaluation else None
