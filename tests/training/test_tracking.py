@@ -31,12 +31,16 @@ def test_a_stopped_and_resumed_training_is_one_mlflow_run_with_options_metrics_i
     run, out = Run(trained_run), tmp_path / "run"
     out.mkdir()
 
-    stopped = Tracking("mlflow")
-    with pytest.raises(KeyboardInterrupt), stopped.ending():
-        stopped.begin(out, run.config)
-        stopped.log_epoch({"val_loss": 0.5}, 0)
-        stopped.log_epoch({"val_loss": 0.4}, 1)
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        stopped = Tracking("mlflow")
+        with stopped.ending():
+            stopped.begin(out, run.config)
+            stopped.log_epoch({"val_loss": 0.5}, 0)
+            stopped.log_epoch({"val_loss": 0.4}, 1)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     client = mlflow.MlflowClient(store)
     experiment = client.get_experiment_by_name("fastmri-cls").experiment_id
     (tracked,) = client.search_runs([experiment])
