@@ -35,7 +35,10 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="Dataset folder made by build-tfrecords.")],
+    data: Annotated[
+        Path,
+        typer.Option(help="Dataset of build-tfrecords; or class folders, built into the cache."),
+    ],
     model: Annotated[
         str, typer.Option(metavar="NAME", help="A model of the list above.", autocompletion=complete_model)
     ],
