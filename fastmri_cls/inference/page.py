@@ -99,7 +99,7 @@ def _page(examiner: Examiner) -> None:
                 examined = await run.io_bound(examiner.examine, content, name)
             except RejectedImage as rejection:
                 waiting.set_text(f"{name}: {rejection}.")
-                waiting.classes("text-negative").mark("error")
+                waiting.classes("text-negative")
                 return
             waiting.set_text(name)
             _show(examined, examiner)
