@@ -67,7 +67,7 @@ def shown(browser: Page, file: Path) -> str:
     """Drop a file; return the text of the page once its result is there."""
     browser.run("document.querySelectorAll('img').forEach(image => image.setAttribute('data-old', ''))")
     browser.drop(file, ".q-uploader")
-    done = f"t.includes({file.name + ':'!r}) || t.includes({file.name!r}) && /imilar training/.test(t)"
+    done = f"t.includes({file.name + ':'!r}) || t.includes({file.name!r}) && /similar training/i.test(t)"
     return browser.wait_for(
         f"document.querySelector('[data-old]') ? '' : (t => {done} ? t : '')(document.body.innerText)"
     )
