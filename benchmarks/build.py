@@ -10,7 +10,7 @@ python benchmarks/build.py --source NAME=DIR NAME=DIR --growth --json
 `pil-loop` opens a file with Pillow, resizes it to 224 px (bilinear) and takes its pixels, in one process;
 `pil-loop-grey` makes it grey first, as the stored images are. `pass-N` does what a build does with every file: decode
 any kind, hash, fingerprint in four orientations, resize, encode, spool, with N workers, whose start counts. `build-N`
-is the whole build: the pass, the search for copies, the split, shards, checksums, fsync; TensorFlow's import is not.
+is the whole build: the pass, the search for copies, the split, shards, checksums, fsync.
 """
 
 import argparse
@@ -28,7 +28,6 @@ from PIL import Image
 
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.progress import show_log
-from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.records.catalogue import Spool, collect
 from fastmri_cls.records.ingest import StorageForm, ingest
 from fastmri_cls.records.options import BuildOptions
@@ -137,7 +136,6 @@ def main() -> None:
     arguments = parser.parse_args()
     show_log()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import_tensorflow()  # before any clock starts, and not in the workers, which import this file
     with tempfile.TemporaryDirectory() as folder:
         named = arguments.source or [f"drawn={write_jpegs(Path(folder) / 'drawn', arguments.images)}"]
         sources = parse_sources(named)

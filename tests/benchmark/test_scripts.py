@@ -38,6 +38,18 @@ def test_exports_are_tried_on_untrained_models_and_on_every_test_image_of_a_run(
     assert trained["images"] > untrained["images"]
 
 
+def test_engines_take_turns_and_their_medians_are_compared(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    start = importlib.import_module("start")
+    taken = iter([(99, 99), (99, 99), (8, 9), (2, 1), (10, 9), (1, 1)])
+    monkeypatch.setattr(start, "timed", lambda *_: next(taken))
+    (tmp_path / "exports" / "onnx").mkdir(parents=True)
+    monkeypatch.setattr("sys.argv", ["start.py", "--run", str(tmp_path), "--image", "scan.png", "--json"])
+    start.main()
+    rows = json.loads(capsys.readouterr().out.splitlines()[-1])["rows"]
+    assert [(row["name"], row["seconds"], row["ratio"]) for row in rows] == [("keras", 10, 1), ("onnx", 2, 0.2)]
+
+
 @pytest.mark.usefixtures("tiny")
 def test_a_whole_study_goes_to_its_last_epoch(dataset, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
