@@ -34,6 +34,8 @@ from fastmri_cls.runs.predictions import Predictions, write_predictions
 from fastmri_cls.runs.run import Run, is_taken
 from fastmri_cls.training.distribution import make_distribution
 from fastmri_cls.training.run import train
+from fastmri_cls.training.tensorboard import write_test_metrics
+from fastmri_cls.training.tracking import Tracking
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,18 @@ def run_experiment(options: TrainOptions) -> Evaluation | None:
     if not distribution.is_chief:
         train(options, distribution)
         return None
-    with busy(f"training {options.model}"):
+    tracking = Tracking(options.track)
+    with busy(f"training {options.model}"), tracking.ending():
         if options.resume and (options.out / files.MODEL).exists():
             checksums.check(options.out, files.TRAINED)
         elif options.resume:
             checksums.forget(options.out)
-        train(options, distribution)
+        train(options, distribution, tracking)
         keras.backend.clear_session()
-        return evaluate(Run(options.out), Dataset(options.data))
+        evaluation = evaluate(Run(options.out), Dataset(options.data))
+        write_test_metrics(options.out, evaluation.metrics)
+        tracking.finish(evaluation.metrics, evaluation.folder / files.REPORT)
+        return evaluation
 
 
 @busy("evaluating")

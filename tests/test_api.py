@@ -30,7 +30,7 @@ SIGNATURES = {
     "predict": "run, paths, *, batch_size, calibrated, flips, gradcam, engine, device",
     "show_log": "",
     "train": "dataset, model, out, *, protocol, weights, feature_views, fold, cache, precision, xla, strategy, "
-    "device, devices, seed, deterministic, resume, max_hours",
+    "device, devices, seed, deterministic, resume, max_hours, track",
 }
 CLASSES = {
     "Dataset", "Estimate", "Protocol", "RandomAffineBrightness", "Run", "RunMetrics", "SetMetrics", "UserError",

@@ -1,5 +1,6 @@
 """What is handed on: the wheel's contents, its metadata, the citation, and the configuration of hooks and workflow."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -79,3 +80,16 @@ def test_the_workflow_runs_scripts_test():
     steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
     assert {"scripts/test", "scripts/demo"} <= {step.get("run") for step in steps}
     assert workflow["permissions"] == {"contents": "read"}
+
+
+def test_the_container_and_the_conda_environment_name_pinned_versions_and_extras_that_exist():
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    container = (ROOT / "Dockerfile").read_text()
+    assert f"FROM tensorflow/tensorflow:{pins['tensorflow']}-gpu\n" in container
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    python, _, pip = environment["dependencies"]
+    assert python.split("=")[1] in PROJECT["requires-python"]
+    assert pip["pip"][0] == "--constraint constraints.txt"
+    for text in (container, pip["pip"][1]):
+        (extras,) = re.findall(r"(?:/opt/fastmri-cls|\.)\[([\w,]+)\]", text)
+        assert set(extras.split(",")) <= set(PROJECT["optional-dependencies"])

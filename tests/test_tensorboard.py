@@ -1,6 +1,7 @@
 """A RUN in a real TensorBoard on loopback: its pages and endpoints are fetched, as a browser does."""
 
 import csv
+import html
 import io
 import json
 import re
@@ -58,11 +59,25 @@ def test_both_phases_are_on_one_axis_and_equal_history(fetch, trained_run):
     with (trained_run / "history.csv").open(newline="") as file:
         history = list(csv.DictReader(file))
     assert {row["phase"] for row in history} == {"1", "2"}
-    tags = json.loads(fetch("data/plugin/scalars/tags"))[RUN]
-    assert {"loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"} <= set(tags)
-    points = json.loads(fetch("data/plugin/scalars/scalars", run=RUN, tag="val_accuracy"))
-    assert [step for _, step, _ in points] == list(range(len(history)))
-    np.testing.assert_allclose([value for *_, value in points], [float(row["val_accuracy"]) for row in history])
+    tags = json.loads(fetch("data/plugin/scalars/tags"))
+    assert set(tags[f"{RUN}/validation"]) == {"epoch_loss", "epoch_accuracy"} < set(tags[f"{RUN}/train"])
+    for name in tags[f"{RUN}/train"]:
+        column = name.removeprefix("epoch_")
+        boards = {f"{RUN}/train": column, f"{RUN}/validation": f"val_{column}"}
+        for board, column in boards.items():
+            if name in tags[board]:
+                points = json.loads(fetch("data/plugin/scalars/scalars", run=board, tag=name))
+                assert [step for _, step, _ in points] == list(range(len(history)))
+                expected = [float(row[column]) for row in history]
+                np.testing.assert_allclose([value for *_, value in points], expected, rtol=1e-6)
+
+
+def test_config_and_command_are_texts(fetch, trained_run):
+    assert set(json.loads(fetch("data/plugin/text/tags"))[RUN]) == {"command", "config"}
+    for tag, name in (("config", "config.json"), ("command", "train.yaml")):
+        ((entry),) = json.loads(fetch("data/plugin/text/text", run=RUN, tag=tag))
+        shown = html.unescape(re.sub(r"<[^>]*>", "", entry["text"]))
+        assert shown.strip() == (trained_run / name).read_text().strip()
 
 
 def images_of(fetch: Callable[..., bytes], tag: str, sample: int) -> list[tuple[int, np.ndarray]]:
@@ -121,6 +136,9 @@ def test_hparams_list_the_options(fetch):
     experiment = json.loads(fetch("data/plugin/hparams/experiment", body={"experimentName": "", "hparamsLimit": 100}))
     names = {info["name"] for info in experiment["hparamInfos"]}
     assert {"model", "seed", "batch_size", "augment", "precision", "protocol"} <= names
+    assert {"phase1_learning_rate", "phase1_max_epochs", "phase2_learning_rate", "phase2_max_epochs"} <= names
+    metrics = {(info["name"].get("group", ""), info["name"]["tag"]) for info in experiment["metricInfos"]}
+    assert {("", "test/pooled/accuracy"), ("train", "epoch_accuracy"), ("validation", "epoch_accuracy")} <= metrics
 
 
 def test_the_drawn_matrix_is_dark_where_the_row_s_share_is_high():

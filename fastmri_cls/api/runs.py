@@ -42,11 +42,13 @@ def train(
     deterministic: bool = False,
     resume: bool = False,
     max_hours: float | None = None,
+    track: str = "none",
 ) -> "Run | None":
     """Train a model in two phases, evaluate it on every test set and write the report.
 
     Args:
-        dataset: a dataset, or its folder.
+        dataset: a dataset, or its folder; or a folder or ZIP archive of class folders, which becomes a dataset in the
+            cache folder, with the defaults of `build_dataset`, and is found again as long as no file changes.
         model: a name of `list_models()`, or `hybrid:A+B` for two backbones side by side.
         out: the RUN folder to make.
         protocol: the recipe: `strict`, `paper`, `notebook`, or one with changes: `Protocol.strict(phase1_epochs=5)`.
@@ -63,6 +65,7 @@ def train(
         deterministic: repeat bit for bit, at some speed.
         resume: go on with an interrupted RUN; start it if there is none.
         max_hours: save and stop after this time, to be resumed; None for no limit.
+        track: send options, metrics and report to an experiment tracker: `none`, `mlflow` or `wandb`.
 
     Returns:
         The finished RUN; None on a worker that is not the chief.
@@ -73,21 +76,22 @@ def train(
     """
     from fastmri_cls.foundation.progress import busy
     from fastmri_cls.foundation.quiet import import_tensorflow
+    from fastmri_cls.runs.protocol import resolve_protocol
 
+    recipe = resolve_protocol(protocol, {}) if isinstance(protocol, str) else protocol
+    data = _dataset_for(dataset, recipe)
     with busy("loading TensorFlow"):
         import_tensorflow()
-        from fastmri_cls.dataset import Dataset
         from fastmri_cls.experiment import run_experiment
         from fastmri_cls.runs.options import TrainOptions
-        from fastmri_cls.runs.protocol import resolve_protocol
         from fastmri_cls.runs.run import Run
 
     evaluation = run_experiment(
         TrainOptions(
-            data=dataset.path if isinstance(dataset, Dataset) else Path(dataset),
+            data=data,
             model=model,
             out=Path(out),
-            protocol=resolve_protocol(protocol, {}) if isinstance(protocol, str) else protocol,
+            protocol=recipe,
             weights=str(weights),
             feature_views=feature_views,
             cache=cache,
@@ -101,9 +105,21 @@ def train(
             devices=devices,
             resume=resume,
             max_hours=max_hours,
+            track=track,
         )
     )
     return Run(out) if evaluation else None
+
+
+def _dataset_for(dataset: "Dataset | StrPath", protocol: "Protocol") -> Path:
+    """Return the folder of a dataset, which is built if class folders are given."""
+    if not isinstance(dataset, str | os.PathLike):
+        return dataset.path
+    from fastmri_cls.records.from_folder import dataset_of
+    from fastmri_cls.records.options import BuildOptions, SplitOptions
+
+    split = "grouped" if protocol.name == "strict" else "published"
+    return dataset_of(Path(dataset), BuildOptions(resize=protocol.resize, splitting=SplitOptions(split)))
 
 
 def evaluate(

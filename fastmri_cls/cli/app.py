@@ -23,6 +23,7 @@ from fastmri_cls.cli import (
     profile,
     study,
     train,
+    try_,
     verify,
     weights,
 )
@@ -79,6 +80,7 @@ app.command(
 app.add_typer(weights.app, name="weights", rich_help_panel=_TRAIN)
 app.add_typer(cache.app, name="cache", rich_help_panel=_TRAIN)
 app.command("predict", rich_help_panel=_USE)(predict.predict)
+app.command("try", rich_help_panel=_USE)(try_.try_)
 app.command("export", rich_help_panel=_USE)(export.export)
 app.command("evaluate", rich_help_panel=_MEASURE)(evaluate.evaluate)
 app.command("compare", rich_help_panel=_MEASURE)(compare.compare)

@@ -12,7 +12,7 @@ from fastmri_cls.cli.device import DEVICE_HELP
 from fastmri_cls.cli.output import AsJson, print_document
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.gpus import Device
-from fastmri_cls.runs.options import Cache, Precision, Strategy, Xla
+from fastmri_cls.runs.options import Cache, Precision, Strategy, Tracker, Xla
 
 _RECIPE, _SPEED, _RUN = "Recipe (changes to the protocol)", "Speed and devices", "Run"
 
@@ -35,7 +35,10 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
 
 
 def train(
-    data: Annotated[Path, typer.Option(help="Dataset folder made by build-tfrecords.")],
+    data: Annotated[
+        Path,
+        typer.Option(help="Dataset of build-tfrecords; or class folders, built into the cache."),
+    ],
     model: Annotated[
         str, typer.Option(metavar="NAME", help="A model of the list above.", autocompletion=complete_model)
     ],
@@ -185,6 +188,13 @@ def train(
             rich_help_panel=_RUN,
         ),
     ] = None,
+    track: Annotated[
+        Tracker,
+        typer.Option(
+            help="Send options, metrics and report to an experiment tracker (extra of its name).",
+            rich_help_panel=_RUN,
+        ),
+    ] = "none",
     as_json: AsJson = False,
 ) -> None:
     """Train a model in two phases, evaluate it on every test set and write the report.
@@ -225,6 +235,7 @@ def train(
         deterministic=deterministic,
         resume=resume,
         max_hours=max_hours,
+        track=track,
     )
     if run is None:  # a worker that is not the chief
         return

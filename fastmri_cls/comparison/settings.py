@@ -11,11 +11,12 @@ from itertools import islice
 from pathlib import PurePath
 from typing import Any
 
+from fastmri_cls.foundation.json_files import flatten
 from fastmri_cls.foundation.tables import Cell, Table
-from fastmri_cls.report.options import flatten, shown, words
+from fastmri_cls.report.options import shown, words
 from fastmri_cls.runs.protocol import PROTOCOLS
 
-_OF_A_REPEAT = {"seed", "fold", "out", "resume", "max_hours"}
+_OF_A_REPEAT = {"seed", "fold", "out", "resume", "max_hours", "track"}
 _CIRCUMSTANCES = {
     "cache", "xla", "deterministic", "strategy", "device", "devices", "workers", "replicas", "environment",
 }  # fmt: skip

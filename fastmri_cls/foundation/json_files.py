@@ -1,6 +1,7 @@
 """JSON files as typed values: decoded into frozen dataclasses by msgspec, written atomically with two-space indents."""
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,3 +74,12 @@ def _from_builtin(kind: type[T], value: object) -> T | Path:
     if kind is Path and isinstance(value, str):
         return Path(value)
     raise NotImplementedError(f"no {kind.__name__} in JSON")
+
+
+def flatten(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield (dotted path, value) of every value in nested mappings."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

@@ -100,7 +100,7 @@ def transient_bars(*columns: ProgressColumn) -> Progress:
 @contextmanager
 def busy(description: str) -> Iterator[None]:
     """Show `description` with the time it has taken so far, while the block runs. Draws nothing without a terminal."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     with transient_bars(*columns) as progress:
         progress.add_task(description, total=None)
         yield

@@ -25,6 +25,11 @@ _BLOCK = 1 << 20
 _TIMEOUT = 30.0  # seconds without receiving a byte
 
 
+def is_offline() -> bool:
+    """Return whether FASTMRI_CLS_OFFLINE forbids the network."""
+    return os.environ.get(OFFLINE, "0").lower() not in ("", "0", "false", "no")
+
+
 def refuse_offline(wanted: str, cure: str) -> None:
     """Raise UserError if FASTMRI_CLS_OFFLINE forbids the network.
 
@@ -32,7 +37,7 @@ def refuse_offline(wanted: str, cure: str) -> None:
         wanted: the address or file.
         cure: how to get it without a network; the end of the error.
     """
-    if os.environ.get(OFFLINE, "0").lower() not in ("", "0", "false", "no"):
+    if is_offline():
         raise UserError(f"{wanted}: {OFFLINE} is set, so nothing is downloaded; {cure}")
 
 

@@ -33,6 +33,12 @@ class OodReference:
         """Return the scores, float64 [n], of images with pooled `features` [n, d]."""
         return _distances(unit(features), self.features) / self.unit_distance
 
+    def nearest(self, features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows of the `count` training images most similar to `features` [d], and their cosines."""
+        cosines = self.features @ unit(features[None])[0]
+        rows = np.argsort(-cosines)[:count]
+        return rows, cosines[rows]
+
 
 def fit_reference(training: np.ndarray, validation: np.ndarray) -> OodReference:
     """Return the reference for pooled features [images, d] of training and of validation images."""

@@ -33,6 +33,22 @@ def write_reference(path: Path, model: keras.Model, dataset: Dataset, training: 
         np.savez(temporary, features=reference.features.astype(np.float16), unit_distance=reference.unit_distance)
 
 
+def kept_positions(count: int) -> np.ndarray:
+    """Return the number, in the order written, of the image behind each row of a reference, int64 [rows].
+
+    Args:
+        count: training images of the dataset.
+    """
+    every = _batches_between(count)
+    batches = np.arange(count) // _BATCH
+    return np.flatnonzero(batches % every == 0)
+
+
+def _batches_between(count: int) -> int:
+    """Return n such that every n-th batch is kept."""
+    return -(-count // _MAX_IMAGES)
+
+
 def _make_extract(model: keras.Model) -> Callable[[Examples], np.ndarray]:
     forward = split_classifier(model).forward
 
@@ -41,8 +57,7 @@ def _make_extract(model: keras.Model) -> Callable[[Examples], np.ndarray]:
         return forward(tf.cast(images, tf.float32), training=False)[0]
 
     def extract(examples: Examples) -> np.ndarray:
-        every = -(-examples.count // _MAX_IMAGES)
-        batches = examples.in_order(_BATCH).shard(every, 0).prefetch(tf.data.AUTOTUNE)
+        batches = examples.in_order(_BATCH).shard(_batches_between(examples.count), 0).prefetch(tf.data.AUTOTUNE)
         return np.concatenate([pooled(batch["image"]).numpy() for batch in batches])
 
     return extract

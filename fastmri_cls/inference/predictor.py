@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -46,6 +47,7 @@ class PredictOptions:
         gradcam: an existing folder for Grad-CAM overlays, or None.
         engine: what computes: `auto`, `keras`, `onnx` or `litert`; see engines.py.
         device: where Keras computes: `auto`, `gpu` or `cpu`; see use_device.
+        explain: compute heat maps without writing overlays.
     """
 
     batch_size: int = 32
@@ -54,6 +56,7 @@ class PredictOptions:
     gradcam: Path | None = None
     engine: str = "auto"
     device: str = "auto"
+    explain: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,22 @@ class Prediction:
     ood_score: float | None
     overlay: str | None
     notes: tuple[Note, ...]
+
+
+class Answer(NamedTuple):
+    """What the model of a RUN says of one image.
+
+    Attributes:
+        probabilities: float64 [classes].
+        ood_score: see `Prediction`.
+        heat: heat map for the most probable class, float32 [size, size], 0..1; None if none is computed.
+        features: the backbone's pooled features, float32 [d]; None if there is no reference to compare them with.
+    """
+
+    probabilities: np.ndarray
+    ood_score: float | None
+    heat: np.ndarray | None
+    features: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -124,7 +143,7 @@ class Predictor:
         if self._reference is None:
             log.warning(f"note: no column ood_score, {run.ood_reference} does not exist; run evaluate on its dataset")
         self._temperature = _temperature(run) if options.calibrated else None
-        explain = options.gradcam is not None
+        explain = options.explain or options.gradcam is not None
         self.engine = open_engine(run, options.engine, options.device, options.batch_size, explain=explain)
         log.info(f"engine: {self.engine.name} ({self.engine.origin})")
 
@@ -142,7 +161,12 @@ class Predictor:
     @property
     def has_overlays(self) -> bool:
         """Whether overlays are written."""
-        return self.engine.explain is not None
+        return self._options.gradcam is not None
+
+    def examine(self, image: Decoded) -> Answer:
+        """Return what the model says of one decoded image."""
+        images = self._fit(image).pixels[None]
+        return next(self._predictions(images, self._forward(images)))
 
     def predict(self, files: Sequence[Path]) -> Iterator[Prediction | UnusableFile]:
         """Yield one result for each file, in order."""
@@ -151,10 +175,10 @@ class Predictor:
             predictions = iter(self._predictions(images, outputs.result()) if outputs else ())
             for path, image in batch:
                 if isinstance(image, Decoded):
-                    probabilities, ood_score, heat = next(predictions)
+                    found = next(predictions)
                     name = f"{number:05d}-{path.stem}.png"
-                    saved = None if heat is None else self._save_overlay(name, image.pixels, heat)
-                    yield Prediction(path, probabilities, ood_score, saved, image.notes)
+                    saved = self._save_overlay(name, image.pixels, found.heat) if self.has_overlays else None
+                    yield Prediction(path, found.probabilities, found.ood_score, saved, image.notes)
                 else:
                     yield UnusableFile(path, image)
                 number += 1
@@ -190,11 +214,19 @@ class Predictor:
                 pool.shutdown(cancel_futures=True)
 
     def _decode(self, path: Path) -> Decoded | str:
-        size, channels, method = self._form
         try:
-            image = read_image(path, keep_colour=channels == 3)
+            return self._fit(read_image(path, keep_colour=self.keeps_colour))
         except RejectedImage as rejection:
             return str(rejection)
+
+    @property
+    def keeps_colour(self) -> bool:
+        """Whether the model sees colours."""
+        return self.image_shape[2] == 3
+
+    def _fit(self, image: Decoded) -> Decoded:
+        """Return an image with the size and channels of the model's input."""
+        size, channels, method = self._form
         pixels = resize(with_channels(image.pixels, channels), size, method)
         return replace(image, pixels=pixels.reshape(size, size, channels))
 
@@ -206,10 +238,8 @@ class Predictor:
             probabilities = (probabilities + mirrored.probabilities) / 2
         return Outputs(probabilities, features)
 
-    def _predictions(
-        self, images: np.ndarray, outputs: Outputs
-    ) -> Iterator[tuple[np.ndarray, float | None, np.ndarray | None]]:
-        """Yield probabilities, out-of-distribution score and heat map of each image uint8 [n, size, size, channels]."""
+    def _predictions(self, images: np.ndarray, outputs: Outputs) -> Iterator[Answer]:
+        """Yield what the model says of each image uint8 [n, size, size, channels], from its outputs."""
         probabilities, features = outputs
         if self._temperature is not None:
             from fastmri_cls.evaluation.temperature import scale_by_temperature  # SciPy takes half a second
@@ -221,12 +251,14 @@ class Predictor:
             assert features is not None  # every engine gives them
             scores = self._reference.score(features).tolist()
         heats = explain(images, probabilities.argmax(axis=1)) if (explain := self.engine.explain) else nothing
-        yield from zip(probabilities, scores, heats, strict=True)
+        rows = nothing if features is None else features
+        yield from map(Answer, probabilities, scores, heats, rows)
 
-    def _save_overlay(self, name: str, pixels: np.ndarray, heat: np.ndarray) -> str:
+    def _save_overlay(self, name: str, pixels: np.ndarray, heat: np.ndarray | None) -> str:
         from fastmri_cls.inference.gradcam import overlay  # loaded by the engine that drew `heat`
 
         assert self._options.gradcam is not None
+        assert heat is not None
         Image.fromarray(overlay(pixels, heat)).save(self._options.gradcam / name)
         return name
 

@@ -1,15 +1,4 @@
-"""Options as people read them: nested values flattened, names in words, values without Python's spelling."""
-
-from collections.abc import Iterator, Mapping
-
-
-def flatten(options: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield (dotted path, value) of every value in nested mappings."""
-    for name, value in options.items():
-        if isinstance(value, Mapping):
-            yield from flatten(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
+"""Options as people read them: names in words, values without Python's spelling."""
 
 
 def words(path: str) -> str:

@@ -4,8 +4,9 @@ from dataclasses import asdict
 
 from fastmri_cls.evaluation.sets import MEAN, POOLED
 from fastmri_cls.evaluation.statistics import DRAWS
+from fastmri_cls.foundation.json_files import flatten
 from fastmri_cls.foundation.tables import Cell, Table
-from fastmri_cls.report.options import flatten, shown, words
+from fastmri_cls.report.options import shown, words
 from fastmri_cls.runs.config import RunConfig
 from fastmri_cls.runs.metrics import OperatingPoint, RunMetrics, SetMetrics
 from fastmri_cls.runs.protocol import Protocol

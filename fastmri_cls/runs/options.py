@@ -11,6 +11,7 @@ from fastmri_cls.runs.protocol import Protocol
 Cache = Literal["auto", "none", "ram", "device"]
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 Xla = Literal["auto", "on", "off"]
+Tracker = Literal["none", "mlflow", "wandb"]
 Strategy = Literal["auto", "single", "mirrored", "multiworker"]
 
 
@@ -35,6 +36,7 @@ class TrainOptions:
         device: what computes; one of Device.
         devices: number of GPUs, or of logical CPUs without a GPU; None for all.
         resume: go on with an interrupted RUN if there is one.
+        track: the experiment tracker that is told of the training; one of Tracker.
         max_hours: save and stop after this time, to be resumed; None for no limit.
     """
 
@@ -55,6 +57,7 @@ class TrainOptions:
     devices: int | None = None
     resume: bool = False
     max_hours: float | None = None
+    track: str = "none"
 
     def __post_init__(self) -> None:
         """Refuse a value that is not among the choices.
@@ -62,7 +65,14 @@ class TrainOptions:
         Raises:
             UserError: names the option, the value and the choices.
         """
-        offered = {"cache": Cache, "precision": Precision, "xla": Xla, "strategy": Strategy, "device": Device}
+        offered = {
+            "cache": Cache,
+            "precision": Precision,
+            "xla": Xla,
+            "strategy": Strategy,
+            "track": Tracker,
+            "device": Device,
+        }
         for name, choices in offered.items():
             if getattr(self, name) not in get_args(choices):
                 raise UserError(f"--{name} {getattr(self, name)}: choose one of {', '.join(get_args(choices))}")

@@ -28,9 +28,9 @@ _HEADER = "# Repeat this training: fastmri-cls train --config train.yaml --out N
 
 
 def write_train_file(run: Path, options: TrainOptions) -> None:
-    """Write train.yaml into a RUN: its options as resolved, without `out`, `resume` and `max_hours`."""
+    """Write train.yaml into a RUN: its options as resolved, without `out` and what only this training needed."""
     values = {name: value for name, value in asdict(options).items() if value is not None}
-    for name in ("out", "resume", "max_hours", "protocol"):
+    for name in ("out", "resume", "max_hours", "track", "protocol"):
         values.pop(name, None)
     values |= {"data": str(options.data), "protocol": options.protocol.name, "set": differences(options.protocol)}
     write_text(run / files.TRAIN_FILE, _HEADER + msgspec.yaml.encode(values).decode())

@@ -8,6 +8,7 @@ import io
 import struct
 import warnings
 import zlib
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -74,8 +75,17 @@ def decode_file(path: Path, *, keep_colour: bool = False) -> Decoded:
     Raises:
         RejectedImage: the file is no image, broken, or too large; the message says which.
     """
+    return _decode(open_file(path), path.suffix.lower(), keep_colour=keep_colour)
+
+
+def decode_bytes(content: bytes, name: str, *, keep_colour: bool = False) -> Decoded:
+    """Decode the content of an image file called `name`, as `decode_file` does."""
+    return _decode(nullcontext(io.BytesIO(content)), Path(name).suffix.lower(), keep_colour=keep_colour)
+
+
+def _decode(opened: AbstractContextManager[BinaryIO], suffix: str, *, keep_colour: bool) -> Decoded:
     try:
-        with open_file(path) as file, warnings.catch_warnings():
+        with opened as file, warnings.catch_warnings():
             size = file.seek(0, io.SEEK_END)
             file.seek(0)
             if size == 0:
@@ -83,7 +93,7 @@ def decode_file(path: Path, *, keep_colour: bool = False) -> Decoded:
             warnings.simplefilter("ignore")  # of tags that are out of order: nothing a user could act on
             # Pillow only warns of an image up to twice its limit of pixels; to a build it is as much of a bomb.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            raster = _read(file, path.suffix.lower())
+            raster = _read(file, suffix)
             facts = FileFacts(size, raster.format, raster.mode, *raster.size)
             if raster.image.mode == "L":
                 pixels, merged, notes = np.asarray(raster.image), False, raster.notes

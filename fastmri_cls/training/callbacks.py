@@ -17,6 +17,8 @@ from fastmri_cls.training.checkpoint import Progress, assign, values
 COLUMNS = (
     "phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds", "images_per_second",
 )  # fmt: skip
+_TRAIN_SCALARS = ("loss", "accuracy", "learning_rate", "seconds", "images_per_second")
+_VALIDATION_SCALARS = ("loss", "accuracy")
 
 
 class History(keras.callbacks.Callback):
@@ -35,7 +37,11 @@ class History(keras.callbacks.Callback):
         self._path = run / files.HISTORY
         self._max_epochs = max_epochs
         self._learning_rate = 0.0
-        self.tensorboard = tf.summary.create_file_writer(str(run / files.TENSORBOARD))
+        self.last_row: dict[str, float] = {}
+        board = run / files.TENSORBOARD
+        self.tensorboard = tf.summary.create_file_writer(str(board))
+        # Two folders with the same tags, as Keras' TensorBoard callback has them, are two curves in one chart.
+        self._boards = {name: tf.summary.create_file_writer(str(board / name)) for name in ("train", "validation")}
         self._keep_rows(self.epochs_done)
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
@@ -45,17 +51,22 @@ class History(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Record the epoch."""
         row = {"phase": self.phase, "epoch": epoch + 1, **(logs or {}), "learning_rate": self._learning_rate}
+        self.last_row = row
         self._append(row)
-        with self.tensorboard.as_default(step=self.epochs_done):
-            for name in COLUMNS[2:]:
-                tf.summary.scalar(name, row[name])
-        self.tensorboard.flush()
+        self._write_scalars("train", {name: row[name] for name in _TRAIN_SCALARS})
+        self._write_scalars("validation", {name: row[f"val_{name}"] for name in _VALIDATION_SCALARS})
         self.epochs_done += 1
         log.info(
             f"phase {self.phase}  {epoch + 1:2}/{self._max_epochs}  loss {row['loss']:.4f}  acc {row['accuracy']:.4f}  "
             f"val {row['val_loss']:.4f} {row['val_accuracy']:.4f}  {row['seconds']:.1f} s  "
             f"{row['images_per_second']:.0f}/s"
         )
+
+    def _write_scalars(self, board: str, values: dict[str, float]) -> None:
+        with self._boards[board].as_default(step=self.epochs_done):
+            for name, value in values.items():
+                tf.summary.scalar(f"epoch_{name}", value)
+        self._boards[board].flush()
 
     def _keep_rows(self, count: int) -> None:
         if self._path.exists():

@@ -122,7 +122,8 @@ class TrainingDisplay(keras.callbacks.Callback):
         now = time.monotonic()
         self._bars.update(self._epoch_bar, completed=done, rate=self._rate, ends=now + left)
         self._bars.update(self._phase_bar, completed=self._epoch * self._steps + done, ends=now + whole)
-        if self._bars.disable and now - self._last_line > _SECONDS_BETWEEN_LINES:
+        is_due = done < self._steps and now - self._last_line > _SECONDS_BETWEEN_LINES
+        if self._bars.disable and is_due:
             self._last_line = now
             log.info(
                 f"phase {self._number}  {self._epoch + 1:2}/{self._phase.max_epochs}  step {done}/{self._steps}  "

@@ -25,7 +25,8 @@ from fastmri_cls.training.engine import make_engine
 from fastmri_cls.training.feature_store import Source
 from fastmri_cls.training.feature_views import make_feature_data
 from fastmri_cls.training.precision import ComputePolicy
-from fastmri_cls.training.tensorboard import ConfusionByEpoch, write_augmented_batches, write_options
+from fastmri_cls.training.tensorboard import ConfusionByEpoch, write_augmented_batches, write_options, write_texts
+from fastmri_cls.training.tracking import EpochTracker, Tracking
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def run_phases(
     options: TrainOptions,
     dataset: Dataset,
     context: DistributedContext,
+    tracking: Tracking,
     *,
     from_scratch: bool,
     deadline: float = math.inf,
@@ -63,6 +65,7 @@ def run_phases(
         options: resolved, without `auto`.
         dataset: that `data` is from.
         context: the devices.
+        tracking: is told of each epoch.
         from_scratch: whether the backbones have no pretrained weights.
         deadline: `time.monotonic()` at which to save and stop.
     """
@@ -97,8 +100,10 @@ def run_phases(
                 epochs, board = history.epochs_done, history.tensorboard
                 if epochs == 0:
                     write_options(board, options)
+                    write_texts(board, options.out)
                     write_augmented_batches(board, data.training, protocol, options.seed)
                 callbacks += [history, ConfusionByEpoch(board, dataset.classes, engine.confusion, epochs)]
+                callbacks.append(EpochTracker(tracking, history))
             if protocol.ema:
                 callbacks.append(AveragedWeights())
             batches = stage.data.training, stage.data.validation

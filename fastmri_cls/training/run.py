@@ -29,17 +29,19 @@ from fastmri_cls.training.display import describe_training
 from fastmri_cls.training.distribution import DistributedContext, check_fits
 from fastmri_cls.training.phases import check_feature_views, run_phases
 from fastmri_cls.training.resolve import resolve
+from fastmri_cls.training.tracking import Tracking
 
 _RESOLVED = ("cache", "precision", "xla")  # may be `auto`
-_NOT_COMPARED = ("out", "data", "resume", "max_hours", "strategy", "device", "devices")  # when a RUN is resumed
+_NOT_COMPARED = ("out", "data", "resume", "max_hours", "track", "strategy", "device", "devices")  # on --resume
 
 
-def train(options: TrainOptions, context: DistributedContext | None = None) -> None:
+def train(options: TrainOptions, context: DistributedContext | None = None, tracking: Tracking | None = None) -> None:
     """Train both phases and write config.json, history.csv, tensorboard/ and model.keras into `options.out`.
 
     Args:
         options: may contain `auto`.
         context: the devices; None for one device. With several workers only the chief writes.
+        tracking: an experiment tracker; None for none.
 
     Raises:
         UserError: the dataset is damaged or does not fit the protocol, the model or its weights are not available, or
@@ -48,10 +50,10 @@ def train(options: TrainOptions, context: DistributedContext | None = None) -> N
     """
     context = context or DistributedContext()
     with context.ending_together(), deterministic_ops(options.deterministic):
-        _train(options, context)
+        _train(options, context, tracking or Tracking())
 
 
-def _train(options: TrainOptions, context: DistributedContext) -> None:
+def _train(options: TrainOptions, context: DistributedContext, tracking: Tracking) -> None:
     deadline = time.monotonic() + (options.max_hours or math.inf) * 3600
     with busy("reading the dataset"):
         dataset = Dataset(options.data, verify=True)
@@ -92,10 +94,11 @@ def _train(options: TrainOptions, context: DistributedContext) -> None:
                 write_config(options.out, new_config(options, dataset, loaded, devices, **replicas))
                 write_train_file(options.out, options)
             _check_weights_as_begun(options, loaded)
+            tracking.begin(options.out, Run(options.out).config)
         if not (options.out / files.MODEL).exists():
             log.info(describe_training(options, classifier.model, data))
-            from_scratch = loaded is None
-            run_phases(classifier, data, options, dataset, context, from_scratch=from_scratch, deadline=deadline)
+            told = options, dataset, context, tracking
+            run_phases(classifier, data, *told, from_scratch=loaded is None, deadline=deadline)
             if context.is_chief:
                 with busy("saving the model"), new_file(options.out / files.MODEL) as path:
                     float32_copy(classifier).model.save(path)

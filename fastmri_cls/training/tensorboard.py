@@ -1,5 +1,5 @@
-"""TensorBoard pages of a RUN besides the scalars of each epoch: options and test metrics (HParams), augmented batches,
-and the confusion matrix by epoch."""
+"""TensorBoard pages of a RUN besides the scalars of each epoch: options and test metrics (HParams), config and command
+as text, augmented batches, and the confusion matrix by epoch."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from fastmri_cls.runs.metrics import RunMetrics
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import Protocol
 
-_OMITTED = ("name", "resume", "max_hours")
+_OMITTED = ("name", "resume", "max_hours", "track")
 _SHOWN_IMAGES = 8
 _SHOWN_BATCHES = 3
 _CELL = 56  # pixels of the drawn matrix
@@ -41,6 +41,14 @@ def write_options(writer: tf.summary.SummaryWriter, options: TrainOptions) -> No
     plain = {key: value for key, value in named.items() if isinstance(value, bool | int | float | str)}
     with writer.as_default():
         hparams.hparams({key: value for key, value in plain.items() if key not in _OMITTED})
+
+
+def write_texts(writer: tf.summary.SummaryWriter, run: Path) -> None:
+    """Write config.json, and train.yaml with the command that repeats the training, for the text page."""
+    with writer.as_default(step=0):
+        for tag, name in (("config", files.CONFIG), ("command", files.TRAIN_FILE)):
+            text = (run / name).read_text(encoding="utf-8")
+            tf.summary.text(tag, "".join(f"    {line}\n" for line in text.splitlines()))  # Markdown's verbatim text
 
 
 def write_test_metrics(run: Path, metrics: RunMetrics) -> None:

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from fastmri_cls.comparison.settings import identity, names, settings_of, settings_table
-from fastmri_cls.report.options import flatten
+from fastmri_cls.foundation.json_files import flatten
 from fastmri_cls.runs.protocol import PROTOCOLS, Protocol
 
 CONFIG = {

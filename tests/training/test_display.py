@@ -34,7 +34,7 @@ def clock(monkeypatch):
 
 def test_rate_and_time_left_come_from_the_calls_after_the_first_and_are_told_every_30_seconds(clock):
     phase = resolve_protocol("strict", {"phase1_epochs": 3}).phase1
-    training = SimpleNamespace(steps_per_epoch=40, batch_size=32)
+    training = SimpleNamespace(steps_per_epoch=64, batch_size=32)
     bars = transient_bars()
     assert bars.disable, "tests have no terminal"
     display = TrainingDisplay(phase, Progress(), SimpleNamespace(training=training), bars)
@@ -48,16 +48,19 @@ def test_rate_and_time_left_come_from_the_calls_after_the_first_and_are_told_eve
     call(0, 16, 16.0)  # builds its graph
     assert clock.lines == []
     call(16, 16, 8.0)
-    call(32, 8, 8.0)
-    # 24 steps of 32 images in 16 s; two more epochs of 40 steps.
-    assert clock.lines == ["phase 1   1/3  step 40/40  48/s  0:00:00 left in the epoch, at most 0:00:53 in the phase"]
+    call(32, 16, 8.0)
+    # 32 steps of 32 images in 16 s; 16 steps of this epoch and two more epochs of 64 steps.
+    assert clock.lines == ["phase 1   1/3  step 48/64  64/s  0:00:08 left in the epoch, at most 0:01:12 in the phase"]
+    call(48, 16, 8.0)
     display.on_test_begin()
     clock.now += 20
     display.on_test_end()
     display.on_epoch_begin(1)
-    call(0, 16, 40 / 3)  # 40 steps in 29 1/3 s
-    # 24 steps, one epoch of 40, two validations of 20 s.
-    assert clock.lines[-1].startswith("phase 1   2/3  step 16/40  44/s  0:00:18 left in the epoch, at most 0:01:27")
+    call(0, 16, 8.0)
+    # 48 steps, one epoch of 64, two validations of 20 s.
+    assert clock.lines[1:] == [
+        "phase 1   2/3  step 16/64  64/s  0:00:24 left in the epoch, at most 0:01:36 in the phase"
+    ]
 
 
 def test_after_the_deadline_the_next_call_is_saved_and_the_message_says_where(tmp_path):

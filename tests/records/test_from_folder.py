@@ -1,0 +1,39 @@
+"""`train --data FOLDER`: class folders become a dataset in the cache, which is found again until a file changes."""
+
+import pytest
+
+from fastmri_cls.dataset import Dataset
+from fastmri_cls.foundation.progress import log
+from fastmri_cls.records import from_folder
+from fastmri_cls.records.from_folder import dataset_of
+from fastmri_cls.records.options import BuildOptions
+from fastmri_cls.sources.phantom import write_phantom_sources
+
+OPTIONS = BuildOptions(image_size=16)
+
+
+@pytest.mark.slow
+def test_class_folders_are_built_once_and_again_after_a_change(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTMRI_CLS_CACHE", str(tmp_path / "cache"))
+    write_phantom_sources(tmp_path, training=6, testing=2)
+    source = tmp_path / "alpha"
+    lines: list[str] = []
+    monkeypatch.setattr(log, "info", lines.append)
+
+    built = dataset_of(source, OPTIONS)
+    assert built.parent == tmp_path / "cache" / "datasets"
+    assert f"dataset: {built} (built from {source} now; --data {built} names it directly)" in lines
+    dataset = Dataset(built, verify=True)
+    assert dataset.image_size == 16
+    assert dataset.manifest.split == "grouped"
+    assert dataset_of(built, OPTIONS) == built, "a dataset is taken as it is"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(from_folder, "build_dataset", None)  # nothing is built
+        assert dataset_of(source, OPTIONS) == built
+    assert lines[-1] == f"dataset: {built} (built earlier from {source}, in which nothing has changed)"
+
+    next(source.rglob("*.png")).unlink()
+    rebuilt = dataset_of(source, OPTIONS)
+    assert rebuilt != built
+    assert Dataset(rebuilt).fingerprint != dataset.fingerprint
