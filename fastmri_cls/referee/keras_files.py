@@ -29,6 +29,7 @@ _CARRIES_CODE = {
     "IntegerLookup": "opens a file that the model names",
     "TextVectorization": "opens a file that the model names",
 }
+_FUNCTIONS = ("keras.activations", "keras.src.activations")  # others of Keras download, read or write files
 _CURE = "ask its author for an ONNX file or a predictions.csv"
 
 
@@ -90,6 +91,8 @@ def _fault(part: dict[str, Any]) -> str | None:
     shown = f"{name} {inner['name']!r}" if isinstance(inner, dict) and "name" in inner else str(name)
     if name in _CARRIES_CODE:
         return f"its layer {shown} {_CARRIES_CODE[name]}"
+    if name == "function" and not str(module).startswith(_FUNCTIONS):
+        return f"it calls the function {registered or inner} of {module}, which is no activation"
     is_own = module is None or module == "keras" or str(module).startswith("keras.")
     if not is_own or (isinstance(registered, str) and ">" in registered):
         return f"its layer {shown} is not Keras' own but its author's ({module or registered})"

@@ -179,6 +179,9 @@ def unsafe(trained_run, tmp_path, monkeypatch):
             return layer(path, lambda part: part.update(class_name="Lambda", registered_name="Lambda"))
         if kind == "module":
             return layer(path, lambda part: part.update(module="os", class_name="system"))
+        if kind == "function":
+            called = {"class_name": "function", "module": "keras.utils", "config": "get_file"}
+            return layer(path, lambda part: part["config"].update(activation=called))
         path = tmp_path / "theirs.h5"
         if kind == "pickle":
             path.write_bytes(pickle.dumps({"a": 1}))
@@ -203,6 +206,7 @@ def unsafe(trained_run, tmp_path, monkeypatch):
         ("lambda", r"its layer Lambda .* runs Python code out of the file; nothing of it was run"),
         ("legacy lambda", r"its layer Lambda 'evil' runs Python code"),
         ("module", r"its layer system .* is not Keras' own but its author's \(os\)"),
+        ("function", r"it calls the function get_file of keras\.utils, which is no activation"),
         ("pickle", r"is not a \.h5 file in spite of its name"),
         ("external", r"its dataset /w takes its values from another file"),
         ("weights", r"holds weights without an architecture"),
