@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import PurePath
+from string import ascii_uppercase
 from typing import Any
 
 from fastmri_cls.foundation.json_files import flatten
@@ -73,15 +74,26 @@ def identity(settings: Settings) -> tuple[tuple[str, str], ...]:
 def names(systems: Sequence[Settings]) -> list[str]:
     """Return a name for each system: its model, followed by the settings that tell systems of one model apart.
 
-    At most three settings are named, unless more are needed to make the names unique; "…" stands for the others.
+    If more than three settings differ, a letter stands for them, which the table of settings explains.
     """
     found = [settings["model"].shown for settings in systems]
     for model in set(found):
         places = [i for i, settings in enumerate(systems) if settings["model"].shown == model]
-        if len(places) > 1:
-            for place, phrases in zip(places, _phrases([systems[i] for i in places]), strict=True):
-                found[place] = ", ".join([model, *phrases])
+        if len(places) == 1:
+            continue
+        differing = _differing_phrases([systems[i] for i in places])
+        for number, place in enumerate(places):
+            if len(differing) > _MAX_IN_A_NAME:
+                found[place] = f"{model} {_letters(number)}"
+            else:
+                found[place] = ", ".join([model, *(phrases[number] for phrases in differing)])
     return found
+
+
+def _letters(number: int) -> str:
+    """Return A to Z, AA, AB, ... for 0, 1, ..."""
+    before, place = divmod(number, len(ascii_uppercase))
+    return (_letters(before - 1) if before else "") + ascii_uppercase[place]
 
 
 def settings_table(names: Sequence[str], systems: Sequence[Sequence[Settings]]) -> Table:
@@ -143,25 +155,16 @@ def _told_apart(systems: Sequence[Settings], label: str) -> list[str]:
     ]
 
 
-def _phrases(systems: Sequence[Settings]) -> list[list[str]]:
-    """Return for each system of one model the phrases that name it."""
-    differing = {}
+def _differing_phrases(systems: Sequence[Settings]) -> list[list[str]]:
+    """Return for each setting that tells systems of one model apart a phrase for each system."""
+    differing = []
     for label in _labels(systems):
         cells = _told_apart(systems, label)
         is_circumstance = any(settings[label].is_circumstance for settings in systems if label in settings)
         is_implied = all(_is_implied(settings, label) for settings in systems)
         if len(set(cells)) > 1 and not is_circumstance and not is_implied:
-            differing[label] = [_phrase(label, cell) for cell in cells]
-
-    def distinct(labels: Sequence[str]) -> int:
-        return len(set(zip(*(differing[label] for label in labels), strict=True)))
-
-    chosen = list(differing)[:_MAX_IN_A_NAME]
-    for label in list(differing)[_MAX_IN_A_NAME:]:
-        if distinct([*chosen, label]) > distinct(chosen):
-            chosen.append(label)
-    rest = ["…"] if len(chosen) < len(differing) else []
-    return [[*(differing[label][i] for label in chosen), *rest] for i in range(len(systems))]
+            differing.append([_phrase(label, cell) for cell in cells])
+    return differing
 
 
 def _is_implied(settings: Settings, label: str) -> bool:

@@ -45,11 +45,12 @@ def baseline_findings(accuracies: Mapping[str, Estimate], baselines: Mapping[str
             f"{listed(unclear)} {verb} not clearly more accurate than {baseline}: the 95 % interval includes it."
         )
     if not worse and not unclear:
-        verb = "is" if len(accuracies) == 1 else "are"
-        sentences.append(f"{listed(list(accuracies))} {verb} clearly more accurate than {baseline}.")
+        who = f"{next(iter(accuracies))} is" if len(accuracies) == 1 else f"All {len(accuracies)} models are"
+        sentences.append(f"{who} clearly more accurate than {baseline}.")
     return sentences
 
 
 def listed(names: Sequence[str]) -> str:
-    """Return "a; b and c": names of models may hold commas."""
-    return names[0] if len(names) == 1 else f"{'; '.join(names[:-1])} and {names[-1]}"
+    """Return "a, b and c", or "a; b and c" if a name holds a comma, as names of models may."""
+    between = "; " if any("," in name for name in names) else ", "
+    return names[0] if len(names) == 1 else f"{between.join(names[:-1])} and {names[-1]}"

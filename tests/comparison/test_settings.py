@@ -77,15 +77,26 @@ def test_runs_on_another_machine_are_repeats_and_the_table_says_so():
     assert dict(table.rows) == {"cache": "ram / none", "devices": "CPU:0 / GPU:0", "tensorflow": "2.21.0 / 2.22.0"}
 
 
-def test_a_name_gives_several_differences_and_says_if_there_are_more():
+def test_a_name_gives_up_to_three_differences_and_a_letter_for_more():
     first = changed()
-    second = changed(
-        protocol__optimizer="adamw", protocol__batch_size=1, protocol__phase2__max_epochs=3, precision="mixed_bfloat16"
-    )
-    assert names([first, second]) == [
-        "small-cnn, batch size 32, phase 2 max epochs 10, adam, …",
-        "small-cnn, batch size 1, phase 2 max epochs 3, adamw, …",
+    three = {"protocol__optimizer": "adamw", "protocol__batch_size": 1, "protocol__phase2__max_epochs": 3}
+    assert names([first, changed(**three)]) == [
+        "small-cnn, batch size 32, phase 2 max epochs 10, adam",
+        "small-cnn, batch size 1, phase 2 max epochs 3, adamw",
     ]
+    fourth = changed(**three, precision="mixed_bfloat16")
+    other = changed(model="convnext-tiny")
+    assert names([first, other, fourth]) == ["small-cnn A", "convnext-tiny", "small-cnn B"]
+
+
+def test_letters_do_not_run_out():
+    systems = [
+        changed(**{f"protocol__{name}": f"{name}{i}" for name in ("optimizer", "batch_size", "augment", "ema")})
+        for i in range(60)
+    ]
+    found = names(systems)
+    assert (found[25], found[26], found[53]) == ("small-cnn Z", "small-cnn AA", "small-cnn BB")
+    assert len(set(found)) == 60
 
 
 def test_names_are_unique_even_if_the_first_differences_are_not():
