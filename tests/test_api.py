@@ -24,7 +24,7 @@ SIGNATURES = {
     "classification_report": "y_true, y_prob, *, groups, classes, draws, seed",
     "compare": "runs, out, *, overwrite",
     "create_model": "name, num_classes, image_size, channels, weights, *, preprocessing",
-    "evaluate": "run, dataset, out, *, device",
+    "evaluate": "model, dataset, out, *, preprocessing, classes, trained_on, device",
     "export_model": "run, format, out, *, dataset",
     "list_models": "*, pretrained",
     "predict": "run, paths, *, batch_size, calibrated, flips, gradcam, engine, device",
