@@ -53,6 +53,7 @@ class Page:
 
     def drop(self, file: Path, selector: str) -> None:
         """Drop a file on an element, as from a file manager."""
+        self.run(f"{_find(selector)}.scrollIntoView()")
         box = self.run(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({_find(selector)}.getBoundingClientRect())")
         data = {"items": [], "files": [str(file)], "dragOperationsMask": 1}
         for kind in ("dragEnter", "dragOver", "drop"):

@@ -96,9 +96,10 @@ def test_a_dropped_file_shows_the_calibrated_probabilities_of_predict_and_what_g
         assert "not a medical device" in text
         assert f"out-of-distribution score {expected.ood_score:.2f}" in text
         assert text.count("cosine ") == 5
+        width = Image.open(scans[0]).width  # of the original; the model sees 128 pixels
         pictures = browser.run("[...document.images].map(i => [i.alt, i.naturalWidth])")
-        assert pictures[:2] == [["the image", 128], ["heat map", 128]]
-        assert [width for _, width in pictures[2:]] == [128] * 5
+        assert pictures[:2] == [["the image", width], ["heat map", width]]
+        assert [stored for _, stored in pictures[2:]] == [128] * 5
 
 
 def test_the_slider_changes_the_opacity_of_the_heat_map(browser, scans):
