@@ -27,7 +27,7 @@ TRAIN = """
 import sys
 from fastmri_cls import experiment
 from fastmri_cls.training import checkpoint, loops
-experiment.evaluate = lambda *_, **__: None
+experiment.evaluate = lambda *_, **__: sys.exit(0)
 checkpoint._SECONDS_BETWEEN = 0.0
 loops.STEPS_PER_CALL = 2, 2
 from fastmri_cls.cli.app import main
