@@ -19,6 +19,7 @@ _DTYPES: dict[str, type[np.generic]] = {
     "tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16,
     "tensor(uint8)": np.uint8,
 }  # fmt: skip
+_PROBABILITIES = "probabilities"
 
 
 class OnnxModel(NamedTuple):
@@ -65,10 +66,13 @@ def open_onnx_file(path: Path) -> OnnxModel:
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in _DTYPES:
         shapes = ", ".join(f"{each.name} {each.type} {each.shape}" for each in inputs)
         raise UserError(f"{path}: takes {shapes}; a classifier of images takes one tensor of four dimensions")
-    scores = [each.name for each in outputs if len(each.shape) == 2]
+    tables = [each.name for each in outputs if len(each.shape) == 2]
+    scores = [_PROBABILITIES] if _PROBABILITIES in tables else tables  # our own exports give features as well
     if len(scores) != 1:
         shapes = ", ".join(f"{each.name} {each.shape}" for each in outputs)
-        raise UserError(f"{path}: gives {shapes}; a classifier gives one table of images x classes")
+        raise UserError(
+            f"{path}: gives {shapes}; a classifier gives one table of images x classes, or names it {_PROBABILITIES}"
+        )
 
     def run(images: np.ndarray) -> np.ndarray:
         try:
