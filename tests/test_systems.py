@@ -45,7 +45,7 @@ import importlib, logging, pathlib, pkgutil
 import fastmri_cls
 
 for module in pkgutil.walk_packages(fastmri_cls.__path__, "fastmri_cls."):
-    if not module.name.endswith(("__main__", "torch_baseline")):
+    if not module.name.endswith(("__main__", "torch_baseline", "inference.page")):  # the last two need what is extra
         importlib.import_module(module.name)
 ours, root = logging.getLogger("fastmri_cls"), logging.getLogger()
 assert (ours.propagate, ours.level) == (True, logging.NOTSET)

@@ -153,7 +153,7 @@ def test_the_figures_are_drawn_from_the_cells(finished, predictions):
         np.testing.assert_allclose(axes.images[0].get_array(), counts / counts.sum(axis=1, keepdims=True))
     for bars, p in zip(drawn["Accuracy by class"].axes[0].containers, predictions.values(), strict=True):
         recalls = [metrics.recall_score(one.labels, one.predicted, average=None, labels=range(4)) for one in p]
-        np.testing.assert_allclose([bar.get_height() for bar in bars], np.mean(recalls, axis=0))
+        np.testing.assert_allclose([bar.get_width() for bar in bars], np.mean(recalls, axis=0))
     for label, axes in enumerate(drawn["ROC curves"].axes):
         for line, (name, p) in zip(axes.lines, predictions.items(), strict=True):
             areas = [metrics.roc_auc_score(one.labels == label, one.probabilities[:, label]) for one in p]
