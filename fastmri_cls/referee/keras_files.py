@@ -29,7 +29,8 @@ _CARRIES_CODE = {
     "IntegerLookup": "opens a file that the model names",
     "TextVectorization": "opens a file that the model names",
 }
-_FUNCTIONS = ("keras.activations", "keras.src.activations")  # others of Keras download, read or write files
+# Where activations are, by their public and their private name; other functions of Keras download, read or write files.
+_FUNCTIONS = ("keras.activations", keras.activations.relu.__module__.rpartition(".")[0])
 _CURE = "ask its author for an ONNX file or a predictions.csv"
 
 

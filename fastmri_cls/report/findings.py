@@ -45,7 +45,9 @@ def baseline_findings(accuracies: Mapping[str, Estimate], baselines: Mapping[str
             f"{listed(unclear)} {verb} not clearly more accurate than {baseline}: the 95 % interval includes it."
         )
     if not worse and not unclear:
-        who = f"{next(iter(accuracies))} is" if len(accuracies) == 1 else f"All {len(accuracies)} models are"
+        who = {1: f"{next(iter(accuracies))} is", 2: "Both models are"}.get(
+            len(accuracies), f"All {len(accuracies)} models are"
+        )
         sentences.append(f"{who} clearly more accurate than {baseline}.")
     return sentences
 

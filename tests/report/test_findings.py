@@ -14,7 +14,7 @@ BASELINES = {"majority class": 0.25, "1-nearest neighbour": 0.514}
         ({"A": Estimate(0.29, 0.2, 0.4), "B": Estimate(0.5, 0.4, 0.6)}, ["No model is more accurate than"]),
         ({"A": Estimate(0.29, 0.2, 0.4)}, ["A is not more accurate than"]),
         ({"A": Estimate(0.6, 0.5, 0.7)}, ["A is not clearly more accurate than"]),
-        ({"A": Estimate(0.9, 0.8, 0.95), "B": Estimate(0.8, 0.7, 0.9)}, ["All 2 models are clearly more accurate"]),
+        ({"A": Estimate(0.9, 0.8, 0.95), "B": Estimate(0.8, 0.7, 0.9)}, ["Both models are clearly more accurate than"]),
         (
             {"A": Estimate(0.9, 0.8, 0.95), "B": Estimate(0.3, 0.2, 0.4), "C": Estimate(0.55, 0.5, 0.6)},
             ["B is not more accurate than", "C is not clearly more accurate than"],
