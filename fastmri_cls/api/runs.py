@@ -74,11 +74,15 @@ def train(
         UserError: the dataset is unsound or unfit for the protocol, the weights cannot be had, `out` exists, ...
         Stopped: training was interrupted or `max_hours` are over; its state is saved, and `resume` goes on.
     """
+    from fastmri_cls.foundation.gpus import use_device
     from fastmri_cls.foundation.progress import busy
     from fastmri_cls.foundation.quiet import import_tensorflow
     from fastmri_cls.runs.protocol import resolve_protocol
 
     recipe = resolve_protocol(protocol, {}) if isinstance(protocol, str) else protocol
+    if device == "gpu":  # a machine without one is refused before a dataset is built
+        import_tensorflow()
+        use_device(device)
     data = _dataset_for(dataset, recipe)
     with busy("loading TensorFlow"):
         import_tensorflow()
