@@ -53,6 +53,9 @@ def demo(
     print_dataset(Dataset(out / "dataset"))
 
     # Imported after the build, whose worker processes need no TensorFlow.
+    from fastmri_cls.foundation.quiet import import_tensorflow
+
+    import_tensorflow()
     from fastmri_cls.experiment import run_experiment
     from fastmri_cls.foundation.extras import missing_extra
     from fastmri_cls.runs import files
