@@ -26,17 +26,8 @@ def predict_splits(model: "keras.Model", dataset: Dataset, splits: Sequence[str]
         dataset: with the model's classes, image size and channels.
         splits: names of splits.
     """
-    facts = dataset.facts(splits)
-    return Predictions(
-        splits=facts.splits,
-        sources=facts.sources,
-        filenames=facts.filenames,
-        groups=facts.groups,
-        clean=facts.clean,
-        labels=facts.labels,
-        probabilities=np.concatenate([_probabilities(model, dataset, name) for name in splits]),
-        classes=dataset.classes,
-    )
+    probabilities = np.concatenate([_probabilities(model, dataset, name) for name in splits])
+    return Predictions.of(dataset, splits, probabilities)
 
 
 def _probabilities(model: "keras.Model", dataset: Dataset, split: str) -> np.ndarray:

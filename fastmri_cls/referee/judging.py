@@ -1,6 +1,6 @@
 """Somebody else's model or table of predictions -> probabilities of the test and validation images of a dataset."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -103,8 +103,8 @@ def _judge_opened(
         input=ModelInput(*size, model.channels, preprocessing, bool(tried), tried, images),
         outputs=what,
         notes=_notes_on_size(size, dataset),
-        tests=_predictions(dataset, tests, probabilities[first_test:]),
-        validation=_predictions(dataset, [VAL], probabilities[:first_test]) if has_validation else None,
+        tests=Predictions.of(dataset, tests, probabilities[first_test:]),
+        validation=Predictions.of(dataset, [VAL], probabilities[:first_test]) if has_validation else None,
     )
 
 
@@ -138,22 +138,8 @@ def _judge_table(path: Path, dataset: Dataset, *, has_options: bool) -> Judged:
         input=None,
         outputs=what,
         notes=tuple(notes),
-        tests=_predictions(dataset, tests, probabilities[: len(rows)]),
-        validation=_predictions(dataset, [VAL], probabilities[len(rows) :]) if has_validation else None,
-    )
-
-
-def _predictions(dataset: Dataset, splits: Sequence[str], probabilities: np.ndarray) -> Predictions:
-    facts = dataset.facts(splits)
-    return Predictions(
-        splits=facts.splits,
-        sources=facts.sources,
-        filenames=facts.filenames,
-        groups=facts.groups,
-        clean=facts.clean,
-        labels=facts.labels,
-        probabilities=probabilities,
-        classes=dataset.classes,
+        tests=Predictions.of(dataset, tests, probabilities[: len(rows)]),
+        validation=Predictions.of(dataset, [VAL], probabilities[len(rows) :]) if has_validation else None,
     )
 
 

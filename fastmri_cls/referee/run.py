@@ -112,7 +112,6 @@ def evaluate_model(
 
 
 def _facts(judged: Judged, dataset: Dataset) -> ModelFacts:
-    manifest = dataset.manifest
     return ModelFacts(
         model=judged.name,
         kind=judged.kind,
@@ -124,13 +123,7 @@ def _facts(judged: Judged, dataset: Dataset) -> ModelFacts:
         outputs=judged.outputs,
         notes=judged.notes,
         data=dataset.path,
-        dataset=DatasetFacts(
-            fingerprint=dataset.fingerprint,
-            split=manifest.split,
-            resize=manifest.options["resize"],
-            splits={name: split.num_examples for name, split in dataset.splits.items()},
-            per_class={name: split.per_class for name, split in dataset.splits.items()},
-        ),
+        dataset=DatasetFacts.of(dataset),
         environment=describe(),
     )
 

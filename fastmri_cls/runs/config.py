@@ -19,7 +19,7 @@ _MAX_SIZE = 1 << 14  # pixels; far above what build-tfrecords makes
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """The dataset a RUN was trained on.
+    """The dataset a RUN was trained on, or another model evaluated on.
 
     Attributes:
         fingerprint: see `Manifest.fingerprint`.
@@ -34,6 +34,17 @@ class DatasetFacts:
     resize: str | None = None
     splits: dict[str, int] = field(default_factory=dict)
     per_class: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "DatasetFacts":
+        """Return the facts of a dataset."""
+        return cls(
+            fingerprint=dataset.fingerprint,
+            split=dataset.manifest.split,
+            resize=dataset.manifest.options["resize"],
+            splits={name: split.num_examples for name, split in dataset.splits.items()},
+            per_class={name: split.per_class for name, split in dataset.splits.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -107,19 +118,12 @@ def new_config(
         workers: processes of a distributed training.
         replicas: devices that each take a slice of the batch.
     """
-    manifest = dataset.manifest
     return RunConfig(
         **vars(options) | {"devices": tuple(devices)},
         classes=dataset.classes,
         image_size=dataset.image_size,
         channels=dataset.channels,
-        dataset=DatasetFacts(
-            fingerprint=dataset.fingerprint,
-            split=manifest.split,
-            resize=manifest.options["resize"],
-            splits={name: split.num_examples for name, split in dataset.splits.items()},
-            per_class={name: split.per_class for name, split in dataset.splits.items()},
-        ),
+        dataset=DatasetFacts.of(dataset),
         loaded_weights=loaded_weights,
         workers=workers,
         replicas=replicas,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.atomic import new_file
 from fastmri_cls.foundation.errors import UserError
 
@@ -43,6 +44,27 @@ class Predictions:
     labels: np.ndarray
     probabilities: np.ndarray
     classes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, dataset: Dataset, splits: Sequence[str], probabilities: np.ndarray) -> "Predictions":
+        """Return the predictions for all images of some splits of a dataset.
+
+        Args:
+            dataset: with the model's classes.
+            splits: names of splits.
+            probabilities: float32 [n, classes], in the order of the splits and of the images in their shards.
+        """
+        facts = dataset.facts(splits)
+        return cls(
+            splits=facts.splits,
+            sources=facts.sources,
+            filenames=facts.filenames,
+            groups=facts.groups,
+            clean=facts.clean,
+            labels=facts.labels,
+            probabilities=probabilities,
+            classes=dataset.classes,
+        )
 
     def __len__(self) -> int:
         return len(self.labels)

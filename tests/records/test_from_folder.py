@@ -1,5 +1,7 @@
 """`train --data FOLDER`: class folders become a dataset in the cache, which is found again until a file changes."""
 
+import os
+
 import pytest
 
 from fastmri_cls.dataset import Dataset
@@ -33,7 +35,16 @@ def test_class_folders_are_built_once_and_again_after_a_change(tmp_path, monkeyp
         assert dataset_of(source, OPTIONS) == built
     assert lines[-1] == f"dataset: {built} (built earlier from {source}, in which nothing has changed)"
 
-    next(source.rglob("*.png")).unlink()
+    image = next(source.rglob("0000.png"))
+    with monkeypatch.context() as patch:
+        patch.setattr(from_folder, "build_dataset", lambda *_: None)
+        before = image.stat()
+        os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+        assert dataset_of(source, OPTIONS) != built, "a file of the same name and size that was written again"
+        os.utime(image, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert dataset_of(source, OPTIONS) == built
+
+    image.unlink()
     rebuilt = dataset_of(source, OPTIONS)
     assert rebuilt != built
     assert Dataset(rebuilt).fingerprint != dataset.fingerprint
