@@ -19,8 +19,8 @@ SIGNATURES = {
     "audit": "sources, out, *, classes, table, allow_unlisted, patient_pattern, inherit, slices, write_patients, "
     "labels, workers, dask, overwrite",
     "build_dataset": "sources, out, *, image_size, resize, channels, encoding, split, val_fraction, test_fraction, "
-    "leakage, keep_duplicates, folds, classes, table, allow_unlisted, patient_pattern, inherit, slices, shards, "
-    "max_rejected, allow_missing_classes, workers, dask, seed, overwrite",
+    "leakage, keep_duplicates, folds, train_fraction, train_source, classes, table, allow_unlisted, patient_pattern, "
+    "inherit, slices, shards, max_rejected, allow_missing_classes, workers, dask, seed, overwrite",
     "classification_report": "y_true, y_prob, *, groups, classes, draws, seed",
     "compare": "runs, out, *, overwrite",
     "create_model": "name, num_classes, image_size, channels, weights, *, preprocessing",

@@ -33,6 +33,8 @@ def build_dataset(
     leakage: str = "report",
     keep_duplicates: bool = False,
     folds: int | None = None,
+    train_fraction: float = 1.0,
+    train_source: Sequence[str] = (),
     classes: StrPath | None = None,
     table: Sequence[str] = (),
     allow_unlisted: bool = False,
@@ -66,6 +68,9 @@ def build_dataset(
             an error (`fail`).
         keep_duplicates: keep exact duplicates within a split.
         folds: divide the images outside the test set into this many folds instead of train and val.
+        train_fraction: fraction of the groups outside the test set to keep, above 0 to 1; smaller ones are part of
+            larger ones.
+        train_source: names of the sources to train and validate on; the others are in the test set alone.
         classes: a file of class names, one a line: `name: alias, ...`.
         table: CSV or TSV files with `filename` and any of `label`, `patient`, `split`; `NAME=FILE` for one source.
         allow_unlisted: accept images that a table leaves out.
@@ -93,7 +98,17 @@ def build_dataset(
     from fastmri_cls.sources.classes import ClassNames, read_classes
     from fastmri_cls.sources.folders import parse_sources
 
-    splitting = SplitOptions(split, val_fraction, test_fraction, leakage, keep_duplicates, folds, seed)
+    splitting = SplitOptions(
+        method=split,
+        val_fraction=val_fraction,
+        test_fraction=test_fraction,
+        leakage=leakage,
+        keep_copies=keep_duplicates,
+        folds=folds,
+        train_fraction=train_fraction,
+        train_source=tuple(train_source),
+        seed=seed,
+    )
     options = BuildOptions(
         image_size=image_size,
         resize=resize,

@@ -79,6 +79,22 @@ def build_tfrecords(
             rich_help_panel=_SPLIT,
         ),
     ] = None,
+    train_fraction: Annotated[
+        float,
+        typer.Option(
+            metavar="FRACTION",
+            help="Fraction of the groups outside the test set to keep, for a learning curve.",
+            rich_help_panel=_SPLIT,
+        ),
+    ] = 1.0,
+    train_source: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Train and validate on this source alone; test on all. May be given again.",
+            rich_help_panel=_SPLIT,
+        ),
+    ] = None,
     classes: Classes = None,
     table: Tables = None,
     allow_unlisted: AllowUnlisted = False,
@@ -127,6 +143,8 @@ def build_tfrecords(
         leakage=leakage,
         keep_duplicates=keep_copies,
         folds=folds,
+        train_fraction=train_fraction,
+        train_source=train_source or (),
         classes=classes,
         table=table or (),
         allow_unlisted=allow_unlisted,

@@ -33,6 +33,7 @@ from fastmri_cls.records.patients import (
 )
 from fastmri_cls.records.split_names import fold_name, test_name
 from fastmri_cls.records.splits import Assignment, assign, check_method, check_splits, straddling_groups
+from fastmri_cls.records.training_part import check_training_part
 from fastmri_cls.records.workers import Workers
 from fastmri_cls.records.writer import write_split
 from fastmri_cls.sources.classes import ClassNames
@@ -58,6 +59,7 @@ def build_dataset(
     """
     check_target(out, (source.path for source in sources), "dataset", FILE_NAME, force=force)
     check_method(options.splitting.method)
+    check_training_part(options.splitting, {source.name for source in sources})
     pattern = compile_pattern(options.metadata.patient_pattern)
     slices = parse_selection(options.metadata.slices)
     tables = read_tables(options.metadata.table, sources)

@@ -35,6 +35,8 @@ class SplitOptions:
             or fail.
         keep_copies: keep exact duplicates, of which `grouped` would keep one.
         folds: divide the images that are not test into this many folds instead of train and val.
+        train_fraction: fraction of the groups that are not test to keep.
+        train_source: names of the sources to train and validate on; all if empty. Test images stay.
         seed: of the split and of the order of training records.
     """
 
@@ -44,6 +46,8 @@ class SplitOptions:
     leakage: str = "report"
     keep_copies: bool = False
     folds: int | None = None
+    train_fraction: float = 1.0
+    train_source: tuple[str, ...] = ()
     seed: int = 0
 
 

@@ -16,6 +16,7 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.catalogue import Catalogue
 from fastmri_cls.records.options import BuildOptions, SplitOptions
 from fastmri_cls.records.split_names import fold_name
+from fastmri_cls.records.training_part import drop_groups, drop_sources
 
 METHODS = ("grouped", "published")
 _MAX_FOLDS = 20  # the finest steps in which fractions from 1/20 on are met: every fold costs a pass over the groups
@@ -75,6 +76,7 @@ def assign(
             catalogue.labels[kept], catalogue.sources[kept], groups[kept], options.test_fraction, options.seed
         )
     split[reason != ""] = ""
+    drop_sources(split, catalogue.sources, reason, options.train_source)
 
     columns = (split, catalogue.labels, catalogue.sources, groups)
     has_validation = by_table and (split == "val").any()  # a table that names validation images decides
@@ -82,6 +84,7 @@ def assign(
         split = cut_folds(*columns, options.folds, options.seed)
     elif not options.folds and not has_validation:
         split = cut_validation(*columns, options.val_fraction, options.seed)
+    drop_groups(split, catalogue.labels, groups, reason, options)
     trained_on = ~np.isin(split, ("", "test"))
     return Assignment(split, reason, ~np.isin(groups, groups[trained_on]))
 

@@ -119,6 +119,8 @@ build_options = st.builds(
         leakage=st.sampled_from(["report", "drop", "fail"]),
         keep_copies=st.booleans(),
         folds=st.none() | st.integers(2, 10),
+        train_fraction=st.floats(0.01, 1.0),
+        train_source=st.lists(st.sampled_from(["one", "two"]), max_size=2, unique=True).map(tuple),
         seed=st.integers(0, 2**31),
     ),
     shards=st.none() | st.integers(1, 64),
