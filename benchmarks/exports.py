@@ -73,8 +73,8 @@ def trained(run: Path):
 
 
 def try_one(name: str, format_: str, exported, images: np.ndarray) -> dict[str, object]:
-    from fastmri_cls.export.check import compare
     from fastmri_cls.export.formats import FORMATS
+    from fastmri_cls.inference.agreement import compare
     from fastmri_cls.inference.runtimes import Outputs
 
     model = exported.model

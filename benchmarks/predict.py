@@ -4,6 +4,8 @@ python benchmarks/predict.py --json
     1 000 drawn slices (512 px RGB JPEG), an untrained densenet121-imagenet at 224 px
 python benchmarks/predict.py --run RUN --source DIR --json
     a trained RUN on the files of DIR
+python benchmarks/predict.py --engines densenet121-imagenet,efficientnetv2s,convnext-tiny --images 128 --json
+    every engine beside Keras' own layers in float32, which predict used before there were engines
 
 `forward` runs the predictor's graph on one batch that is in memory, over and over; `predict` is the whole way from the
 files. They take turns, and the ratio is the median of the rounds' ratios. `rss_growth_mib` is what the process' peak
@@ -16,6 +18,8 @@ import resource
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +28,7 @@ from PIL import Image
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.progress import show_log
 from fastmri_cls.foundation.quiet import import_tensorflow
+from fastmri_cls.inference.runtimes import Outputs
 from fastmri_cls.runs.config import DatasetFacts, RunConfig, write_config
 from fastmri_cls.runs.protocol import Protocol
 from fastmri_cls.runs.run import Run
@@ -93,6 +98,67 @@ def measure(run: Run, files: list[Path]) -> dict[str, object]:
     return {"rows": rows, "baseline": "forward", "images": len(files), "rss_growth_mib": growth}
 
 
+def open_engines(run: Run, batch_size: int) -> dict[str, Callable[[np.ndarray], Outputs]]:
+    """Every engine's forward pass; `before` is the baseline."""
+    import tensorflow as tf
+
+    from fastmri_cls.inference.keras_engine import make_forward
+    from fastmri_cls.inference.openvino import OpenVino
+    from fastmri_cls.models.surgery import split_classifier
+
+    model = run.model()
+    parts = split_classifier(model).forward
+    traced = tf.function(lambda images: parts(tf.cast(images, tf.float32), training=False)[::-1])
+    converted = OpenVino(model, batch_size)
+    return {
+        "before": lambda images: Outputs(*(tensor.numpy() for tensor in traced(images))),
+        "keras float32": make_forward(model, batch_size),
+        "keras bfloat16": make_forward(model, batch_size, "mixed_bfloat16"),
+    } | {f"openvino {precision}": converted.compile(precision) for precision in converted.precisions}
+
+
+def measure_engines(run: Run, files: list[Path]) -> list[dict[str, object]]:
+    """Let the engines take turns."""
+    from fastmri_cls.inference.predictor import PredictOptions, Predictor
+
+    options = PredictOptions()
+    files = files[: len(files) // options.batch_size * options.batch_size]  # `before` traces a size of a batch anew
+    predictor = Predictor(run, replace(options, engine="keras"))
+    engines = open_engines(run, options.batch_size)
+    first = [Image.open(path).convert("L").resize(predictor.image_shape[:2]) for path in files[: options.batch_size]]
+    batch = np.stack([np.asarray(image)[..., None] for image in first])
+    expected = engines["before"](batch).probabilities
+    difference = {name: float(np.abs(run(batch).probabilities - expected).max()) for name, run in engines.items()}
+    times: dict[str, list[tuple[float, float, float]]] = {name: [] for name in engines}
+    for _ in range(ROUNDS):
+        for name, forward in engines.items():
+            wall, processor = time.perf_counter(), time.process_time()
+            forward(batch)
+            forward(batch)
+            alone = time.perf_counter() - wall, time.process_time() - processor
+            predictor.engine = predictor.engine._replace(forward=forward)
+            started = time.perf_counter()
+            for _ in predictor.predict(files):
+                pass
+            times[name].append((*alone, time.perf_counter() - started))
+    rows = []
+    for name, found in times.items():
+        ratios = [
+            [old / new for old, new in zip(before, after, strict=True)]
+            for before, after in zip(times["before"], found, strict=True)
+        ]
+        forward_ratio, processor_ratio, ratio = (statistics.median(column) for column in zip(*ratios, strict=True))
+        rows.append({
+            "name": f"{run.config.model} {name}",
+            "images_per_second": len(files) / statistics.median(whole for _, _, whole in found),
+            "ratio": ratio,
+            "forward_ratio": forward_ratio,
+            "processor_ratio": processor_ratio,
+            "difference": difference[name],
+        })  # fmt: skip
+    return rows
+
+
 def peak_mib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
@@ -102,6 +168,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path)
     parser.add_argument("--source", type=Path)
     parser.add_argument("--model", default="densenet121-imagenet")
+    parser.add_argument("--engines", metavar="MODELS", help="compare engines, for each of these models")
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -111,12 +178,25 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        run = Run(arguments.run) if arguments.run else untrained_run(folder, arguments.model)
         if arguments.source:
             files = find_images([arguments.source])[: arguments.images]
         else:
             (folder / "files").mkdir()
             files = draw_files(folder / "files", arguments.images)
+        if arguments.engines:
+            rows = []
+            for model in arguments.engines.split(","):
+                rows += measure_engines(untrained_run(folder, model), files)
+                for row in rows[-5:]:
+                    print(
+                        f"{row['name']:42} {row['images_per_second']:6.1f} images/s  ratio {row['ratio']:.2f}  forward "
+                        f"{row['forward_ratio']:.2f}  processor {row['processor_ratio']:.2f}  {row['difference']:.0e}",
+                        flush=True,
+                    )
+            if arguments.json:
+                print(json.dumps({"rows": rows, "baseline": "before of each", "environment": describe()}))
+            return
+        run = Run(arguments.run) if arguments.run else untrained_run(folder, arguments.model)
         result = measure(run, files)
     for row in result["rows"]:
         print(f"{row['name']:8} {row['images_per_second']:8.1f} images/s  ratio {row['ratio']:.2f}")

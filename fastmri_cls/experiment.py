@@ -19,6 +19,7 @@ from fastmri_cls.foundation.gpus import exact_float32, use_device
 from fastmri_cls.foundation.progress import busy
 from fastmri_cls.inference.gradcam import make_overlay
 from fastmri_cls.inference.ood_features import write_reference
+from fastmri_cls.models.for_inference import for_inference
 from fastmri_cls.report import figures
 from fastmri_cls.report.augmented import augmented_grid
 from fastmri_cls.report.evaluated import evaluated_data
@@ -100,13 +101,14 @@ def evaluate(run: Run, dataset: Dataset, out: Path | None = None) -> Evaluation:
     _check_fits(run, dataset)
     folder = _destination(run, dataset, out)
     model = run.model()
-    tests = predict_splits(model, dataset, dataset.manifest.test_splits)
+    fast = for_inference(model)
+    tests = predict_splits(fast, dataset, dataset.manifest.test_splits)
     is_own = _is_own(run, dataset)
     split = _validation_split(run, dataset) if is_own else None
-    validation = predict_splits(model, dataset, [split]) if split else None
+    validation = predict_splits(fast, dataset, [split]) if split else None
     training_splits = dataset.manifest.training_splits(run.config.fold) if is_own else ()
     if split:
-        write_reference(run.path / files.OOD_REFERENCE, model, dataset, training_splits, split)
+        write_reference(run.path / files.OOD_REFERENCE, fast, dataset, training_splits, split)
         (run.path / files.OLD_OOD_REFERENCE).unlink(missing_ok=True)
     calibration = _calibrate(run, validation) if is_own else run.calibration
     per_set, of_validation = all_metrics(tests, validation, calibration)

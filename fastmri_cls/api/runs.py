@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fastmri_cls.comparison.report import Comparison
     from fastmri_cls.dataset import Dataset
     from fastmri_cls.experiment import Evaluation
-    from fastmri_cls.export.check import Agreement
+    from fastmri_cls.inference.agreement import Agreement
     from fastmri_cls.inference.predictor import Prediction, UnusableFile
     from fastmri_cls.runs.protocol import Protocol
     from fastmri_cls.runs.run import Run
@@ -204,7 +204,8 @@ def predict(
         calibrated: scale by the temperature fitted on validation.
         flips: test-time augmentation: average over each image and its left-right mirror image.
         gradcam: a folder to make, with a Grad-CAM overlay of each image.
-        engine: `keras`; `onnx` or `litert`, an export in RUN/exports; `auto`, such an export if it is up to date.
+        engine: `keras`, in float32; `onnx` or `litert`, an export in RUN/exports; `openvino`, faster on a CPU; `auto`,
+            an export if it is up to date, else Keras, and for many images what is faster in a trial and agrees.
         device: `auto`, `gpu` or `cpu`, as in `train`.
 
     Returns:
@@ -224,7 +225,7 @@ def predict(
     with ExitStack() as stack:
         folder = stack.enter_context(new_directory(Path(gradcam))) if gradcam else None
         opened = run if isinstance(run, Run) else Run(run)
-        predictor = Predictor(opened, PredictOptions(batch_size, calibrated, flips, folder, engine, device))
+        predictor = Predictor(opened, PredictOptions(batch_size, calibrated, flips, folder, engine, device), files)
         return list(predictor.predict(files))
 
 

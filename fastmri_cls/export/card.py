@@ -1,12 +1,12 @@
 """README.md of an exported model: use, origin, check, limits. The prose is in templates/export_card.md.j2."""
 
-from fastmri_cls.export.check import Agreement
 from fastmri_cls.export.formats import FORMATS
 from fastmri_cls.export.litert import LITERT_FILE
 from fastmri_cls.export.onnx import ONNX_FILE
 from fastmri_cls.export.saved_model import SAVED_MODEL_VERSION
 from fastmri_cls.export.serving import PIXEL_TOLERANCE
 from fastmri_cls.foundation.templates import render
+from fastmri_cls.inference.agreement import Agreement
 from fastmri_cls.runs.config import RunConfig
 
 

@@ -6,14 +6,11 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from fastmri_cls.export.saved_model import pixels_spec
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.extras import missing_extra
-from fastmri_cls.foundation.private_api import convert_variables_to_constants_v2
 from fastmri_cls.inference.runtimes import Outputs
-from fastmri_cls.models.surgery import split_classifier
+from fastmri_cls.models.for_inference import frozen_forward
 
 ONNX_FILE = "model.onnx"
 _OPSET = 18
@@ -30,12 +27,8 @@ def write_onnx(model: keras.Model, classes: Sequence[str], folder: Path) -> None
         import tf2onnx
     except ImportError:
         raise UserError(f"--format onnx: {missing_extra('onnx')}") from None
-    forward = split_classifier(model).forward
-    function = tf.function(lambda image: forward(image, training=False)[::-1])
     # Frozen here: tf2onnx's from_function would take ConvNeXt's captured constants for inputs.
-    frozen = convert_variables_to_constants_v2(
-        function.get_concrete_function(pixels_spec(model, batch=None)), lower_control_flow=False
-    )
+    frozen = frozen_forward(model)
     names = {frozen.inputs[0].name: "image"} | dict(
         zip((tensor.name for tensor in frozen.outputs), Outputs._fields, strict=True)
     )

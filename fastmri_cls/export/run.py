@@ -7,13 +7,14 @@ import tensorflow as tf
 
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.export.card import export_card
-from fastmri_cls.export.check import Agreement, check_export
+from fastmri_cls.export.check import check_export
 from fastmri_cls.export.formats import FORMATS, Exported
 from fastmri_cls.foundation.atomic import new_directory
 from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.gpus import exact_float32
 from fastmri_cls.foundation.quiet import without_native_output
+from fastmri_cls.inference.agreement import Agreement
 from fastmri_cls.inference.runtimes import Outputs
 from fastmri_cls.models.surgery import split_classifier
 from fastmri_cls.runs.exports import ExportRecord, export_folder, write_record

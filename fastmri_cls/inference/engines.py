@@ -1,94 +1,119 @@
-"""What computes the predictions of a RUN: Keras, or an export in RUN/exports, which answers without TensorFlow.
+"""What computes the predictions of a RUN: Keras, an export in RUN/exports, or OpenVINO, which reads either of them.
 
-An export gives the same probabilities and features within the tolerance that `export` checked on real images.
+An export answers without TensorFlow, and gives the same probabilities and features within the tolerance that `export`
+checked on real images. `auto` also tries a faster engine on images that it is asked to predict; see trial.py.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.gpus import has_nvidia_device, use_device
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.foundation.quiet import import_tensorflow
-from fastmri_cls.inference.runtimes import Forward, open_litert, open_onnx
+from fastmri_cls.inference import openvino
+from fastmri_cls.inference.runtimes import Engine, Forward, open_litert, open_onnx
+from fastmri_cls.inference.trial import Preview, checked, faster
 from fastmri_cls.runs import files
 from fastmri_cls.runs.exports import export_folder, find_export
 from fastmri_cls.runs.run import Run
-
-if TYPE_CHECKING:
-    from fastmri_cls.inference.gradcam import Explain
 
 # Float32 formats alone: int8 changes probabilities visibly. In the order in which `auto` tries them.
 _OPENERS: Mapping[str, Callable[[Path], Forward]] = {
     "onnx": open_onnx,
     "litert": lambda file: open_litert(file.read_bytes()),
 }
-ENGINES = ("auto", "keras", *_OPENERS)
+ENGINES = ("auto", "keras", *_OPENERS, "openvino")
 
 
-class Engine(NamedTuple):
-    """A RUN's model, ready to predict.
+def open_engine(
+    run: Run, requested: str, device: str, batch_size: int, *, explain: bool, preview: Preview | None = None
+) -> Engine:
+    """Open the engine `requested`; `auto` is the RUN's own engine, or a faster one that says the same.
 
-    Attributes:
-        name: one of ENGINES, not `auto`.
-        origin: where it is from, for people.
-        forward: images uint8 [n, size, size, channels] -> probabilities and features.
-        explain: images and classes -> heat maps; None if they are not wanted.
-    """
-
-    name: str
-    origin: str
-    forward: Forward
-    explain: "Explain | None" = None
-
-
-def open_engine(run: Run, requested: str, device: str, batch_size: int, *, explain: bool) -> Engine:
-    """Open the engine `requested`; `auto` is an export that is up to date, else Keras.
-
-    `auto` is Keras too for heat maps, which need gradients, and where a GPU is asked for or there.
+    The own one is an export that is up to date, else Keras. It is Keras too for heat maps, which need gradients, and
+    where a GPU is asked for or there; then nothing else is tried.
 
     Args:
         run: a finished RUN.
         requested: one of ENGINES.
-        device: where to compute: `auto`, `gpu` or `cpu`. Exports run on the CPU.
-        batch_size: images at most in one forward pass.
+        device: where to compute: `auto`, `gpu` or `cpu`. Engines other than Keras run on the CPU.
+        batch_size: images in one forward pass.
         explain: whether heat maps are wanted.
+        preview: what will be predicted; None if that is not known.
 
     Raises:
-        UserError: the RUN or its export is damaged or missing, or the runtime is not installed.
+        UserError: the RUN or its export is damaged or missing, the runtime is not installed, or OpenVINO is requested
+            and does not say what the RUN's own engine says.
     """
     if requested not in ENGINES:
         raise UserError(f"--engine {requested}: unknown; choose one of {', '.join(ENGINES)}")
-    if requested in _OPENERS:
+    if requested not in ("auto", "keras"):
         if explain:
             raise UserError(f"--engine {requested}: --gradcam needs gradients; choose --engine keras")
         if device == "gpu":
             raise UserError(f"--engine {requested}: computes on the CPU; for --device gpu choose --engine keras")
+    if requested in _OPENERS:
         try:
             return _open_export(run, requested)
         except FileNotFoundError:
             folder = export_folder(run.path, requested)
             raise UserError(f"{folder}: is not there; run fastmri-cls export {run.path} --format {requested}") from None
     wants_gpu = device == "gpu" or (device == "auto" and has_nvidia_device())
-    if requested == "auto" and not explain and not wants_gpu:
-        for name in _OPENERS:
-            try:
-                return _open_export(run, name)
-            except FileNotFoundError:
-                continue
-            except UserError as error:
-                log.warning(f"note: {error}; meanwhile Keras answers")
-    return _open_keras(run, device, batch_size, explain=explain)
+    if requested == "openvino":
+        openvino.check_installed()
+        if preview is None or not len(images := preview.images()):
+            raise UserError("--engine openvino: there are no images to compare it on with the model; give some")
+        own = _find_export(run, ("onnx",)) or _open_keras(run, "cpu", batch_size)
+        return checked(own, _in_openvino(own, batch_size), images)
+    if requested == "keras" or explain or wants_gpu:
+        return _open_keras(run, device, batch_size, explain=explain)
+    own = _find_export(run, _OPENERS) or _open_keras(run, device, batch_size)
+    if preview is None or not preview.is_worth_a_trial(run.config.image_size) or not len(images := preview.images()):
+        return own
+    return faster(own, lambda: _faster_candidates(run, own, batch_size), images)
+
+
+def _faster_candidates(run: Run, own: Engine, batch_size: int) -> Iterator[Engine]:
+    """Yield engines to try, the one that is likely to be the fastest first."""
+    if own.source is not None and openvino.is_installed():
+        yield from _in_openvino(own, batch_size)
+    elif own.name == "keras":
+        from fastmri_cls.training.precision import lower_precision
+
+        if lower_precision() == "mixed_bfloat16":
+            yield _open_keras(run, "cpu", batch_size, precision="bfloat16")
+
+
+def _in_openvino(own: Engine, batch_size: int) -> Iterator[Engine]:
+    """Yield the model of a RUN's own engine in OpenVINO, in the fastest precision first."""
+    assert own.source is not None
+    model = openvino.OpenVino(own.source, batch_size)
+    where = own.origin.partition(",")[0]
+    for precision in model.precisions:
+        yield Engine("openvino", f"{where}, {precision}", model.compile(precision), precision=precision)
+
+
+def _find_export(run: Run, names: Iterable[str]) -> Engine | None:
+    """Return the first export of these formats that can be used, and say what is wrong with the others."""
+    for name in names:
+        try:
+            return _open_export(run, name)
+        except FileNotFoundError:
+            continue
+        except UserError as error:
+            log.warning(f"note: {error}; meanwhile Keras answers")
+    return None
 
 
 def _open_export(run: Run, name: str) -> Engine:
     file, record = find_export(run.path, name)
     checked = f"{record.largest_difference:.0e} from {files.MODEL} at most on {record.checked_images} images"
-    return Engine(name, f"{file}, float32, {checked}", _OPENERS[name](file))
+    source = file if name == "onnx" else None
+    return Engine(name, f"{file}, float32, {checked}", _OPENERS[name](file), source=source)
 
 
-def _open_keras(run: Run, device: str, batch_size: int, *, explain: bool) -> Engine:
+def _open_keras(run: Run, device: str, batch_size: int, *, explain: bool = False, precision: str = "float32") -> Engine:
     import_tensorflow()
     use_device(device)
     from fastmri_cls.inference.gradcam import make_explain
@@ -96,4 +121,6 @@ def _open_keras(run: Run, device: str, batch_size: int, *, explain: bool) -> Eng
 
     model = run.model()
     explained = make_explain(model) if explain else None
-    return Engine("keras", f"{run.model_file}, float32", make_forward(model, batch_size), explained)
+    policy = "float32" if precision == "float32" else f"mixed_{precision}"
+    forward = make_forward(model, batch_size, policy)
+    return Engine("keras", f"{run.model_file}, {precision}", forward, explained, precision, model)

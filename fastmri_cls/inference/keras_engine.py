@@ -5,24 +5,22 @@ import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.foundation.gpus import exact_float32
-from fastmri_cls.inference.runtimes import Forward, Outputs
+from fastmri_cls.inference.runtimes import Forward, Outputs, in_batches_of
+from fastmri_cls.models.for_inference import for_inference
 from fastmri_cls.models.surgery import split_classifier
 
 
-def make_forward(model: keras.Model, batch_size: int) -> Forward:
-    """Return the forward pass of a classifier, in float32, for at most `batch_size` images at once."""
-    forward = split_classifier(model).forward
+def make_forward(model: keras.Model, batch_size: int, precision: str = "float32") -> Forward:
+    """Return the forward pass of a classifier in batches of `batch_size`, with the dtype policy `precision`."""
+    forward = split_classifier(for_inference(model, precision)).forward
 
     @tf.function
     def traced(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features, probabilities = forward(tf.cast(images, tf.float32), training=False)
-        return probabilities, features
+        return probabilities, tf.cast(features, tf.float32)
 
     def run(images: np.ndarray) -> Outputs:
-        # All batches have one size: the graph is traced once, and a result does not depend on the rest of its batch.
-        missing = batch_size - len(images)
         with exact_float32():
-            outputs = traced(np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0))))
-        return Outputs(*(tensor.numpy()[: len(images)] for tensor in outputs))
+            return Outputs(*(tensor.numpy() for tensor in traced(images)))
 
-    return run
+    return in_batches_of(batch_size, run)

@@ -21,6 +21,7 @@ from fastmri_cls.foundation.progress import log
 from fastmri_cls.inference.engines import open_engine
 from fastmri_cls.inference.ood import read_reference
 from fastmri_cls.inference.runtimes import Outputs
+from fastmri_cls.inference.trial import Preview
 from fastmri_cls.records.ingest import with_channels
 from fastmri_cls.runs.run import Run
 from fastmri_cls.sources.decode import Decoded, resize
@@ -33,6 +34,7 @@ from fastmri_cls.sources.storage import files_below
 _DecodedBatch = list[tuple[Path, Decoded | str]]  # files, each with its image or the reason why there is none
 _ComputedBatch = tuple[_DecodedBatch, np.ndarray, Future[Outputs] | None]  # with its images, and what comes of them
 _NO_IMAGES = np.empty((0, 0, 0, 0), np.uint8)
+_TRIED = 32  # images on which two engines are compared: a batch
 _BATCHES_AHEAD = 3  # decoded or being decoded while one is in the forward pass
 
 
@@ -45,7 +47,7 @@ class PredictOptions:
         calibrated: scale by the temperature fitted on validation.
         flips: test-time augmentation: average over the image and its left-right mirror image.
         gradcam: an existing folder for Grad-CAM overlays, or None.
-        engine: what computes: `auto`, `keras`, `onnx` or `litert`; see engines.py.
+        engine: what computes: `auto`, `keras`, `onnx`, `litert` or `openvino`; see engines.py.
         device: where Keras computes: `auto`, `gpu` or `cpu`; see use_device.
         explain: compute heat maps without writing overlays.
     """
@@ -125,6 +127,7 @@ class Predictor:
     Args:
         run: a finished RUN.
         options: how to predict.
+        files: that will be predicted: some of them are what a faster engine is tried on.
 
     Attributes:
         classes: names in the order of the probabilities.
@@ -134,7 +137,7 @@ class Predictor:
         UserError: the RUN is unfinished or damaged, or lacks what the options need.
     """
 
-    def __init__(self, run: Run, options: PredictOptions) -> None:
+    def __init__(self, run: Run, options: PredictOptions, files: Sequence[Path] = ()) -> None:
         config = run.config
         self.classes = config.classes
         self._options = options
@@ -144,7 +147,10 @@ class Predictor:
             log.warning(f"note: no column ood_score, {run.ood_reference} does not exist; run evaluate on its dataset")
         self._temperature = _temperature(run) if options.calibrated else None
         explain = options.explain or options.gradcam is not None
-        self.engine = open_engine(run, options.engine, options.device, options.batch_size, explain=explain)
+        preview = Preview(len(files), lambda: self._some_of(files))
+        self.engine = open_engine(
+            run, options.engine, options.device, options.batch_size, explain=explain, preview=preview
+        )
         log.info(f"engine: {self.engine.name} ({self.engine.origin})")
 
     @property
@@ -212,6 +218,13 @@ class Predictor:
                     yield [(path, future.result()) for path, future in waiting.popleft()]
             finally:
                 pool.shutdown(cancel_futures=True)
+
+    def _some_of(self, files: Sequence[Path]) -> np.ndarray:
+        """Return the usable images among at most _TRIED of `files`, spread over them evenly."""
+        chosen = files[:: max(1, -(-len(files) // _TRIED))]
+        with ThreadPoolExecutor(available_cores()) as pool:
+            usable = [image.pixels for image in pool.map(self._decode, chosen) if isinstance(image, Decoded)]
+        return np.stack(usable) if usable else _NO_IMAGES
 
     def _decode(self, path: Path) -> Decoded | str:
         try:

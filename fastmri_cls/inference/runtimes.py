@@ -1,8 +1,8 @@
-"""Exported models in ONNX Runtime (extra `onnx`) and LiteRT (extra `litert`), which need no TensorFlow."""
+"""What an engine is; exported models in ONNX Runtime (extra `onnx`) and LiteRT (extra `litert`), without TensorFlow."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,11 @@ from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.extras import missing_extra
 from fastmri_cls.foundation.quiet import without_native_output
+
+if TYPE_CHECKING:
+    import keras
+
+    from fastmri_cls.inference.gradcam import Explain
 
 _ERRORS_ONLY = 3  # ONNX Runtime's log severity
 
@@ -28,6 +33,44 @@ class Outputs(NamedTuple):
 
 # images uint8 [n, size, size, channels] -> Outputs
 Forward = Callable[[np.ndarray], Outputs]
+
+
+class Engine(NamedTuple):
+    """A RUN's model, ready to predict.
+
+    Attributes:
+        name: one of ENGINES in engines.py, not `auto`.
+        origin: where it is from, and what is known of its numbers, for people.
+        forward: images uint8 [n, size, size, channels] -> probabilities and features.
+        explain: images and classes -> heat maps; None if they are not wanted.
+        precision: `float32` or `bfloat16`.
+        source: what OpenVINO can read of it: a file in ONNX, or a model in Keras; None if nothing.
+    """
+
+    name: str
+    origin: str
+    forward: Forward
+    explain: "Explain | None" = None
+    precision: str = "float32"
+    source: "Path | keras.Model | None" = None
+
+
+def in_batches_of(size: int, forward: Forward) -> Forward:
+    """Return a forward pass of any number of images by one, with features, that always gets `size` images.
+
+    A graph is then compiled once, and a result does not depend on the rest of its batch.
+    """
+
+    def run(images: np.ndarray) -> Outputs:
+        missing = -len(images) % size
+        padded = np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
+        found = [forward(padded[start : start + size]) for start in range(0, len(padded), size)]
+        return Outputs(
+            probabilities=np.concatenate([one.probabilities for one in found])[: len(images)],
+            features=np.concatenate([one.features for one in found if one.features is not None])[: len(images)],
+        )
+
+    return run
 
 
 def open_onnx(file: Path) -> Forward:

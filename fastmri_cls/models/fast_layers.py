@@ -1,4 +1,4 @@
-"""Layers that compute the same as Keras' in fewer passes over memory; used in training, never in a saved model.
+"""Layers that compute what Keras' compute in fewer passes over memory, to train and predict; never in a saved model.
 
 Measured by benchmarks/backbones.py on two cores with avx512_bf16, a forward pass of 32 images of 224 px in
 mixed_bfloat16 (in float32): DenseNet121 1.5 to 1.7 times as fast (1.15), EfficientNetV2S 1.4 (1.1), ConvNeXt-Tiny

@@ -13,8 +13,8 @@ import tensorflow as tf
 
 from fastmri_cls.api.runs import export_model
 from fastmri_cls.export import run as exporting
-from fastmri_cls.export.check import Agreement
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.inference.agreement import Agreement
 from fastmri_cls.inference.engines import ENGINES
 from fastmri_cls.inference.predictor import PredictOptions, Predictor, find_images
 from fastmri_cls.runs.predictions import read_predictions

@@ -11,11 +11,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from fastmri_cls.export.check import Agreement, check_export, compare
+from fastmri_cls.export.check import check_export
 from fastmri_cls.export.formats import FORMATS, Exported
 from fastmri_cls.export.saved_model import open_saved_model_files
 from fastmri_cls.export.serving import PIXEL_TOLERANCE, decode_files
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.inference.agreement import Agreement, compare
 from fastmri_cls.inference.runtimes import Outputs
 from fastmri_cls.models.backbones import convnext_tiny
 from fastmri_cls.models.head import ClassifierOptions, build_classifier

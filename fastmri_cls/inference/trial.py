@@ -1,0 +1,81 @@
+"""Whether another engine may answer in place of a RUN's own: both see the same images first.
+
+It must agree with the RUN's own as an export must (agreement.py), and `auto` takes it only if it is faster too.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.progress import log
+from fastmri_cls.inference.agreement import TIE, compare
+from fastmri_cls.inference.runtimes import Engine, Outputs
+
+# The largest difference of a probability. float32: as in the exports, sums in another order.
+_TOLERANCES = {"float32": 1e-4, "bfloat16": 0.02}
+_MIN_SPEEDUP = 1.05  # as in training/autotune.py
+_WORTHWHILE = 1000  # images of 224 px: below, what a trial takes is not gained
+
+
+class Preview(NamedTuple):
+    """What will be predicted.
+
+    Attributes:
+        total: number of files.
+        images: returns some of them, uint8 [n, size, size, channels].
+    """
+
+    total: int
+    images: Callable[[], np.ndarray]
+
+    def is_worth_a_trial(self, size: int) -> bool:
+        """Whether so much is to be computed that a trial pays, at images of `size` pixels."""
+        return self.total * (size / 224) ** 2 >= _WORTHWHILE
+
+
+def checked(own: Engine, candidates: Iterator[Engine], images: np.ndarray) -> Engine:
+    """Return the first candidate that agrees with a RUN's own engine; the own one if there is no candidate.
+
+    Raises:
+        UserError: none of them agrees.
+    """
+    expected: Outputs | None = None
+    refusal = ""
+    for candidate in candidates:
+        expected = expected or own.forward(images)
+        agreement = compare(expected, candidate.forward(images), _TOLERANCES[candidate.precision])
+        if agreement.holds:
+            return candidate._replace(origin=f"{candidate.origin}; {agreement.sentence}")
+        refusal = (
+            f"--engine {candidate.name}: in {candidate.precision}, beside {own.name}, {agreement.sentence}; allowed "
+            f"are {TIE:g} and {agreement.tolerance:g}; choose --engine {own.name}"
+        )
+    if refusal:
+        raise UserError(refusal)
+    return own
+
+
+def faster(own: Engine, candidates: Callable[[], Iterator[Engine]], images: np.ndarray) -> Engine:
+    """Return the first candidate that agrees, if it is faster than a RUN's own engine; else that one, with a note."""
+    try:
+        found = checked(own, candidates(), images)
+    except UserError as error:
+        log.warning(f"note: {error}")
+        return own
+    if found is own:
+        return own
+    # Both have been called before, so that nothing is compiled now.
+    ratio = _seconds(own, images) / _seconds(found, images)
+    if ratio < _MIN_SPEEDUP:
+        log.info(f"{found.name} in {found.precision} was tried: {ratio:.2f} times as fast as {own.name}")
+        return own
+    return found._replace(origin=f"{found.origin}; {ratio:.2f} times as fast as {own.name} in {own.precision}")
+
+
+def _seconds(engine: Engine, images: np.ndarray) -> float:
+    started = time.perf_counter()
+    engine.forward(images)
+    return time.perf_counter() - started
