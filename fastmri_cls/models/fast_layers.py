@@ -43,6 +43,8 @@ def with_fast_layers(model: keras.Model) -> keras.Model:
             return FoldedDepthwiseConv2D.from_config(config)
         if type(layer) is layers.Conv2D:
             return FoldedConv2D.from_config(config)
+        if type(layer) is layers.Dropout:
+            return RestingDropout.from_config(config)
         if _normalizes_map(layer):
             return FrozenBatchNormalization.from_config(config)
         if joins_gelu and type(layer) is layers.Dense and len(layer.input.shape) == 4:
@@ -203,6 +205,20 @@ class FoldedDepthwiseConv2D(_Folding, layers.DepthwiseConv2D):
             return ops.depthwise_conv(inputs, kernel, self.strides, self.padding, self.data_format, self.dilation_rate)
 
         return self._folded(convolve)
+
+
+class RestingDropout(layers.Dropout):
+    """Dropout, or drop-connect (one number for a whole example), that can rest while it is frozen.
+
+    A layer without weights is frozen with those around it. Keras' own draws on, whatever `trainable` is.
+    """
+
+    rests_when_frozen = False
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Drop, unless it rests."""
+        rests = self.rests_when_frozen and not self.trainable
+        return super().call(inputs, training=training and not rests)
 
 
 class RowsDense(layers.Dense):

@@ -9,7 +9,7 @@ from keras import layers, regularizers
 
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.models.backbones import unfreeze_each, unfrozen_layers
-from fastmri_cls.models.fast_layers import with_fast_layers
+from fastmri_cls.models.fast_layers import RestingDropout, with_fast_layers
 from fastmri_cls.models.registry import Backbone, Hybrid
 
 _L2 = 1e-4
@@ -112,8 +112,10 @@ def paper_head(maps: Sequence[keras.KerasTensor], num_classes: int) -> keras.Ker
     return layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(x)
 
 
-def freeze_for_phase(classifier: Classifier, phase: int, unfreeze: float | str, *, from_scratch: bool) -> None:
-    """Set which layers train.
+def freeze_for_phase(
+    classifier: Classifier, phase: int, unfreeze: float | str, *, from_scratch: bool, frozen_mode: str = "training"
+) -> None:
+    """Set which layers train, and how the others compute.
 
     Phase 1 trains the head. Phase 2 also trains the backbone from `unfreeze` on, except BatchNormalization. Without
     pretrained weights both phases train everything.
@@ -123,13 +125,22 @@ def freeze_for_phase(classifier: Classifier, phase: int, unfreeze: float | str, 
         phase: 1 or 2.
         unfreeze: see `unfreeze_each`.
         from_scratch: whether the backbones have no pretrained weights.
+        frozen_mode: of frozen layers in a training step, see `Protocol`. Their BatchNormalization uses its moving
+            statistics in both modes.
     """
+    for dropout in dropouts(classifier):
+        dropout.rests_when_frozen = frozen_mode == "inference"
     fractions = unfreeze_each(classifier.bases, unfreeze)
     for base, fraction in zip(classifier.bases, fractions, strict=True):
         if from_scratch or phase == 1:
             base.trainable = from_scratch
         else:
             train_from(base, fraction)
+
+
+def dropouts(classifier: Classifier) -> list[RestingDropout]:
+    """Return the dropout and drop-connect layers of the backbones."""
+    return [layer for base in classifier.bases for layer in base.layers if isinstance(layer, RestingDropout)]
 
 
 def train_from(base: keras.Model, unfreeze: float | str) -> None:

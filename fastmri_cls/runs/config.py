@@ -1,5 +1,6 @@
 """config.json of a RUN as a type: every option as resolved, the dataset, the weights, the machine and the versions."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,6 +135,11 @@ def new_config(
 def write_config(run: Path, config: RunConfig) -> None:
     """Write config.json into a RUN."""
     json_files.write(run / files.CONFIG, config)
+
+
+def records_frozen_mode(run: Path) -> bool:
+    """Whether config.json of a RUN says how frozen layers computed: a version before that field can have begun it."""
+    return "frozen_mode" in json.loads((run / files.CONFIG).read_text(encoding="utf-8"))["protocol"]
 
 
 def read_config(run: Path) -> RunConfig:

@@ -55,6 +55,8 @@ class Protocol:
             network; 1 if the learning rate was given explicitly.
         unfreeze: the part of the backbone that phase 2 trains: a fraction of its layers, counted from the top, or the
             name of the first layer that trains.
+        frozen_mode: how frozen layers of a pretrained backbone compute in a training step: `inference`, as later in
+            predictions; `training`, with drop-connect, as in Keras' fit, where they did in RUNs without this field.
         label_smoothing: of the cross-entropy.
         plateau_factor: multiplies the learning rate when validation loss stops improving.
         min_learning_rate: the schedule never goes below it.
@@ -80,6 +82,7 @@ class Protocol:
     phase2: Phase = field(default=Phase(10, 1e-5, early_stopping_patience=5, plateau_patience=2))
     scratch_factor: float = 10.0
     unfreeze: Annotated[float, Meta(ge=0.0, le=1.0)] | str = 0.2
+    frozen_mode: Literal["inference", "training"] = "training"
     label_smoothing: Annotated[float, Meta(ge=0.0, le=0.9)] = 0.1
     plateau_factor: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.2
     min_learning_rate: Annotated[float, Meta(ge=0.0)] = 1e-7
@@ -108,7 +111,7 @@ class Protocol:
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        Protocol("strict"),
+        Protocol("strict", frozen_mode="inference"),
         Protocol("paper", preprocessing="keras", straddling_allowed=True),
         Protocol(
             "notebook",

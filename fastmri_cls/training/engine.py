@@ -263,7 +263,7 @@ def make_engine(
         steps_per_epoch: for schedules over the whole phase.
         strategy: in whose scope the classifier was built.
     """
-    freeze_for_phase(classifier, phase, protocol.unfreeze, from_scratch=from_scratch)
+    freeze_for_phase(classifier, phase, protocol.unfreeze, from_scratch=from_scratch, frozen_mode=protocol.frozen_mode)
     plan = protocol.phase1 if phase == 1 else protocol.phase2
     rate = plan.learning_rate * (protocol.scratch_factor if from_scratch else 1.0)
     model, strategy = model or classifier.model, strategy or tf.distribute.get_strategy()

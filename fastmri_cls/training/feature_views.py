@@ -1,9 +1,10 @@
 """Feature views: the frozen trunk runs once over K augmented views of each training image, and once over validation.
 
-A view is one draw of the augmentation and of the drop-connect in the frozen layers (EfficientNetV2S has it, and Keras
-keeps it active in a frozen phase): what a live training step would see, drawn once. In epoch e example i is trained on
-view (i + e) mod K. Views depend on their number and their split, not on the run's seed, so other seeds, folds and heads
-find them in the cache (feature_store.py). Runs that differ only in the seed therefore share their augmentation draws.
+A view is one draw of the augmentation: what a live training step would see, drawn once. Where the protocol's
+`frozen_mode` keeps the drop-connect of frozen layers (EfficientNetV2S has it), as Keras does, that is drawn too. In
+epoch e example i is trained on view (i + e) mod K. Views depend on their number and their split, not on the run's seed,
+so other seeds, folds and heads find them in the cache (feature_store.py). Runs that differ only in the seed therefore
+share their augmentation draws.
 """
 
 from collections.abc import Callable, Sequence

@@ -12,7 +12,7 @@ from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
-from fastmri_cls.models.head import Classifier, freeze_for_phase
+from fastmri_cls.models.head import Classifier, dropouts, freeze_for_phase
 from fastmri_cls.models.surgery import cut_classifier
 from fastmri_cls.runs import files
 from fastmri_cls.runs.options import TrainOptions
@@ -138,9 +138,11 @@ def _stages(classifier: Classifier, data: TrainingData, options: TrainOptions, d
     augment = make_augmentation(protocol.augment, contrast=protocol.contrast)
     if options.feature_views == 0:
         return dict.fromkeys((1, 2), Stage(classifier.model, data, augment))
-    freeze_for_phase(classifier, 1, protocol.unfreeze, from_scratch=False)
+    freeze_for_phase(classifier, 1, protocol.unfreeze, from_scratch=False, frozen_mode=protocol.frozen_mode)
     parts = cut_classifier(classifier, protocol.unfreeze)
     facts = {"dataset": dataset.fingerprint, "augment": protocol.augment, "contrast": protocol.contrast}
+    if dropouts(classifier) and protocol.frozen_mode != "training":  # other views stay those of earlier versions
+        facts["frozen_mode"] = protocol.frozen_mode
     source = Source(
         dataset,
         training_selection(dataset.manifest, protocol, options.fold),

@@ -19,7 +19,7 @@ from fastmri_cls.models.head import ClassifierOptions, build_classifier, float32
 from fastmri_cls.models.registry import find_model
 from fastmri_cls.models.weights import load_weights
 from fastmri_cls.runs import files
-from fastmri_cls.runs.config import LoadedWeights, new_config, write_config
+from fastmri_cls.runs.config import LoadedWeights, new_config, records_frozen_mode, write_config
 from fastmri_cls.runs.options import TrainOptions
 from fastmri_cls.runs.protocol import Protocol
 from fastmri_cls.runs.run import Run, exclusive, is_taken
@@ -129,6 +129,8 @@ def _as_begun(options: TrainOptions, dataset: Dataset) -> TrainOptions:
         raise UserError(
             f"{options.out}: was begun with another dataset than {options.data}; give that, or another --out"
         )
+    if not records_frozen_mode(options.out):
+        options = replace(options, protocol=replace(options.protocol, frozen_mode=config.protocol.frozen_mode))
     for name in {field.name for field in fields(TrainOptions)} - {*_NOT_COMPARED, *_RESOLVED}:
         if getattr(options, name) != getattr(config, name):
             raise UserError(f"{options.out}: was begun with another {name}; give the same options, or another --out")
