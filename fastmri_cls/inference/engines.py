@@ -65,33 +65,35 @@ def open_engine(
         if preview is None or not len(images := preview.images()):
             raise UserError("--engine openvino: there are no images to compare it on with the model; give some")
         own = _find_export(run, ("onnx",)) or _open_keras(run, "cpu", batch_size)
-        return checked(own, _in_openvino(own, batch_size), images)
+        model = openvino.OpenVino(own.source, batch_size)
+        return checked(own, (_in_openvino(own, model, precision) for precision in model.precisions), images)
     if requested == "keras" or explain or wants_gpu:
         return _open_keras(run, device, batch_size, explain=explain)
     own = _find_export(run, _OPENERS) or _open_keras(run, device, batch_size)
     if preview is None or not preview.is_worth_a_trial(run.config.image_size) or not len(images := preview.images()):
         return own
-    return faster(own, lambda: _faster_candidates(run, own, batch_size), images)
+    return faster(own, _candidates(run, own, batch_size), images)
 
 
-def _faster_candidates(run: Run, own: Engine, batch_size: int) -> Iterator[Engine]:
-    """Yield engines to try, the one that is likely to be the fastest first."""
+def _candidates(run: Run, own: Engine, batch_size: int) -> Iterator[Engine]:
+    """Yield engines that may be faster than a RUN's own one on this CPU."""
     if own.source is not None and openvino.is_installed():
-        yield from _in_openvino(own, batch_size)
-    elif own.name == "keras":
+        try:
+            model = openvino.OpenVino(own.source, batch_size)
+            yield _in_openvino(own, model, model.precisions[0])
+        except UserError as error:
+            log.warning(f"note: {error}")
+    if own.name == "keras":
         from fastmri_cls.training.precision import lower_precision
 
         if lower_precision() == "mixed_bfloat16":
             yield _open_keras(run, "cpu", batch_size, precision="bfloat16")
 
 
-def _in_openvino(own: Engine, batch_size: int) -> Iterator[Engine]:
-    """Yield the model of a RUN's own engine in OpenVINO, in the fastest precision first."""
-    assert own.source is not None
-    model = openvino.OpenVino(own.source, batch_size)
+def _in_openvino(own: Engine, model: openvino.OpenVino, precision: str) -> Engine:
+    """Return the model of a RUN's own engine as OpenVINO has read it."""
     where = own.origin.partition(",")[0]
-    for precision in model.precisions:
-        yield Engine("openvino", f"{where}, {precision}", model.compile(precision), precision=precision)
+    return Engine("openvino", f"{where}, {precision}", model.compile(precision), precision=precision)
 
 
 def _find_export(run: Run, names: Iterable[str]) -> Engine | None:

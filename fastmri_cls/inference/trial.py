@@ -4,7 +4,7 @@ It must agree with the RUN's own as an export must (agreement.py), and `auto` ta
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -36,43 +36,47 @@ class Preview(NamedTuple):
         return self.total * (size / 224) ** 2 >= _WORTHWHILE
 
 
-def checked(own: Engine, candidates: Iterator[Engine], images: np.ndarray) -> Engine:
-    """Return the first candidate that agrees with a RUN's own engine; the own one if there is no candidate.
+def checked(own: Engine, candidates: Iterable[Engine], images: np.ndarray) -> Engine:
+    """Return the first candidate that agrees with a RUN's own engine.
 
     Raises:
-        UserError: none of them agrees.
+        UserError: none of them does.
     """
-    expected: Outputs | None = None
-    refusal = ""
+    expected = own.forward(images)
+    refusal = UserError("")
     for candidate in candidates:
-        expected = expected or own.forward(images)
-        agreement = compare(expected, candidate.forward(images), _TOLERANCES[candidate.precision])
-        if agreement.holds:
-            return candidate._replace(origin=f"{candidate.origin}; {agreement.sentence}")
-        refusal = (
-            f"--engine {candidate.name}: in {candidate.precision}, beside {own.name}, {agreement.sentence}; allowed "
-            f"are {TIE:g} and {agreement.tolerance:g}; choose --engine {own.name}"
-        )
-    if refusal:
-        raise UserError(refusal)
+        try:
+            return _check(candidate, own, expected, images)
+        except UserError as error:
+            refusal = error
+    raise refusal
+
+
+def faster(own: Engine, candidates: Iterable[Engine], images: np.ndarray) -> Engine:
+    """Return the first candidate that agrees with the own engine and is faster, else that one; say what was tried."""
+    expected = own.forward(images)
+    for candidate in candidates:
+        try:
+            found = _check(candidate, own, expected, images)
+        except UserError as error:
+            log.warning(f"note: {error}")
+            continue
+        # Both have been called before, so that nothing is compiled now.
+        ratio = _seconds(own, images) / _seconds(found, images)
+        if ratio > _MIN_SPEEDUP:
+            return found._replace(origin=f"{found.origin}; {ratio:.2f} times as fast as {own.name} in {own.precision}")
+        log.info(f"{found.name} in {found.precision} was tried: {ratio:.2f} times as fast as {own.name}")
     return own
 
 
-def faster(own: Engine, candidates: Callable[[], Iterator[Engine]], images: np.ndarray) -> Engine:
-    """Return the first candidate that agrees, if it is faster than a RUN's own engine; else that one, with a note."""
-    try:
-        found = checked(own, candidates(), images)
-    except UserError as error:
-        log.warning(f"note: {error}")
-        return own
-    if found is own:
-        return own
-    # Both have been called before, so that nothing is compiled now.
-    ratio = _seconds(own, images) / _seconds(found, images)
-    if ratio < _MIN_SPEEDUP:
-        log.info(f"{found.name} in {found.precision} was tried: {ratio:.2f} times as fast as {own.name}")
-        return own
-    return found._replace(origin=f"{found.origin}; {ratio:.2f} times as fast as {own.name} in {own.precision}")
+def _check(candidate: Engine, own: Engine, expected: Outputs, images: np.ndarray) -> Engine:
+    agreement = compare(expected, candidate.forward(images), _TOLERANCES[candidate.precision])
+    if agreement.holds:
+        return candidate._replace(origin=f"{candidate.origin}; {agreement.sentence}")
+    raise UserError(
+        f"--engine {candidate.name}: in {candidate.precision}, beside {own.name}, {agreement.sentence}; allowed are "
+        f"{TIE:g} and {agreement.tolerance:g}; choose --engine {own.name}"
+    )
 
 
 def _seconds(engine: Engine, images: np.ndarray) -> float:
