@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fastmri_cls.api.data import audit, build_dataset
+    from fastmri_cls.api.hub import pull, push
     from fastmri_cls.api.runs import compare, evaluate, export_model, predict, train
     from fastmri_cls.augment.layer import RandomAffineBrightness
     from fastmri_cls.dataset import Dataset
@@ -46,6 +47,8 @@ __all__ = [
     "export_model",
     "list_models",
     "predict",
+    "pull",
+    "push",
     "show_log",
     "train",
 ]
@@ -68,6 +71,8 @@ _MODULES = {
     "export_model": "api.runs",
     "list_models": "models.registry",
     "predict": "api.runs",
+    "pull": "api.hub",
+    "push": "api.hub",
     "show_log": "foundation.progress",
     "train": "api.runs",
 }

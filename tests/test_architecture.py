@@ -11,8 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "fastmri_cls"
 
 # From the ground up: a room may import from itself and from those before it.
 FLOORS = (
-    "foundation", "sources", "duplicates", "records", "augment", "pipeline", "dataset", "runs", "models", "training",
-    "evaluation",
+    "foundation", "sources", "duplicates", "records", "augment", "pipeline", "dataset", "runs", "models", "hub",
+    "training", "evaluation",
     "report", "inference", "auditing", "export", "referee", "experiment", "comparison", "benchmark", "study", "api",
     "cli",
 )  # fmt: skip

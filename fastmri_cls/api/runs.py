@@ -52,7 +52,7 @@ def train(
         model: a name of `list_models()`, or `hybrid:A+B` for two backbones side by side.
         out: the RUN folder to make.
         protocol: the recipe: `strict`, `paper`, `notebook`, or one with changes: `Protocol.strict(phase1_epochs=5)`.
-        weights: `default`, `imagenet`, `none`, or the path of a weights file or an earlier RUN.
+        weights: `default`, `imagenet`, `none`, the path of a weights file or an earlier RUN, or hf://user/name.
         feature_views: run the frozen backbone once over this many augmented views of each image; 0 trains on images.
         fold: the fold to validate on, of a dataset built with folds.
         cache: where decoded images are kept: `auto`, `none`, `ram` or `device`.
@@ -170,10 +170,13 @@ def evaluate(
     from fastmri_cls import experiment
     from fastmri_cls.dataset import Dataset
     from fastmri_cls.foundation.errors import UserError
+    from fastmri_cls.hub.names import is_hub_address
     from fastmri_cls.referee.run import RefereeOptions, evaluate_model
     from fastmri_cls.runs.run import Run, is_run
 
     data, folder = dataset if isinstance(dataset, Dataset) else Dataset(dataset), Path(out) if out else None
+    if isinstance(model, str | os.PathLike) and is_hub_address(model):
+        raise UserError(f"{model}: its results go into a RUN; get it with fastmri-cls pull USER/NAME --out RUN first")
     given = Path(model) if isinstance(model, str | os.PathLike) else model
     if not isinstance(given, Run) and not (isinstance(given, Path) and is_run(given)):
         names, training_set = tuple(classes) if classes else None, str(trained_on) if trained_on else None
@@ -198,7 +201,7 @@ def predict(
     """Predict images: a probability for each class, and an out-of-distribution score.
 
     Args:
-        run: a trained RUN, or its folder.
+        run: a trained RUN or its folder, or hf://user/name on the hub.
         paths: images, DICOM files, or folders of them.
         batch_size: images in one forward pass.
         calibrated: scale by the temperature fitted on validation.
@@ -217,15 +220,15 @@ def predict(
     from contextlib import ExitStack
 
     from fastmri_cls.foundation.atomic import new_directory
+    from fastmri_cls.hub.cached import open_run
     from fastmri_cls.inference.predictor import PredictOptions, Predictor, find_images
-    from fastmri_cls.runs.run import Run
 
     given = [paths] if isinstance(paths, str | os.PathLike) else paths
     files = find_images([Path(path) for path in given])
     with ExitStack() as stack:
         folder = stack.enter_context(new_directory(Path(gradcam))) if gradcam else None
-        opened = run if isinstance(run, Run) else Run(run)
-        predictor = Predictor(opened, PredictOptions(batch_size, calibrated, flips, folder, engine, device), files)
+        options = PredictOptions(batch_size, calibrated, flips, folder, engine, device)
+        predictor = Predictor(open_run(run), options, files)
         return list(predictor.predict(files))
 
 

@@ -21,6 +21,8 @@ from fastmri_cls.cli import (
     export,
     predict,
     profile,
+    pull,
+    push,
     study,
     train,
     try_,
@@ -82,6 +84,8 @@ app.add_typer(cache.app, name="cache", rich_help_panel=_TRAIN)
 app.command("predict", rich_help_panel=_USE)(predict.predict)
 app.command("try", rich_help_panel=_USE)(try_.try_)
 app.command("export", rich_help_panel=_USE)(export.export)
+app.command("push", rich_help_panel=_USE)(push.push)
+app.command("pull", rich_help_panel=_USE)(pull.pull)
 app.command("evaluate", rich_help_panel=_MEASURE)(evaluate.evaluate)
 app.command("compare", rich_help_panel=_MEASURE)(compare.compare)
 app.add_typer(benchmark.app, name="benchmark", rich_help_panel=_MEASURE)

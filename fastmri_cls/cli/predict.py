@@ -22,7 +22,7 @@ class Format(StrEnum):
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="A finished RUN folder.")],
+    run: Annotated[Path, typer.Argument(help="A finished RUN folder, or hf://USER/NAME.")],
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH...", help="Images, DICOM files, or folders or ZIP archives of them.")
     ],
@@ -62,15 +62,16 @@ def predict(
     from fastmri_cls.foundation.atomic import new_directory, new_file
     from fastmri_cls.foundation.errors import UserError
     from fastmri_cls.foundation.progress import log, track
+    from fastmri_cls.hub.cached import open_run
     from fastmri_cls.inference.predictor import PredictOptions, Predictor, UnusableFile, find_images
     from fastmri_cls.inference.writers import Row, csv_writer, jsonl_writer, row_collector
-    from fastmri_cls.runs.run import Run
     from fastmri_cls.sources.notes import NoteCounts
 
     files = find_images(paths)
     with ExitStack() as stack:
         folder = stack.enter_context(new_directory(gradcam)) if gradcam else None
-        predictor = Predictor(Run(run), PredictOptions(batch_size, calibrated, flips, folder, engine, device), files)
+        options = PredictOptions(batch_size, calibrated, flips, folder, engine, device)
+        predictor = Predictor(open_run(run), options, files)
         target: TextIO = sys.stdout
         if out:
             target = stack.enter_context(stack.enter_context(new_file(out)).open("w", newline="", encoding="utf-8"))

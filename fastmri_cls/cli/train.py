@@ -60,8 +60,9 @@ def train(
         str,
         typer.Option(
             metavar="NAME|PATH",
-            help="Pretrained weights: default, imagenet, none, or the path of a .h5, .weights.h5 or .keras file or of "
-            "an earlier RUN. For a hybrid model: one specification for both backbones, or one for each as A+B.",
+            help="Pretrained weights: default, imagenet, none, the path of a .h5, .weights.h5 or .keras file or of an "
+            "earlier RUN, or hf://USER/NAME. For a hybrid model: one specification for both backbones, or one for each "
+            "as A+B.",
         ),
     ] = "default",
     fold: Annotated[

@@ -10,7 +10,7 @@ from fastmri_cls.cli.output import AsJson, print_document
 
 
 def try_(
-    run: Annotated[Path, typer.Argument(help="A finished RUN folder.")],
+    run: Annotated[Path, typer.Argument(help="A finished RUN folder, or hf://USER/NAME.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes any free one.")] = 0,
     device: DeviceOption = "auto",
     as_json: AsJson = False,
@@ -31,13 +31,13 @@ def try_(
     if find_spec("nicegui") is None:
         raise UserError(f"try: {missing_extra('try')}")
     import_tensorflow_for(device)
+    from fastmri_cls.hub.cached import open_run
     from fastmri_cls.inference.examiner import Examiner
     from fastmri_cls.inference.page import serve
-    from fastmri_cls.runs.run import Run
 
     def announce(url: str) -> None:
         print(f"page: {url} (Ctrl-C ends it)", flush=True)
         if as_json:
             print_document(json.dumps({"page": url}))
 
-    serve(Examiner(Run(run), device), port, announce)
+    serve(Examiner(open_run(run), device), port, announce)

@@ -22,7 +22,7 @@ def verify(
 
     manifest = read_manifest(data)
     problems = find_problems(data, manifest)
-    images = sum(split.num_examples for split in manifest.splits.values())
+    images = manifest.num_images
     for problem in problems:
         print(problem)
     if as_json:

@@ -34,8 +34,8 @@ def _environment() -> Environment:
 
 
 def base_name(path: str) -> str:
-    """Return the last part of a path: what a card may tell of a folder on somebody's machine."""
-    return PurePath(path).name or path
+    """Return the last part of a path: what a card may tell of a folder on somebody's machine; an address stays."""
+    return path if "://" in path else PurePath(path).name or path
 
 
 def without_folders(command: str) -> str:

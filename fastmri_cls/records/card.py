@@ -16,7 +16,7 @@ _MOST_REJECTED = 50  # rows; dataset.json has them all
 
 def dataset_card(manifest: Manifest) -> str:
     """Return the card: origin, counts by split, source and class, duplicates, rejected files, how to rebuild."""
-    images = sum(split.num_examples for split in manifest.splits.values())
+    images = manifest.num_images
     return render(
         "records/templates/dataset_card.md.j2",
         manifest=manifest,

@@ -130,10 +130,14 @@ class Manifest:
         return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 
     @property
+    def num_images(self) -> int:
+        """Number of images in all splits."""
+        return sum(split.num_examples for split in self.splits.values())
+
+    @property
     def pixels_bytes(self) -> int:
         """Bytes of all images decoded."""
-        count = sum(split.num_examples for split in self.splits.values())
-        return count * self.image_size**2 * self.channels
+        return self.num_images * self.image_size**2 * self.channels
 
     @property
     def dropped(self) -> dict[str, int]:

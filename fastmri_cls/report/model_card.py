@@ -51,7 +51,14 @@ def _header(config: RunConfig, metrics: RunMetrics, evaluated: EvaluatedData) ->
     results = [
         {
             "task": {"type": "image-classification"},
-            "dataset": {"name": test_set, "type": "fastmri-cls", "revision": evaluated.fingerprint},
+            # By its config the hub tells the sets apart; it would merge results that differ in name alone.
+            "dataset": {
+                "name": test_set,
+                "type": "fastmri-cls",
+                "config": test_set,
+                "split": "test",
+                "revision": evaluated.fingerprint,
+            },
             "metrics": [
                 {"type": kind, "value": estimate.value, "name": name}
                 for kind, estimate, name in (

@@ -151,4 +151,6 @@ def read_config(run: Path) -> RunConfig:
     try:
         return json_files.read(run / files.CONFIG, RunConfig, "it is not what train wrote; train again")
     except (FileNotFoundError, NotADirectoryError):
+        if str(run).startswith("hf:/"):  # as pathlib leaves an address of the hub
+            raise UserError(f"{run}: get it first, with fastmri-cls pull USER/NAME --out RUN, then give RUN") from None
         raise UserError(f"{run}: no {files.CONFIG} in it; give the --out folder of a train command") from None

@@ -14,10 +14,10 @@ from fastmri_cls.foundation.atomic import new_file
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.private_api import deterministic_ops
 from fastmri_cls.foundation.progress import busy, log, log_to
+from fastmri_cls.hub.weights import load_weights
 from fastmri_cls.models.backbones import unfreeze_each
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, float32_copy
 from fastmri_cls.models.registry import find_model
-from fastmri_cls.models.weights import load_weights
 from fastmri_cls.runs import files
 from fastmri_cls.runs.config import LoadedWeights, new_config, records_frozen_mode, write_config
 from fastmri_cls.runs.options import TrainOptions
