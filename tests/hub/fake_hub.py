@@ -19,6 +19,7 @@ import yaml
 TOKEN = "hf_of_the_tests"
 USER = "somebody"
 LICENCES = {"cc-by-4.0", "apache-2.0", "mit", "other"}
+Answer = tuple[int, dict[str, str], bytes]  # status, headers, body
 _LARGE = (".h5", ".npz", ".tfrecord")  # by LFS, as .gitattributes of the hub says
 
 
@@ -33,7 +34,9 @@ class FakeRepository:
 
     def commit(self) -> str:
         """Make the present files a commit; return its hash."""
-        listed = json.dumps([len(self.commits), sorted((n, hashlib.sha256(c).hexdigest()) for n, c in self.files.items())])
+        listed = json.dumps(
+            [len(self.commits), sorted((n, hashlib.sha256(c).hexdigest()) for n, c in self.files.items())]
+        )
         self.head = hashlib.sha1(listed.encode(), usedforsecurity=False).hexdigest()
         self.commits[self.head] = dict(self.files)
         return self.head
@@ -91,7 +94,7 @@ class Hub:
         made.commit()
         return made
 
-    def answer(self, method: str, path: str, body: bytes, authorization: str) -> tuple[int, dict[str, str], bytes]:
+    def answer(self, method: str, path: str, body: bytes, authorization: str) -> Answer:
         """Return status, headers and body of an answer."""
         signed_in = authorization == f"Bearer {TOKEN}"
         if authorization and not signed_in:
@@ -127,7 +130,7 @@ class Hub:
             return action(name, repository, found[3], body)
         return _refuse(404, "Not found")
 
-    def _create(self, asked: dict[str, str], signed_in: bool) -> tuple[int, dict[str, str], bytes]:
+    def _create(self, asked: dict[str, str], signed_in: bool) -> Answer:
         if not signed_in:
             return _refuse(401, "Invalid username or password.")
         if asked["organization"] != USER:
@@ -141,7 +144,7 @@ class Hub:
         self.repositories[name].commit()
         return _json({"url": url, "name": f"{USER}/{asked['name']}"})
 
-    def _info(self, name: str, repository: FakeRepository, revision: str | None, _: bytes) -> tuple[int, dict[str, str], bytes]:
+    def _info(self, name: str, repository: FakeRepository, revision: str | None, _: bytes) -> Answer:
         commit = _resolved(repository, revision)
         if commit is None:
             return _refuse(404, "Invalid rev id", "RevisionNotFound")
@@ -152,7 +155,7 @@ class Hub:
         about = {"id": name.partition("/")[2], "sha": commit, "private": repository.private, "siblings": siblings}
         return _json(about | {"tags": [], "downloads": 0, "likes": 0})
 
-    def _tree(self, _: str, repository: FakeRepository, revision: str, __: bytes) -> tuple[int, dict[str, str], bytes]:
+    def _tree(self, _: str, repository: FakeRepository, revision: str, __: bytes) -> Answer:
         files = repository.commits[_resolved(repository, revision) or ""]
         return _json(
             [
@@ -161,7 +164,7 @@ class Hub:
             ]
         )
 
-    def _preupload(self, _: str, __: FakeRepository, ___: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def _preupload(self, _: str, __: FakeRepository, ___: str, body: bytes) -> Answer:
         files = json.loads(body)["files"]
         self.received += [base64.b64decode(file["sample"]) for file in files]
         return _json(
@@ -177,14 +180,14 @@ class Hub:
             }
         )
 
-    def _batch(self, _: str, __: FakeRepository, ___: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def _batch(self, _: str, __: FakeRepository, ___: str, body: bytes) -> Answer:
         objects = [
             {**wanted, "actions": {"upload": {"href": f"{self.address}/lfs/{wanted['oid']}"}}}
             for wanted in json.loads(body)["objects"]
         ]
         return _json({"transfer": "basic", "objects": objects})
 
-    def _commit(self, name: str, repository: FakeRepository, _: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+    def _commit(self, name: str, repository: FakeRepository, _: str, body: bytes) -> Answer:
         for line in body.splitlines():
             operation = json.loads(line)
             value = operation["value"]
@@ -201,7 +204,7 @@ class Hub:
         commit = repository.commit()
         return _json({"commitUrl": f"{self.address}/{name.partition('/')[2]}/commit/{commit}", "commitOid": commit})
 
-    def _resolve(self, _: str, repository: FakeRepository, rest: str, __: bytes) -> tuple[int, dict[str, str], bytes]:
+    def _resolve(self, _: str, repository: FakeRepository, rest: str, __: bytes) -> Answer:
         revision, _, file = rest.partition("/")
         commit = _resolved(repository, revision)
         if commit is None or file not in repository.commits[commit]:
@@ -216,7 +219,7 @@ def _resolved(repository: FakeRepository, revision: str | None) -> str | None:
     return revision if revision in repository.commits else None
 
 
-def _validate(asked: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
+def _validate(asked: dict[str, str]) -> Answer:
     """Check the header of a card, in the points in which ours could be wrong."""
     header = yaml.safe_load(asked["content"].split("---\n")[1])
     wrong = [] if header.get("license") in LICENCES else [f'"license" must be one of {", ".join(sorted(LICENCES))}']
@@ -230,11 +233,11 @@ def _validate(asked: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
     return _json({"errors": errors, "warnings": [], "error": "; ".join(wrong)}, 400 if wrong else 200)
 
 
-def _json(value: object, code: int = 200) -> tuple[int, dict[str, str], bytes]:
+def _json(value: object, code: int = 200) -> Answer:
     return code, {"Content-Type": "application/json"}, json.dumps(value).encode()
 
 
-def _refuse(code: int, message: str, error_code: str = "") -> tuple[int, dict[str, str], bytes]:
+def _refuse(code: int, message: str, error_code: str = "") -> Answer:
     headers = {"X-Error-Message": message} | ({"X-Error-Code": error_code} if error_code else {})
     return code, headers, json.dumps({"error": message}).encode()
 
