@@ -28,6 +28,8 @@ SIGNATURES = {
     "export_model": "run, format, out, *, dataset",
     "list_models": "*, pretrained",
     "predict": "run, paths, *, batch_size, calibrated, flips, gradcam, engine, device",
+    "pull": "name, out",
+    "push": "folder, name, *, license, private, yes",
     "show_log": "",
     "train": "dataset, model, out, *, protocol, weights, feature_views, fold, cache, precision, xla, strategy, "
     "device, devices, seed, deterministic, resume, max_hours, track",

@@ -70,7 +70,7 @@ def test_a_command_line_of_the_documentation_parses(
     elif words[0].startswith("scripts/"):
         assert (ROOT / words[0]).is_file()
     else:
-        assert words[0] in ("pip", "tensorboard", ".venv/bin/pytest", "pre-commit")
+        assert words[0] in ("pip", "hf", "tensorboard", ".venv/bin/pytest", "pre-commit")
 
 
 def test_there_are_command_lines_and_a_wrong_one_is_found() -> None:

@@ -46,7 +46,7 @@ def needed(extras: set[str]) -> set[str]:
 
 
 def test_everything_installed_for_the_project_and_its_tests_is_pinned_to_the_version_that_is_here():
-    names = needed({"dev", "onnx", "openvino", "litert", "profile", "lite0", "labels"})
+    names = needed({"dev", "onnx", "openvino", "litert", "profile", "lite0", "labels", "hub"})
     assert {"tensorflow", "keras", "h5py", "pytest", "urllib3", "onnxruntime", "ai-edge-litert", "xprof"} <= names
     assert {name: metadata.version(name) for name in names} == {name: PINNED.get(name) for name in names}
 

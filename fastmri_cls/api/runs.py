@@ -174,9 +174,9 @@ def evaluate(
     from fastmri_cls.referee.run import RefereeOptions, evaluate_model
     from fastmri_cls.runs.run import Run, is_run
 
-    data, folder = dataset if isinstance(dataset, Dataset) else Dataset(dataset), Path(out) if out else None
     if isinstance(model, str | os.PathLike) and is_hub_address(model):
         raise UserError(f"{model}: its results go into a RUN; get it with fastmri-cls pull USER/NAME --out RUN first")
+    data, folder = dataset if isinstance(dataset, Dataset) else Dataset(dataset), Path(out) if out else None
     given = Path(model) if isinstance(model, str | os.PathLike) else model
     if not isinstance(given, Run) and not (isinstance(given, Path) and is_run(given)):
         names, training_set = tuple(classes) if classes else None, str(trained_on) if trained_on else None

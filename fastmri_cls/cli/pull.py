@@ -12,9 +12,7 @@ from fastmri_cls.cli.output import AsJson, print_document
 def pull(
     name: Annotated[
         str,
-        typer.Argument(
-            metavar="NAME", help="USER/NAME of a RUN, datasets/USER/NAME of a dataset; or with @REVISION."
-        ),
+        typer.Argument(metavar="NAME", help="USER/NAME of a RUN, datasets/USER/NAME of a dataset; or with @REVISION."),
     ],
     out: Annotated[Path, typer.Option(help="The folder to make.")],
     as_json: AsJson = False,

@@ -91,7 +91,11 @@ def compare_runs(paths: Sequence[Path], out: Path, *, force: bool) -> Comparison
 
 
 def write_comparison(
-    found: Comparison, out: Path, title: str = "Comparison", failures: Sequence[FailedRun] = ()
+    found: Comparison,
+    out: Path,
+    title: str = "Comparison",
+    failures: Sequence[FailedRun] = (),
+    command: str | None = None,
 ) -> None:
     """Write report.html, comparison.json, tables/ and figures/ into `out`, in place of earlier ones.
 
@@ -100,6 +104,7 @@ def write_comparison(
         out: an existing folder.
         title: of the report.
         failures: runs that are missing, for the report to name.
+        command: what makes this report; None for `compare` with these runs.
     """
     first = found.systems[0].runs[0]
     names = {
@@ -122,7 +127,7 @@ def write_comparison(
         "comparison/templates/compare.html",
         title=title,
         lead=_lead(found),
-        command=_command(found),
+        command=command or _command(found),
         findings=found.findings,
         failures=failures,
         tables={table.name: table for table in found.tables},

@@ -8,18 +8,13 @@ import os
 from pathlib import Path
 
 from fastmri_cls.foundation.atomic import write_text
-from fastmri_cls.foundation.cache import cache_directory
+from fastmri_cls.foundation.cache import HUB_RUNS
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.foundation.transfer import OFFLINE, is_offline
 from fastmri_cls.hub.client import list_files
 from fastmri_cls.hub.names import Repository, is_hub_address, parse_repository
 from fastmri_cls.runs.run import Run, is_run
-
-
-def hub_directory() -> Path:
-    """Return the folder of the cached RUNs."""
-    return cache_directory() / "hub"
 
 
 def open_run(run: Run | str | os.PathLike[str]) -> Run:
@@ -42,7 +37,7 @@ def cached_run(address: str | os.PathLike[str]) -> tuple[Path, Repository]:
     repository = parse_repository(address)
     if repository.kind == "dataset":
         raise UserError(f"{repository}: is a dataset; get it with fastmri-cls pull datasets/{repository.id} --out DIR")
-    base = hub_directory() / repository.id.replace("/", "--")
+    base = HUB_RUNS.directory / repository.id.replace("/", "--")
     reference = base / f"{(repository.revision or 'main').replace('/', '--')}.ref"
     if is_offline():
         commit = reference.read_text(encoding="utf-8").strip() if reference.exists() else ""
@@ -59,5 +54,6 @@ def cached_run(address: str | os.PathLike[str]) -> tuple[Path, Repository]:
         if not is_run(base / commit):
             pull_run(repository.at(commit), listing, base / commit)
         write_text(reference, commit)
+    HUB_RUNS.mark_used(base / commit)
     log.info(f"{repository}: commit {commit[:12]}, {base / commit}")
     return base / commit, repository.at(commit)

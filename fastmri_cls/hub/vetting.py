@@ -83,14 +83,13 @@ def vet_published_run(repository: Repository, folder: Path) -> None:
         fault = architecture_fault(json.loads((folder / ARCHITECTURE).read_bytes()))
     except (ValueError, RecursionError):
         fault = f"{ARCHITECTURE} is no JSON"
-    if not fault:
-        try:
-            vet_weights_file(folder / WEIGHTS)
-            fault = _reference_fault(folder / files.OOD_REFERENCE)
-        except UserError as error:
-            fault = str(error).removeprefix(f"{folder}/")
+    fault = fault or _reference_fault(folder / files.OOD_REFERENCE)
     if fault:
         raise UserError(f"{repository}: {fault}; nothing of it was run; do not use it")
+    try:
+        vet_weights_file(folder / WEIGHTS)
+    except UserError as error:
+        raise UserError(f"{repository}: {str(error).removeprefix(f'{folder}/')}") from None
 
 
 def _reference_fault(path: Path) -> str | None:

@@ -8,8 +8,9 @@ import hashlib
 from pathlib import Path
 
 from fastmri_cls.foundation import json_files
-from fastmri_cls.foundation.cache import cache_directory
+from fastmri_cls.foundation.cache import DATASETS
 from fastmri_cls.foundation.cpu import available_cores
+from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import busy, log
 from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.manifest import FILE_NAME
@@ -38,13 +39,22 @@ def dataset_of(path: Path, options: BuildOptions) -> Path:
         found = sorted((str(file), _stamp(file)) for file in files_below(path.resolve()))
     key = json_files.dumps([str(path.resolve()), options, found])
     name = f"{path.resolve().stem}-{hashlib.sha256(key.encode()).hexdigest()[:_HASH_LENGTH]}"
-    folder = cache_directory() / "datasets" / name
+    folder = DATASETS.directory / name
     if (folder / FILE_NAME).exists():
+        DATASETS.mark_used(folder)
         log.info(f"dataset: {folder} (built earlier from {path}, in which nothing has changed)")
         return folder
     log.info(f"dataset: {folder} (built from {path} now; --data {folder} names it directly)")
     named = f"source={path}" if "=" in str(path) else str(path)  # NAME=PATH is what a source looks like
-    build_dataset(parse_sources([named]), ClassNames(), options, folder, available_cores())
+    try:
+        build_dataset(parse_sources([named]), ClassNames(), options, folder, available_cores())
+    except UserError as error:
+        if " --" not in str(error):
+            raise
+        raise UserError(
+            f"{error}; these are flags of build-tfrecords, not of train: run fastmri-cls build-tfrecords {path} "
+            "--out DIR with them, then train --data DIR"
+        ) from None
     return folder
 
 

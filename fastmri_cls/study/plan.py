@@ -3,12 +3,14 @@
 A cell is one `train`; its RUN folder lies below the study's.
 """
 
+import shlex
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Literal
 
 from fastmri_cls.dataset import Dataset
+from fastmri_cls.foundation.templates import base_name, without_folder
 from fastmri_cls.models.registry import find_model
 from fastmri_cls.runs.run import is_finished
 
@@ -41,6 +43,20 @@ class StudyOptions:
     ablations: tuple[str, ...] = ()
     train_flags: tuple[str, ...] = ()
     dask: str | None = None
+
+
+def study_command(options: StudyOptions) -> str:
+    """Return the command that repeats a study anywhere: datasets and weights by name, without their folders."""
+    words = ["fastmri-cls", "study"]
+    for data in options.data:
+        words += ["--data", base_name(str(data))]
+    models = [
+        name + separator + base_name(path) for name, separator, path in (m.partition("=") for m in options.models)
+    ]
+    words += ["--models", ",".join(models), "--seeds", ",".join(map(str, options.seeds))]
+    for ablation in options.ablations:
+        words += ["--ablate", ablation]
+    return shlex.join([*words, *map(without_folder, options.train_flags), "--out", "DIR"])
 
 
 @dataclass

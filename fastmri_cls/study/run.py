@@ -19,7 +19,7 @@ from fastmri_cls.foundation.signals import stop_requests
 from fastmri_cls.runs.run import exclusive, is_taken
 from fastmri_cls.study.cells import precision_flags, train_cell
 from fastmri_cls.study.cluster import train_on_cluster
-from fastmri_cls.study.plan import Cell, StudyOptions, plan
+from fastmri_cls.study.plan import Cell, StudyOptions, plan, study_command
 from fastmri_cls.study.progress import live_table
 
 
@@ -53,7 +53,7 @@ def run_study(options: StudyOptions) -> Comparison:
         if not finished:
             raise UserError(f"{options.out}: every cell failed, the first with: {failures[0].reason}")
         found = analyse(finished)
-        write_comparison(found, options.out, "Study", failures)
+        write_comparison(found, options.out, "Study", failures, study_command(options))
     if failures:
         listed = "; ".join(f"{failure.name}: {failure.reason}" for failure in failures)
         raise UserError(

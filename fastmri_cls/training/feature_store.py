@@ -2,7 +2,7 @@
 
 A folder holds `cut`, `pooled` and `labels` as .npy files, and `facts.json` with what the features depend on and sha256
 sums. Each split is stored separately, so a training on other folds finds the splits it shares. `fastmri-cls cache`
-lists and removes them (feature_cache.py).
+lists and removes them (foundation/cache.py).
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from fastmri_cls.augment.batch import Augmentation, Batch
 from fastmri_cls.augment.keyed import fold_in
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.atomic import new_directory, write_text
+from fastmri_cls.foundation.cache import VIEWS
 from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.gpus import visible_gpus
@@ -30,7 +31,6 @@ from fastmri_cls.models.head import Classifier
 from fastmri_cls.models.surgery import CutClassifier
 from fastmri_cls.pipeline.batches import EvaluationBatches, prefetch_to_accelerator
 from fastmri_cls.pipeline.examples import Examples, Selection
-from fastmri_cls.training.feature_cache import FACTS_NAME, features_directory, mark_used
 from fastmri_cls.training.feature_writer import FeatureWriter, Rows
 
 NAMES = ("cut", "pooled", "labels")
@@ -103,7 +103,7 @@ class FeatureStore:
         self._augment = augment
         self._name = classifier.backbone.name.replace(":", "-")
         self.dtype = _storage_dtype(classifier)
-        self.root = features_directory()
+        self.root = VIEWS.directory
         self._num_classes = classifier.options.num_classes
         self._run = tf.function(self._features)
 
@@ -153,7 +153,7 @@ class FeatureStore:
         examples = self._source.dataset.examples(entry.selection)
         with new_directory(entry.folder, force=True) as directory:
             sums = self._write(directory, examples, _Draws(split, entry.view), f"features of {split}, {which}")
-            write_text(directory / FACTS_NAME, json.dumps({"key": entry.key, "sha256": sums}))
+            write_text(directory / VIEWS.marker, json.dumps({"key": entry.key, "sha256": sums}))
 
     def _write(self, directory: Path, examples: Examples, draws: "_Draws", description: str) -> dict[str, str]:
         """Write the features of `examples`; return the sha256 of each file."""
@@ -251,12 +251,12 @@ def _is_random_state(variable: Any) -> bool:
 def _is_sound(folder: Path) -> bool:
     """Whether the folder holds what was written into it; if so, mark it as used now."""
     try:
-        sums = json.loads((folder / FACTS_NAME).read_text(encoding="utf-8"))["sha256"]
+        sums = json.loads((folder / VIEWS.marker).read_text(encoding="utf-8"))["sha256"]
         sound = all(file_sha256(folder / name) == digest for name, digest in sums.items())
     except (OSError, ValueError, KeyError):
         return False
     if sound:
-        mark_used(folder)
+        VIEWS.mark_used(folder)
     else:
         log.info(f"{folder}: damaged, computed again")
     return sound

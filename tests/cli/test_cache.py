@@ -1,4 +1,4 @@
-"""`fastmri-cls cache`: lists what feature views take and removes them, except a view that is being written."""
+"""`fastmri-cls cache`: lists what is kept on disk and removes it, except a folder that is being written."""
 
 import json
 import os
@@ -52,6 +52,22 @@ def test_an_unfinished_view_that_nobody_writes_any_more_is_removed(features):
     (features / ".broken.incomplete" / "cut.npy").write_bytes(bytes(700))
     assert run("clear")[1] == {"removed": 3, "bytes": 3700}
     assert not list(features.iterdir())
+
+
+@pytest.mark.parametrize(("kind", "place"), [("datasets", "scans-0123"), ("hub", "user--name/0123")])
+def test_datasets_and_runs_of_the_hub_are_listed_and_removed_too(features, tmp_path, kind, place):
+    folder = tmp_path / kind / place
+    folder.mkdir(parents=True)
+    (folder / "train-00000-of-00001.tfrecord").write_bytes(bytes(4000))
+    marker = folder / {"datasets": "dataset.json", "hub": "config.json"}[kind]
+    marker.touch()
+    os.utime(marker, (3e9, 3e9))
+    text, found = run("list")
+    assert found[kind] == [{"path": str(folder), "bytes": 4000, "last_used": 3e9}]
+    assert place in text
+    assert len(found["views"]) == 2
+    assert run("clear")[1] == {"removed": 3, "bytes": 7000}
+    assert not folder.exists()
 
 
 def test_an_empty_cache_is_listed_and_cleared(tmp_path, monkeypatch):

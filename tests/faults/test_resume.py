@@ -35,13 +35,24 @@ main()
 """
 
 
-def start(dataset: Path, out: Path, *more: str) -> subprocess.Popen[str]:
+# The same, where two hours pass after some calls.
+TRAIN_LATE = TRAIN.replace(
+    "from fastmri_cls.cli.app",
+    """
+import itertools, time, types
+asked = itertools.count()
+checkpoint.time = types.SimpleNamespace(monotonic=lambda: time.monotonic() + 7200 * (next(asked) > 20))
+from fastmri_cls.cli.app""",
+)
+
+
+def start(dataset: Path, out: Path, *more: str, script: str = TRAIN) -> subprocess.Popen[str]:
     arguments = [
         "train", "--data", str(dataset), "--model", "small-cnn", "--out", str(out), "--phase1-epochs", "2",
         "--phase2-epochs", "2", "--batch-size", "16", "--precision", "float32", "--xla", "off",
         "--deterministic", "--resume", *more,
     ]  # fmt: skip
-    command = [sys.executable, "-c", TRAIN, *arguments]
+    command = [sys.executable, "-c", script, *arguments]
     return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
@@ -109,6 +120,18 @@ def test_a_stopped_run_is_saved_says_how_to_go_on_and_loses_nothing(left_alone, 
     assert len(list((run / "checkpoints").iterdir())) <= 2
     finish(start(dataset, run))
     assert rows(run) == rows(left_alone)
+
+
+def test_a_run_stopped_by_max_hours_resumes_to_the_same_bits(left_alone, dataset, tmp_path):
+    run = tmp_path / "late"
+    said = finish(start(dataset, run, "--max-hours", "1", script=TRAIN_LATE), code=143).splitlines()[-1]
+    assert "stopped by --max-hours in phase " in said
+    assert not (run / "model.keras").exists()
+    finish(start(dataset, run, "--max-hours", "1"))
+    assert rows(run) == rows(left_alone)
+    expected = weights(left_alone)
+    for name, array in weights(run).items():
+        np.testing.assert_array_equal(array, expected[name], err_msg=name)
 
 
 def test_a_second_ctrl_c_does_not_wait_for_the_checkpoint():

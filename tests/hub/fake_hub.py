@@ -60,7 +60,7 @@ class Hub:
                 path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
                 hub.requests.append(f"{self.command} {path}")
                 hub.received += [self.path.encode(), body]
-                code, headers, content = hub.answer(self.command, path, body, self.headers.get("Authorization", ""))
+                code, headers, content = hub.answer(self.command, path, body, dict(self.headers))
                 self.send_response(code)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -94,13 +94,14 @@ class Hub:
         made.commit()
         return made
 
-    def answer(self, method: str, path: str, body: bytes, authorization: str) -> Answer:
+    def answer(self, method: str, path: str, body: bytes, asked: dict[str, str]) -> Answer:
         """Return status, headers and body of an answer."""
+        authorization = asked.get("Authorization", asked.get("authorization", ""))
         signed_in = authorization == f"Bearer {TOKEN}"
         if authorization and not signed_in:
             return _refuse(401, "Invalid credentials in Authorization header")
         if path == "/api/validate-yaml":
-            return _validate(json.loads(body))
+            return _validate(json.loads(body), plain="text/plain" in map(str.lower, asked.values()))
         if path == "/api/repos/create":
             return self._create(json.loads(body), signed_in)
         if found := re.fullmatch(r"/lfs/([0-9a-f]{64})", path):
@@ -219,7 +220,7 @@ def _resolved(repository: FakeRepository, revision: str | None) -> str | None:
     return revision if revision in repository.commits else None
 
 
-def _validate(asked: dict[str, str]) -> Answer:
+def _validate(asked: dict[str, str], *, plain: bool) -> Answer:
     """Check the header of a card, in the points in which ours could be wrong."""
     header = yaml.safe_load(asked["content"].split("---\n")[1])
     wrong = [] if header.get("license") in LICENCES else [f'"license" must be one of {", ".join(sorted(LICENCES))}']
@@ -229,6 +230,8 @@ def _validate(asked: dict[str, str]) -> Answer:
                 if not (result["task"]["type"] and result["dataset"]["type"] and result["dataset"]["name"]):
                     wrong.append('"model-index" lacks a task or a dataset')
                 wrong += ['"metrics" lacks a value' for metric in result["metrics"] if metric.get("value") is None]
+    if plain and wrong:
+        return 400, {"Content-Type": "text/plain"}, "\n".join(wrong).encode()
     errors = [{"message": message} for message in wrong]
     return _json({"errors": errors, "warnings": [], "error": "; ".join(wrong)}, 400 if wrong else 200)
 

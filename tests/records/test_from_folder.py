@@ -1,10 +1,12 @@
 """`train --data FOLDER`: class folders become a dataset in the cache, which is found again until a file changes."""
 
 import os
+import shutil
 
 import pytest
 
 from fastmri_cls.dataset import Dataset
+from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.records import from_folder
 from fastmri_cls.records.from_folder import dataset_of
@@ -48,3 +50,28 @@ def test_class_folders_are_built_once_and_again_after_a_change(tmp_path, monkeyp
     rebuilt = dataset_of(source, OPTIONS)
     assert rebuilt != built
     assert Dataset(rebuilt).fingerprint != dataset.fingerprint
+
+
+@pytest.mark.parametrize("broken", [9, 0])
+def test_what_only_build_tfrecords_can_change_is_said_to_whoever_trains(tmp_path, monkeypatch, broken):
+    """Nine unreadable files need --max-rejected, which train does not have; an empty class needs files."""
+    monkeypatch.setenv("FASTMRI_CLS_CACHE", str(tmp_path / "cache"))
+    write_phantom_sources(tmp_path, training=6, testing=2)
+    source = tmp_path / "alpha"
+    for number in range(broken):
+        (source / "Training" / "glioma" / f"broken{number}.png").write_bytes(b"x")
+    if not broken:
+        shutil.rmtree(source / "Testing" / "glioma")
+        shutil.rmtree(source / "Training" / "glioma")
+        (source / "Training" / "glioma").mkdir()
+        (source / "Training" / "glioma" / "broken.png").write_bytes(b"x")
+    options = BuildOptions(image_size=16, max_rejected=0.05 if broken else 1)
+    with pytest.raises(UserError) as caught:
+        dataset_of(source, options)
+    message = str(caught.value)
+    if broken:
+        assert f"run fastmri-cls build-tfrecords {source} --out DIR with them, then train --data DIR" in message
+        assert "--max-rejected" in message
+    else:
+        assert "class glioma: none of its files can be used" in message
+        assert "build-tfrecords" not in message, "there is no flag to give"

@@ -42,7 +42,7 @@ def kill_the_worker_of_the_hung_cell(out: Path) -> None:
 
 def test_a_cell_whose_worker_is_killed_is_trained_by_another(scheduler, dataset, tmp_path, monkeypatch):
     monkeypatch.setattr("fastmri_cls.study.cells.TRAIN", (str(Path(__file__).parents[1] / "fake_train.py"),))
-    monkeypatch.setattr("fastmri_cls.study.run.write_comparison", lambda found, out, title, failures: None)
+    monkeypatch.setattr("fastmri_cls.study.run.write_comparison", lambda *_: None)
     killer = threading.Thread(target=kill_the_worker_of_the_hung_cell, args=(tmp_path / "out",))
     killer.start()
     found = run_study(StudyOptions((dataset,), ("small-cnn",), (0, 1, 2), tmp_path / "out", dask=scheduler))

@@ -13,7 +13,7 @@ import pytest
 
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.study.plan import StudyOptions, plan
+from fastmri_cls.study.plan import StudyOptions, plan, study_command
 from fastmri_cls.study.run import run_study
 
 pytestmark = pytest.mark.slow
@@ -30,7 +30,7 @@ def fake_train(monkeypatch):
 @pytest.fixture
 def no_report(monkeypatch):
     """The comparison is made and nothing is drawn."""
-    monkeypatch.setattr("fastmri_cls.study.run.write_comparison", lambda found, out, title, failures: None)
+    monkeypatch.setattr("fastmri_cls.study.run.write_comparison", lambda *_: None)
 
 
 def options(data: Path, out: Path, **changes) -> StudyOptions:
@@ -85,6 +85,17 @@ def test_a_model_may_bring_its_own_weights(dataset, tmp_path):
     assert "--weights" not in cells[0].flags
 
 
+def test_the_command_of_a_study_has_all_its_flags_and_no_folder(tmp_path):
+    chosen = options(
+        tmp_path / "mri", tmp_path, models=("small-cnn", f"convnext-tiny={tmp_path}/own.keras"),
+        ablations=("contrast",), train_flags=("--augment", "none"),
+    )  # fmt: skip
+    assert study_command(chosen) == (
+        "fastmri-cls study --data mri --models small-cnn,convnext-tiny=own.keras --seeds 0,1 --ablate contrast "
+        "--augment none --out DIR"
+    )
+
+
 def test_folds_of_the_dataset_are_cells(dataset, tmp_path, monkeypatch):
     folded = SimpleNamespace(manifest=SimpleNamespace(folds=3))
     monkeypatch.setattr("fastmri_cls.study.plan.Dataset", lambda data: folded)
@@ -105,7 +116,11 @@ def test_two_datasets_are_an_axis_of_their_own(dataset, tmp_path):
 def test_a_study_ends_in_a_comparison_of_its_cells(dataset, tmp_path):
     found = run_study(options(dataset, tmp_path / "out", models=("small-cnn", "convnext-tiny")))
     assert [(system.name, len(system.runs)) for system in found.systems] == [("small-cnn", 2), ("convnext-tiny", 2)]
-    assert "Study" in (tmp_path / "out" / "report.html").read_text()
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Study" in page
+    repeated = f"fastmri-cls study --data {dataset.name} --models small-cnn,convnext-tiny --seeds 0,1 --out DIR"
+    assert f"<code>{repeated}</code>" in page
+    assert "fastmri-cls compare" not in page
     remembered = json.loads((tmp_path / "out" / "study.json").read_text())
     assert remembered["datasets"] == {str(dataset): Dataset(dataset).fingerprint}
 
