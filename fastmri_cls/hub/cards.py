@@ -65,6 +65,5 @@ def write_dataset_card(manifest: Manifest, origin: str, repository: Repository, 
 
 def _write(card: "RepoCard", licence: str, path: Path) -> None:
     card.data.license = licence
-    if licence != _OTHER:
-        card.data.license_name = None
+    card.data.license_name = "see-this-card" if licence == _OTHER else None
     write_text(path, str(card))

@@ -156,7 +156,10 @@ def _in_one_line(repository: Repository) -> Iterator[None]:
         if has_token and error.response.status_code == 401:
             raise UserError(f"{repository}: the hub does not take your token; {_LOG_IN}") from None
         cure = "check the name, and that your token may read it" if has_token else f"check the name, or {_LOG_IN}"
-        raise UserError(f"{repository}: no such {repository.kind} on the hub, or it is private; {cure}") from None
+        other = f"; a dataset is datasets/{repository.id}" if repository.kind == "model" else ""
+        raise UserError(
+            f"{repository}: no such {repository.kind} on the hub, or it is private; {cure}{other}"
+        ) from None
     except errors.RevisionNotFoundError:
         raise UserError(f"{repository}: has no such revision; leave out @{repository.revision} for main") from None
     except errors.OfflineModeIsEnabled:

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fastmri_cls.dataset import Dataset
+from fastmri_cls.foundation.cache import cache_directory
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.hub.cards import write_dataset_card, write_model_card
 from fastmri_cls.hub.client import require_token, upload
@@ -65,7 +66,8 @@ def push(folder: Path, name: str, *, licence: str | None, private: bool, confirm
             "cc-by-nc-4.0, other, ...); it must respect those of the images and of the initial weights"
         )
     require_token(repository)
-    with TemporaryDirectory(prefix="fastmri-cls-push-") as scratch:
+    cache_directory().mkdir(parents=True, exist_ok=True)  # the system's own folder for such may be small
+    with TemporaryDirectory(prefix="push-", dir=cache_directory()) as scratch:
         new = Path(scratch)
         if is_dataset:
             _publish_dataset(Dataset(folder), new, repository, licence, private=private, confirmed=confirmed)

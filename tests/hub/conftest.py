@@ -11,8 +11,6 @@ from PIL import Image
 from tests.conftest import Shared
 from tests.hub.fake_hub import TOKEN, Hub, hub_on_loopback
 
-huggingface_hub = pytest.importorskip("huggingface_hub")
-
 PLANTED = "PLANTED"
 
 

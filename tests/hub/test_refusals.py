@@ -22,6 +22,7 @@ from fastmri_cls.runs.run import Run
 from tests.hub.conftest import PLANTED
 from tests.hub.fake_hub import FakeRepository, Hub
 
+pytest.importorskip("huggingface_hub")
 pytestmark = pytest.mark.slow
 
 NAME, DATA = "somebody/small-cnn", "somebody/scans"
