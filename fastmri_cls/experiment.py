@@ -17,7 +17,7 @@ from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.gpus import exact_float32, use_device
 from fastmri_cls.foundation.progress import busy
-from fastmri_cls.inference.gradcam import make_overlay
+from fastmri_cls.inference.gradcam import make_explain, make_overlay
 from fastmri_cls.inference.ood_features import write_reference
 from fastmri_cls.models.for_inference import for_inference
 from fastmri_cls.report import figures
@@ -131,7 +131,7 @@ def evaluate(run: Run, dataset: Dataset, out: Path | None = None) -> Evaluation:
         inside = folder.resolve().relative_to(run.path.resolve())
         written += [(inside / name).as_posix() for name in (files.PREDICTIONS, files.METRICS)]
     checksums.record(run.path, [*files.TRAINED, *written])
-    _report(run, dataset, folder, tests, metrics, calibration, make_overlay(model))
+    _report(run, dataset, folder, tests, metrics, calibration, make_overlay(make_explain(model)))
     return Evaluation(folder, metrics)
 
 

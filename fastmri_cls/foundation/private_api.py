@@ -4,8 +4,9 @@ A private name can vanish in any release. tests/foundation/test_private_api.py c
 versions, so that an update fails there and not in a user's run.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -34,6 +35,7 @@ __all__ = [
     "num_consumers",
     "producer",
     "producer_inputs",
+    "rerun",
     "save_weights_to_hdf5_group",
     "saved_model_pb2",
     "skip_gradient_reduction",
@@ -61,6 +63,15 @@ def num_consumers(operation: keras.Operation) -> int:
 def all_layers(layer: keras.Layer) -> list[keras.Layer]:
     """Return a layer or model with all layers inside it, at any depth."""
     return list(layer._flatten_layers())
+
+
+def rerun(model: keras.Model, inputs: Any, call: Callable[..., Any]) -> Any:
+    """Return the outputs of a functional or sequential model for `inputs`; `call(layer, ...)` calls each layer."""
+    if isinstance(model, keras.Sequential):
+        for layer in model.layers:
+            inputs = call(layer, inputs)
+        return inputs
+    return model._run_through_graph(inputs, call_fn=call)
 
 
 def is_stateful(operation: str) -> bool:

@@ -29,8 +29,10 @@ _SMOOTHING = 1 / 32  # of the image's size
 _BATCH = 8  # images explained at once for a report
 _OPACITY = 0.65  # of the hottest pixel: the image below can still be seen
 
-# (uint8 [n, size, size, channels], class numbers int [n]) -> float32 [n, size, size]
+# (uint8 [n, height, width, channels], class numbers int [n]) -> float32 [n, height, width]
 Explain = Callable[[np.ndarray, np.ndarray], np.ndarray]
+# (float32 images, class numbers) -> feature maps and their gradients, two lists of [n, rows, columns, d]
+MapsAndGradients = Callable[[np.ndarray, np.ndarray], tuple[list[tf.Tensor], list[tf.Tensor]]]
 
 
 def make_explain(model: keras.Model) -> Explain:
@@ -39,26 +41,37 @@ def make_explain(model: keras.Model) -> Explain:
     If no part of an image speaks for the class, its heat map is 0 throughout.
     """
     parts = split_classifier(model)
-    size = model.input_shape[1]
 
     # One step of the path for each call: a graph of all steps would be six times the model.
     @tf.function(reduce_retracing=True)
     def maps_and_gradients(images: tf.Tensor, classes: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         return _maps_and_gradients(parts, images, classes)
 
+    return explain_along_path(maps_and_gradients)
+
+
+def explain_along_path(maps_and_gradients: MapsAndGradients) -> Explain:
+    """Return a function from images and classes to heat maps, as `make_explain` does, for a model of any kind.
+
+    Args:
+        maps_and_gradients: returns the feature maps of images, and the gradient of the centred logit with respect to
+            them.
+    """
+
     def explain(images: np.ndarray, classes: np.ndarray) -> np.ndarray:
         images = images.astype(np.float32)
-        blurred = gaussian_filter(images, (0, size * _BLUR, size * _BLUR, 0))
+        size = images.shape[1:3]
+        blurred = gaussian_filter(images, (0, size[0] * _BLUR, size[1] * _BLUR, 0))
         path = [maps_and_gradients(blurred + step / _STEPS * (images - blurred), classes) for step in range(_STEPS + 1)]
         evidence = []  # from each backbone, at the size of its map
         for number in range(len(path[0][0])):
             gradient = sum(gradients[number] for _, gradients in path) / len(path)
             gained = path[-1][0][number] - path[0][0][number]
             evidence.append(tf.reduce_sum(gradient * gained, axis=-1, keepdims=True))
-        finest = max(part.shape[1] for part in evidence)
-        heat = tf.nn.relu(tf.add_n([tf.image.resize(part, (finest, finest)) for part in evidence]))
-        heat = tf.image.resize(heat, (size, size))[..., 0].numpy()
-        heat = gaussian_filter(heat, (0, size * _SMOOTHING, size * _SMOOTHING))
+        finest = max((part.shape[1:3] for part in evidence), key=tuple)
+        heat = tf.nn.relu(tf.add_n([tf.image.resize(part, finest) for part in evidence]))
+        heat = tf.image.resize(heat, size)[..., 0].numpy()
+        heat = gaussian_filter(heat, (0, size[0] * _SMOOTHING, size[1] * _SMOOTHING))
         hottest = heat.max(axis=(1, 2), keepdims=True)
         return heat / np.where(hottest > 0, hottest, 1)
 
@@ -74,14 +87,18 @@ def _maps_and_gradients(
         tape.watch(prepared)
         fine_maps, output_maps = parts.backbone(prepared, training=False)
         logits = tf.matmul(parts.head(output_maps, training=False), parts.last.kernel) + parts.last.bias
-        centred = tf.gather(logits, classes, batch_dims=1) - tf.reduce_mean(logits, axis=-1)
+        centred = centred_logits(logits, classes)
     maps = tf.nest.flatten(fine_maps)
     return maps, tape.gradient(centred, maps)
 
 
-def make_overlay(model: keras.Model) -> Overlay:
+def centred_logits(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    """Return the logit of each image's class minus the mean of its logits, [batch]."""
+    return tf.gather(logits, classes, batch_dims=1) - tf.reduce_mean(logits, axis=-1)
+
+
+def make_overlay(explain: Explain) -> Overlay:
     """Return a function that draws heat maps over pictures of any size, for a report; see `Overlay`."""
-    explain = make_explain(model)
 
     def draw(images: np.ndarray, classes: np.ndarray, pictures: Sequence[np.ndarray]) -> list[np.ndarray] | None:
         try:

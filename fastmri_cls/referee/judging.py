@@ -15,9 +15,11 @@ from fastmri_cls.foundation.progress import log
 from fastmri_cls.records.split_names import VAL
 from fastmri_cls.referee.classes import ClassOrder, find_order
 from fastmri_cls.referee.csv_predictions import PredictionTable
+from fastmri_cls.referee.heat_maps import heat_overlay
 from fastmri_cls.referee.opening import OpenedModel, of_callable, of_keras, open_model
 from fastmri_cls.referee.predicting import as_probabilities, outputs_on, try_preprocessings
 from fastmri_cls.referee.preprocessing import find_preprocessing
+from fastmri_cls.report.mistakes import Overlay
 from fastmri_cls.runs.model_evaluation import Kind, ModelInput
 from fastmri_cls.runs.predictions import Predictions
 
@@ -38,6 +40,7 @@ class Judged:
         notes: likewise.
         tests: of all test images.
         validation: of the validation images; None without them.
+        overlay: draws heat maps; None if the model is no Keras model, or none of its layers gives feature maps.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Judged:
     notes: tuple[str, ...]
     tests: Predictions
     validation: Predictions | None
+    overlay: Overlay | None = None
 
 
 def judge(model: Model, dataset: Dataset, preprocessing: str | None, classes: tuple[str, ...] | None) -> Judged:
@@ -105,6 +109,7 @@ def _judge_opened(
         notes=_notes_on_size(size, dataset),
         tests=Predictions.of(dataset, tests, probabilities[first_test:]),
         validation=Predictions.of(dataset, [VAL], probabilities[:first_test]) if has_validation else None,
+        overlay=heat_overlay(model, dataset, preprocess, order),
     )
 
 

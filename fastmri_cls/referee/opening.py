@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class OpenedModel:
         batch: images in one call; None for any number.
         class_names: of its outputs, as the file or a labels.txt beside it names them; None if nothing does.
         named_by: where these names are.
+        keras_model: the model itself, if it is Keras' own kind.
     """
 
     name: str
@@ -53,6 +54,7 @@ class OpenedModel:
     batch: int | None = BATCH
     class_names: tuple[str, ...] | None = None
     named_by: str = ""
+    keras_model: keras.Model | None = None
 
     @property
     def takes_integers(self) -> bool:
@@ -125,7 +127,7 @@ def of_keras(model: keras.Model, name: str, kind: Kind, sha256: str | None) -> O
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{name}: cannot run on images {images.shape} ({reason})") from None
 
-    return _of_shape(name, kind, sha256, shape, dtype, run)
+    return replace(_of_shape(name, kind, sha256, shape, dtype, run), keras_model=model)
 
 
 def of_callable(function: Callable[[Any], Any]) -> OpenedModel:
@@ -164,7 +166,7 @@ def _of_shape(
 
 
 def _named(model: OpenedModel, names: tuple[str, ...], named_by: str) -> OpenedModel:
-    return OpenedModel(**{**vars(model), "class_names": names, "named_by": named_by})
+    return replace(model, class_names=names, named_by=named_by)
 
 
 def _read_labels(path: Path) -> tuple[str, ...] | None:

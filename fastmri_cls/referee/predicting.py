@@ -99,16 +99,20 @@ def _run(
     model: OpenedModel, dataset: Dataset, images: np.ndarray, preprocess: Preprocess, order: ClassOrder
 ) -> np.ndarray:
     """Return the outputs for stored images, uint8 [n, size, size, channels]; see `outputs_on`."""
-    size = model.height or dataset.image_size, model.width or dataset.image_size
-    resampling = Image.Resampling[str(dataset.manifest.options["resize"]).upper()]
-    fitted = np.stack([_fit(image, size, model.channels, resampling) for image in images])
-    outputs = model.forward(preprocess(fitted.astype(np.float32)))
+    outputs = model.forward(preprocess(fit_images(model, dataset, images).astype(np.float32)))
     if outputs.shape != (len(images), len(order.columns)):
         raise UserError(
             f"{model.name}: gives {outputs.shape} for {len(images)} images, its classes are {', '.join(order.names)} "
             f"({order.origin}), the dataset has {', '.join(dataset.classes)}"
         )
     return outputs[:, order.columns]
+
+
+def fit_images(model: OpenedModel, dataset: Dataset, images: np.ndarray) -> np.ndarray:
+    """Return stored images at the size and with the channels of a model, uint8 [n, height, width, channels]."""
+    size = model.height or dataset.image_size, model.width or dataset.image_size
+    resampling = Image.Resampling[str(dataset.manifest.options["resize"]).upper()]
+    return np.stack([_fit(image, size, model.channels, resampling) for image in images])
 
 
 def _fit(image: np.ndarray, size: tuple[int, int], channels: int, resampling: Image.Resampling) -> np.ndarray:

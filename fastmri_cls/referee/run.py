@@ -94,7 +94,7 @@ def evaluate_model(
     evaluated = evaluated_data(dataset, tests)
     figures = result_figures(tests, metrics.temperature)
     pictures = render_all(figures, {"class": tests.classes, "source": tests.source_names})
-    mistakes = find_mistakes(tests, dataset)
+    mistakes = find_mistakes(tests, dataset, judged.overlay)
     with new_directory(folder, force=is_again) as place:
         write_facts(place, facts)
         write_predictions(place / files.PREDICTIONS, tests)

@@ -13,7 +13,7 @@ from fastmri_cls.foundation import private_api
 PACKAGE = Path(private_api.__file__).parents[1]
 PRIVATE = re.compile(
     r"tensorflow\.(python|lite|core|compiler|tsl)\b|keras\.src|_keras_history|_inbound_nodes|_outbound_nodes|_flatten_layers"
-    r"|_all_reduce_sum_gradients"
+    r"|_all_reduce_sum_gradients|_run_through_graph"
 )
 
 
@@ -73,3 +73,21 @@ def test_variables_become_constants():
     function = tf.function(lambda x: x * variable).get_concrete_function(tf.TensorSpec((), tf.float32))
     frozen = private_api.convert_variables_to_constants_v2(function, lower_control_flow=False)
     assert not frozen.variables
+
+
+def test_the_layers_of_models_in_a_model_can_be_called_one_by_one():
+    inner_input = keras.Input((3,))
+    inner = keras.Model(inner_input, keras.layers.ReLU(name="relu")(keras.layers.Dense(2, name="dense")(inner_input)))
+    model = keras.Sequential([keras.Input((3,)), inner, keras.layers.Dense(1, name="last")])
+    called = []
+
+    def call(layer, *inputs, **options):
+        called.append(layer.name)
+        return (
+            private_api.rerun(layer, inputs[0], call) if isinstance(layer, keras.Model) else layer(*inputs, **options)
+        )
+
+    images = np.ones((4, 3), np.float32)
+    outputs = call(model, tf.constant(images))
+    np.testing.assert_allclose(outputs, model(images), rtol=1e-6)
+    assert called == [model.name, inner.name, "dense", "relu", "last"]
