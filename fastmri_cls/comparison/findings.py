@@ -6,26 +6,50 @@ from fastmri_cls.comparison.statistics import Difference, Numbers
 from fastmri_cls.evaluation.paired import POWER, SIGNIFICANCE
 from fastmri_cls.evaluation.sets import POOLED
 from fastmri_cls.report.findings import baseline_findings, first_sentence, listed
+from fastmri_cls.runs.metrics import Estimate
 
 
-def findings_of(numbers: Numbers, baselines: Mapping[str, float]) -> list[str]:
-    """Return the findings on all test images; the first sentence has the best model beside the baselines.
+def findings_of(numbers: Numbers, baselines: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return the findings on all test images; the first sentence has the best model beside its baselines.
 
     Args:
         numbers: of the comparison.
-        baselines: {shortcut baseline: accuracy on all test images}.
+        baselines: {system: {shortcut baseline: accuracy on all test images}}.
     """
     pooled = numbers.sets[POOLED]
     accuracies = pooled.by_system
     best = max(accuracies, key=lambda name: accuracies[name].value or 0.0)
     is_alone = len(accuracies) == 1
     subject = best if is_alone else f"The most accurate of {len(accuracies)} models, {best},"
-    sentences = [first_sentence(subject, accuracies[best], pooled.images, baselines)]
-    sentences += baseline_findings(accuracies, baselines)
+    sentences = [first_sentence(subject, accuracies[best], pooled.images, baselines[best])]
+    if all(of_system == baselines[best] for of_system in baselines.values()):
+        sentences += baseline_findings(accuracies, baselines[best])
+    else:
+        sentences += _against_own_baselines(accuracies, baselines)
     sentences += [_difference(numbers, d, best) for d in numbers.differences if best in (d.first, d.second)]
     if is_alone:
         return sentences
     return [*sentences, *_other_pairs(numbers, best), _what_can_be_shown(numbers)]
+
+
+def _against_own_baselines(
+    accuracies: Mapping[str, Estimate], baselines: Mapping[str, Mapping[str, float]]
+) -> list[str]:
+    """Compare each system with the best baseline of its own training images, where these differ."""
+    verdicts: dict[str, list[str]] = {"Clearly more": [], "Not clearly more": [], "Not more": []}
+    for name, found in accuracies.items():
+        if not baselines[name]:
+            continue
+        baseline, value = max(baselines[name].items(), key=lambda item: item[1])
+        verdict = "Not more" if found.value <= value else "Clearly more"
+        if verdict == "Clearly more" and (found.low or 0) <= value:
+            verdict = "Not clearly more"
+        verdicts[verdict].append(f"{name} ({baseline} {value:.3f})")
+    return [
+        f"{verdict} accurate than the best baseline without a network on the same training images: {'; '.join(names)}."
+        for verdict, names in verdicts.items()
+        if names
+    ]
 
 
 def _difference(numbers: Numbers, difference: Difference, best: str) -> str:

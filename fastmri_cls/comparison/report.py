@@ -174,7 +174,7 @@ def analyse(paths: Sequence[Path]) -> Comparison:
     if len(systems) > 1:
         found += [tables.differences_table(numbers), tables.paired_tests_table(numbers)]
     found += [tables.classes_table(systems), tables.cost_table(systems), tables.runs_table(systems)]
-    findings = findings_of(numbers, _baselines(systems).get(POOLED, {}))
+    findings = findings_of(numbers, {system.name: system.baselines.get(POOLED, {}) for system in systems})
     return Comparison(systems, numbers, found, findings, find_disagreements(systems))
 
 
@@ -240,7 +240,7 @@ def draw(found: Comparison) -> dict[str, Figure]:
         else {}
     )
     return {
-        "Accuracy by test set": side_by_side.accuracy_overview(accuracies, paper, _baselines(found.systems)),
+        "Accuracy by test set": side_by_side.accuracy_overview(accuracies, paper, _common_baselines(found.systems)),
         "Confusion matrices": figures.confusion_matrices(systems),
         "Accuracy by class": figures.class_accuracy(systems),
         "ROC curves": side_by_side.roc_curves(systems),
@@ -249,9 +249,10 @@ def draw(found: Comparison) -> dict[str, Figure]:
     } | of_training
 
 
-def _baselines(systems: Sequence[System]) -> Mapping[str, Mapping[str, float]]:
-    """Return {test set: {shortcut baseline: accuracy}} of the first run."""
-    return systems[0].runs[0].metrics.baselines
+def _common_baselines(systems: Sequence[System]) -> Mapping[str, Mapping[str, float]]:
+    """Return the baselines of all systems; none if they differ, since systems have other training images."""
+    first = systems[0].baselines
+    return first if all(system.baselines == first for system in systems) else {}
 
 
 def _command(found: Comparison) -> str:

@@ -4,7 +4,7 @@ A system is everything that was decided before training, except chance: model, p
 other option. Runs that differ in seed or fold alone are repeats of one system.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -81,6 +81,11 @@ class System:
     def is_trained_here(self) -> bool:
         """Whether its training is known."""
         return all(run.history for run in self.runs)
+
+    @property
+    def baselines(self) -> Mapping[str, Mapping[str, float]]:
+        """{test set: {shortcut baseline: accuracy}}; they learn from the training images of the first repeat."""
+        return self.runs[0].metrics.baselines
 
     @property
     def all_tests(self) -> list[Predictions]:

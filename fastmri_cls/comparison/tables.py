@@ -60,13 +60,18 @@ def sets_table(systems: Sequence[System], numbers: Numbers) -> Table:
     rows: list[tuple[Cell, ...]] = [
         (system.name, *(found.by_system[system.name] for found in sets.values())) for system in systems
     ]
-    baselines = systems[0].runs[0].metrics.baselines
-    for name in baselines.get(POOLED, {}):
-        rows.append((name, *(baselines.get(set_name, {}).get(name) for set_name in sets)))
+    with_baselines: list[System] = []  # the first system of each training set
+    for system in systems:
+        if system.baselines and all(system.baselines != earlier.baselines for earlier in with_baselines):
+            with_baselines.append(system)
+    for system in with_baselines:
+        owner = f", training images of {system.name}" if len(with_baselines) > 1 else ""
+        for name in system.baselines.get(POOLED, {}):
+            rows.append((f"{name}{owner}", *(system.baselines.get(set_name, {}).get(name) for set_name in sets)))
     note = "Columns: test set (images). “-clean”: without the images that have a duplicate in training or validation."
     if len(numbers.sources) > 1:
         note += " “mean”: mean over the sources, each with the same weight."
-    if baselines:
+    if with_baselines:
         note += (
             " The last rows are shortcut baselines without a network: the most frequent class, properties of the image "
             "files, the most similar training thumbnail. A model must be clearly more accurate."

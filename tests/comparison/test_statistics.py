@@ -10,6 +10,7 @@ from scipy import stats
 from sklearn import metrics
 
 from fastmri_cls.comparison.disagreements import disagreements_table, find_disagreements
+from fastmri_cls.comparison.findings import findings_of
 from fastmri_cls.comparison.runs import System, group_into_systems, read_runs
 from fastmri_cls.comparison.statistics import Numbers, compute
 from fastmri_cls.comparison.tables import (
@@ -176,6 +177,35 @@ def test_the_table_of_sets_ends_with_the_baselines(systems, numbers):
     table = sets_table([replace(systems[0], runs=(run,)), *systems[1:]], numbers)
     assert table.rows[-1] == ("majority class", 0.3, None, None, None, 0.25, None)
     assert table.columns[1] == "alpha (100)"
+
+
+def test_models_are_compared_with_the_baselines_of_their_own_training_images(systems, numbers):
+    pooled = {system.name: numbers.sets["pooled"].by_system[system.name] for system in systems}
+    first, second, third = pooled
+    middle = (pooled[first].low + pooled[first].value) / 2
+    own = {
+        first: {"majority class": 0.2, "metadata only": middle},
+        second: {"majority class": 0.1, "metadata only": 0.05},
+        third: {"majority class": 0.99},
+    }
+
+    def with_baselines(system):
+        run = replace(system.runs[0], metrics=replace(system.runs[0].metrics, baselines={"pooled": own[system.name]}))
+        return replace(system, runs=(run, *system.runs[1:]))
+
+    found = findings_of(numbers, own)
+    where = "accurate than the best baseline without a network on the same training images"
+    assert found[1:4] == [
+        f"Clearly more {where}: {second} (majority class 0.100).",
+        f"Not clearly more {where}: {first} (metadata only {middle:.3f}).",
+        f"Not more {where}: {third} (majority class 0.990).",
+    ]
+    best = max(pooled, key=lambda name: pooled[name].value)
+    assert ", ".join(f"{name} {value:.3f}" for name, value in own[best].items()) in found[0]
+
+    rows = {row[0]: row[-2] for row in sets_table([with_baselines(system) for system in systems], numbers).rows}
+    assert rows[f"majority class, training images of {second}"] == 0.1
+    assert rows[f"majority class, training images of {third}"] == 0.99
 
 
 def test_of_a_single_source_nothing_is_shown_twice(tmp_path):
