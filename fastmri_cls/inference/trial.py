@@ -14,8 +14,9 @@ from fastmri_cls.foundation.progress import log
 from fastmri_cls.inference.agreement import TIE, compare
 from fastmri_cls.inference.runtimes import Engine, Outputs
 
-# The largest difference of a probability. float32: as in the exports, sums in another order.
-_TOLERANCES = {"float32": 1e-4, "bfloat16": 0.02}
+# The largest difference of a probability. float32: as in the exports, sums in another order. bfloat16: as far as a tie,
+# and half of what is allowed to int8 weights; .012 to .019 on 574 real images, EfficientNetV2S trained at 64 px.
+_TOLERANCES = {"float32": 1e-4, "bfloat16": TIE}
 _MIN_SPEEDUP = 1.05  # as in training/autotune.py
 _WORTHWHILE = 1000  # images of 224 px: below, what a trial takes is not gained
 
