@@ -8,6 +8,7 @@ itself is the subject of tests/test_architecture.py, in real processes.
 import atexit
 import contextlib
 import fcntl
+import gc
 import importlib
 import json
 import os
@@ -97,8 +98,10 @@ class CommandServer:
 
 
 def _serve() -> None:
+    gc.set_threshold(50_000, 20, 20)
     for name in _IMPORTED:
         importlib.import_module(name)
+    gc.freeze()  # no child need look through what it never frees
     answers = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         child = os.fork()

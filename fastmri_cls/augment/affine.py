@@ -193,12 +193,12 @@ def apply_affine(images: tf.Tensor, parameters: AffineParameters, *, compiled: b
     return scale_brightness(resample_projective(images, matrices), parameters.brightness)
 
 
-@tf.function(jit_compile=True)
+@tf.function(jit_compile=True, autograph=False)
 def _pack_pairs(images: tf.Tensor) -> tf.Tensor:
     return pack_pairs(images)
 
 
-@tf.function(jit_compile=True)
+@tf.function(jit_compile=True, autograph=False)
 def _move_pairs(pairs: tf.Tensor, parameters: AffineParameters, channels: int) -> tf.Tensor:
     _, height, width = pairs.shape
     per_plane = AffineParameters(*(tf.repeat(column, channels) for column in parameters))

@@ -99,7 +99,7 @@ def make_augmix() -> Operation:
 
 
 def _choice(operations: list[Operation]) -> Operation:
-    @tf.function  # traced once, however often the chains call it
+    @tf.function(autograph=False)  # traced once, however often the chains call it
     def random_operation(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         choice_key, operation_key = split_key(key, 2)
         choice = draw_integers(choice_key, [], 0, len(operations))

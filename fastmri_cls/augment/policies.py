@@ -17,6 +17,7 @@ from fastmri_cls.foundation.errors import UserError
 _Stage = Callable[[Batch, tf.Tensor, ReplicaSlice], Batch]
 
 
+@tf.autograph.experimental.do_not_convert
 def step_seed(seed: int, epoch: int | tf.Tensor, step: int | tf.Tensor) -> tf.Tensor:
     """Return the seed of the draws of one training step, int32 [2], computed on the host (keyed.py says why).
 
@@ -51,9 +52,9 @@ def make_augmentation(policy: str, *, contrast: float = 1.0, compiled: bool = Tr
     if policy not in POLICIES:
         raise UserError(f"--augment {policy}: unknown; choose one of {', '.join(POLICIES)}")
     stages = _stages(policy, compiled)
-    stretch = tf.function(scale_contrast, jit_compile=compiled)
+    stretch = tf.function(scale_contrast, jit_compile=compiled, autograph=False)
 
-    @tf.function
+    @tf.function(autograph=False)
     def augment(batch: Batch, seed: tf.Tensor, part: ReplicaSlice = WHOLE_BATCH) -> Batch:
         for number, stage in enumerate(stages):
             # The first stage gets the seed itself, so adding a second one leaves its draws unchanged.
@@ -86,7 +87,7 @@ def _per_replica(transform: Transformation) -> _Stage:
 
 
 def _affine(layer: RandomAffineBrightness) -> _Stage:
-    draw = tf.function(draw_affine, jit_compile=layer.compiled)
+    draw = tf.function(draw_affine, jit_compile=layer.compiled, autograph=False)
 
     def stage(batch: Batch, seed: tf.Tensor, part: ReplicaSlice) -> Batch:
         count, size, replicas = batch.images.shape[0], batch.images.shape[1], part.num_replicas

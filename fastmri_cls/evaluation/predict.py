@@ -33,7 +33,7 @@ def predict_splits(model: "keras.Model", dataset: Dataset, splits: Sequence[str]
 def _probabilities(model: "keras.Model", dataset: Dataset, split: str) -> np.ndarray:
     batches = EvaluationBatches(dataset.examples(split), _BATCH)
 
-    @tf.function  # type: ignore[untyped-decorator]
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def forward(images: tf.Tensor) -> tf.Tensor:
         return model(tf.cast(images, tf.float32), training=False)
 

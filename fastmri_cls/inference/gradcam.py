@@ -43,7 +43,7 @@ def make_explain(model: keras.Model) -> Explain:
     parts = split_classifier(model)
 
     # One step of the path for each call: a graph of all steps would be six times the model.
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def maps_and_gradients(images: tf.Tensor, classes: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         return _maps_and_gradients(parts, images, classes)
 

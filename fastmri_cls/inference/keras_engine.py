@@ -14,7 +14,7 @@ def make_forward(model: keras.Model, batch_size: int, precision: str = "float32"
     """Return the forward pass of a classifier in batches of `batch_size`, with the dtype policy `precision`."""
     forward = split_classifier(for_inference(model, precision)).forward
 
-    @tf.function
+    @tf.function(autograph=False)
     def traced(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features, probabilities = forward(tf.cast(images, tf.float32), training=False)
         return probabilities, tf.cast(features, tf.float32)

@@ -52,7 +52,7 @@ def _batches_between(count: int) -> int:
 def _make_extract(model: keras.Model) -> Callable[[Examples], np.ndarray]:
     forward = split_classifier(model).forward
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def pooled(images: tf.Tensor) -> tf.Tensor:
         return forward(tf.cast(images, tf.float32), training=False)[0]
 

@@ -167,7 +167,7 @@ class ResidentExamples(IndexedExamples):
             with tf.device(accelerators[0].name):
                 images = tf.identity(images)
         # Under XLA, since TensorFlow's own gather knows no uint8 on GPUs; on a CPU both take 7 us an image.
-        self._gather = tf.function(lambda indices: tf.gather(images, indices), jit_compile=True)
+        self._gather = tf.function(lambda indices: tf.gather(images, indices), jit_compile=True, autograph=False)
 
     def fetch(self, element: Element) -> Element:
         others = {name: tensor for name, tensor in element.items() if name != "index"}

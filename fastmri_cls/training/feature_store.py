@@ -105,7 +105,7 @@ class FeatureStore:
         self.dtype = _storage_dtype(classifier)
         self.root = VIEWS.directory
         self._num_classes = classifier.options.num_classes
-        self._run = tf.function(self._features)
+        self._run = tf.function(self._features, autograph=False)
 
     def provide(self, wanted: Sequence[tuple[Selection, int | None]]) -> list[Features]:
         """Return the features of each selection and view, computed where the cache lacks them.

@@ -52,6 +52,7 @@ class Replicas:
         # With batches that may end, each step would first ask every replica for another one.
         return iter(self.strategy.distribute_datasets_from_function(lambda _: rows))
 
+    @tf.autograph.experimental.do_not_convert  # nor what it calls: of a step, AutoGraph has nothing to convert
     def sum(self, function: Callable[..., tf.Tensor], *arguments: Any) -> tf.Tensor:
         """Call `function` on every replica with the same arguments, and return the sum of its results."""
         if self.count == 1:
@@ -85,7 +86,7 @@ class Replicas:
         """
         seeds = [variable.value for variable in variables if variable.name == "seed_generator_state"]
 
-        @tf.function
+        @tf.function(autograph=False)
         def shift(direction: tf.Tensor) -> None:
             for seed in seeds:
                 own = tf.cast(_replica_index() * direction * _SEED_STRIDE, seed.dtype)
@@ -103,6 +104,7 @@ class Replicas:
 class RunningMean(keras.metrics.Mean):
     """A mean that is given sums over all replicas."""
 
+    @tf.autograph.experimental.do_not_convert
     def add(self, total: tf.Tensor, count: tf.Tensor | float) -> None:
         """Count `count` more values whose sum is `total`."""
         self.total.assign_add(total)

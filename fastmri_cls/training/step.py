@@ -65,8 +65,8 @@ class Step:
         if replicas.count == 1:
             if visible_gpus() and not options.xla:
                 # Adam alone is 20 kernels a variable, too small to fill a GPU; compiled, all variables are one.
-                self._apply = tf.function(self._apply_gradients, jit_compile=True)
-            self.train = tf.function(self._train_alone, jit_compile=options.xla)
+                self._apply = tf.function(self._apply_gradients, jit_compile=True, autograph=False)
+            self.train = tf.function(self._train_alone, jit_compile=options.xla, autograph=False)
         else:
             _synchronize(model)
             # Keras' optimizer clips and looks for infinities before it sums: it gets gradients that are summed.
@@ -74,7 +74,7 @@ class Step:
             if options.xla:
                 self._forward = _compiled(model)
             self.train = self._train_together
-        self.evaluate = tf.function(self._evaluate, jit_compile=options.xla)
+        self.evaluate = tf.function(self._evaluate, jit_compile=options.xla, autograph=False)
 
     def train_sums(self, batch: Batch) -> tf.Tensor:
         """Train on one replica's rows; return its part of the loss, its correct predictions and rows, float32 [3]."""
@@ -148,7 +148,7 @@ def _compiled(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     if isinstance(first, keras.Model):  # the backbone itself
         return lambda images: model(images, training=True)
     below = model if first is None else keras.Model(model.inputs, first.input)
-    compiled = tf.function(lambda images: below(images, training=True), jit_compile=True)
+    compiled = tf.function(lambda images: below(images, training=True), jit_compile=True, autograph=False)
     if first is None:
         return compiled
     above = keras.Model(first.input, model.outputs[0])

@@ -24,6 +24,7 @@ class Conditions:
     Fields:
         file_bytes, address_bytes: ulimit -f and -v. memory_group: a control group's folder. nobody: without rights.
         often: a checkpoint after every second step in place of every minute. clock_shift: seconds the clock is off.
+        unevaluated: `train` ends after training. late: two hours pass after some calls of the graph.
         crowded: what a command leaves free for others on a disk is taken, so that its check of space finds nothing.
     """
 
@@ -32,6 +33,8 @@ class Conditions:
     memory_group: str = ""
     nobody: bool = False
     often: bool = False
+    unevaluated: bool = False
+    late: bool = False
     clock_shift: float = 0.0
     crowded: bool = False
 
@@ -82,15 +85,15 @@ class Zygote:
         """Let the commands keep weights and feature views in `folder`."""
         self._environment["FASTMRI_CLS_CACHE"] = str(folder)
 
-    def start(self, *arguments: object, conditions: Conditions = NORMAL) -> "Running":
-        """Start `fastmri-cls ARGUMENTS...`."""
+    def start(self, *arguments: object, conditions: Conditions = NORMAL, **environment: str) -> "Running":
+        """Start `fastmri-cls ARGUMENTS...` with variables beside those of all commands."""
         self._numbers += 1
         said = [self._folder / f"{self._numbers}.{name}" for name in ("stdout", "stderr")]
         pid = int(
             self._ask(
                 {
                     "arguments": [str(argument) for argument in arguments],
-                    "environment": self._environment,
+                    "environment": self._environment | environment,
                     "conditions": asdict(conditions),
                     "stdout": str(said[0]),
                     "stderr": str(said[1]),
@@ -146,7 +149,7 @@ class Running:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
-    def wait(self) -> Ended:
+    def wait(self, timeout: float = _TIMEOUT) -> Ended:
         """Wait for its end; it is killed when it hangs."""
         hung = threading.Event()
 
@@ -154,7 +157,7 @@ class Running:
             hung.set()
             self.send(signal.SIGKILL)
 
-        timer = threading.Timer(_TIMEOUT, give_up)
+        timer = threading.Timer(timeout, give_up)
         timer.start()
         code = self.zygote.wait_for(self.pid)
         timer.cancel()

@@ -5,6 +5,8 @@ so that kills fall on the work itself. Requests and answers are JSON lines on st
 """
 
 import ctypes
+import gc
+import itertools
 import json
 import os
 import resource
@@ -12,6 +14,7 @@ import signal
 import sys
 import time
 import traceback
+import types
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
@@ -50,6 +53,17 @@ def set_conditions(conditions: dict[str, Any]) -> None:
 
         checkpoint._SECONDS_BETWEEN = 0.0
         loops.STEPS_PER_CALL = 2, 2
+    if conditions["unevaluated"]:
+        from fastmri_cls import experiment
+
+        experiment.evaluate = lambda *_, **__: sys.exit(0)  # type: ignore[assignment]
+    if conditions["late"]:
+        from fastmri_cls.training import checkpoint
+
+        asked = itertools.count()
+        checkpoint.time = types.SimpleNamespace(  # type: ignore[assignment]
+            monotonic=lambda: time.monotonic() + 7200 * (next(asked) > 20)
+        )
     if conditions["crowded"]:
         from fastmri_cls.training import feature_store
 
@@ -95,7 +109,9 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    gc.set_threshold(50_000, 20, 20)
     import_everything()
+    gc.freeze()  # no child need look through what it never frees
     print("ready", file=answers)
     for line in sys.stdin:
         request = json.loads(line)

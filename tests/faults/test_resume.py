@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -18,48 +20,36 @@ import pytest
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.signals import stop_requests
 from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints, Progress
+from tests.campaign.runner import Conditions, Running, Zygote
 
 pytestmark = pytest.mark.slow
 
-# The command without evaluation, with a checkpoint after every call of the graph instead of every minute, and calls of
-# two steps.
-TRAIN = """
-import sys
-from fastmri_cls import experiment
-from fastmri_cls.training import checkpoint, loops
-experiment.evaluate = lambda *_, **__: sys.exit(0)
-checkpoint._SECONDS_BETWEEN = 0.0
-loops.STEPS_PER_CALL = 2, 2
-from fastmri_cls.cli.app import main
-main()
-"""
+# Without evaluation, with a checkpoint after every call of the graph instead of every minute, and calls of two steps.
+TRAINING = Conditions(often=True, unevaluated=True)
+LATE = replace(TRAINING, late=True)
+
+Start = Callable[..., Running]
 
 
-# The same, where two hours pass after some calls.
-TRAIN_LATE = TRAIN.replace(
-    "from fastmri_cls.cli.app",
-    """
-import itertools, time, types
-asked = itertools.count()
-checkpoint.time = types.SimpleNamespace(monotonic=lambda: time.monotonic() + 7200 * (next(asked) > 20))
-from fastmri_cls.cli.app""",
-)
+@pytest.fixture(scope="module")
+def start(zygote: Zygote, dataset: Path) -> Start:
+    """Start or go on with a training."""
+
+    def run(out: Path, *more: object, conditions: Conditions = TRAINING) -> Running:
+        return zygote.start(
+            "train", "--data", dataset, "--model", "small-cnn", "--out", out, "--phase1-epochs", 2,
+            "--phase2-epochs", 2, "--batch-size", 16, "--precision", "float32", "--xla", "off",
+            "--deterministic", "--resume", *more, conditions=conditions,
+        )  # fmt: skip
+
+    return run
 
 
-def start(dataset: Path, out: Path, *more: str, script: str = TRAIN) -> subprocess.Popen[str]:
-    arguments = [
-        "train", "--data", str(dataset), "--model", "small-cnn", "--out", str(out), "--phase1-epochs", "2",
-        "--phase2-epochs", "2", "--batch-size", "16", "--precision", "float32", "--xla", "off",
-        "--deterministic", "--resume", *more,
-    ]  # fmt: skip
-    command = [sys.executable, "-c", script, *arguments]
-    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-
-
-def finish(process: subprocess.Popen[str], code: int = 0) -> str:
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == code, output
-    return output
+def finish(process: Running, code: int = 0) -> str:
+    """Wait for its end; return what it said."""
+    ended = process.wait(timeout=300)
+    assert ended.code == code, ended.stdout + ended.stderr
+    return ended.stdout + ended.stderr
 
 
 def rows(run: Path) -> list[list[str]]:
@@ -77,31 +67,31 @@ def weights(run: Path) -> dict[str, np.ndarray]:
     return found
 
 
-def wait_for_rows(run: Path, count: int, process: subprocess.Popen[str]) -> None:
-    while process.poll() is None:
+def wait_for_rows(run: Path, count: int, process: Running) -> None:
+    while process.is_alive:
         path = run / "history.csv"
         if path.exists() and len(path.read_text().splitlines()) > count:
             return
         time.sleep(0.02)
-    raise AssertionError(process.communicate()[0])
+    raise AssertionError(process.wait())
 
 
 @pytest.fixture(scope="module")
-def left_alone(dataset, tmp_path_factory):
+def left_alone(start, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "alone"
-    finish(start(dataset, run))
+    finish(start(run))
     return run
 
 
-def test_a_killed_run_resumes_to_the_same_bits(left_alone, dataset, tmp_path):
+def test_a_killed_run_resumes_to_the_same_bits(left_alone, start, tmp_path):
     run, rng = tmp_path / "killed", random.Random(4)
     for epochs in (1, 3):  # in phase 1, then in phase 2
-        process = start(dataset, run)
+        process = start(run)
         wait_for_rows(run, epochs, process)
         time.sleep(rng.uniform(0, 0.5))
-        process.kill()
+        process.send(signal.SIGKILL)
         process.wait()
-    finish(start(dataset, run))
+    finish(start(run))
     assert rows(run) == rows(left_alone)
     expected = weights(left_alone)
     for name, array in weights(run).items():
@@ -109,25 +99,25 @@ def test_a_killed_run_resumes_to_the_same_bits(left_alone, dataset, tmp_path):
 
 
 @pytest.mark.parametrize(("number", "name", "code"), [(signal.SIGTERM, "SIGTERM", 143), (signal.SIGINT, "Ctrl-C", 130)])
-def test_a_stopped_run_is_saved_says_how_to_go_on_and_loses_nothing(left_alone, dataset, tmp_path, number, name, code):
+def test_a_stopped_run_is_saved_says_how_to_go_on_and_loses_nothing(left_alone, start, tmp_path, number, name, code):
     run = tmp_path / "stopped"
-    process = start(dataset, run)
+    process = start(run)
     wait_for_rows(run, 1, process)
-    process.send_signal(number)
+    process.send(number)
     said = finish(process, code=code).splitlines()[-1]
     assert said == f"fastmri-cls: stopped by {name}; go on with train --resume and the same options"
     assert not (run / "model.keras").exists()
     assert len(list((run / "checkpoints").iterdir())) <= 2
-    finish(start(dataset, run))
+    finish(start(run))
     assert rows(run) == rows(left_alone)
 
 
-def test_a_run_stopped_by_max_hours_resumes_to_the_same_bits(left_alone, dataset, tmp_path):
+def test_a_run_stopped_by_max_hours_resumes_to_the_same_bits(left_alone, start, tmp_path):
     run = tmp_path / "late"
-    said = finish(start(dataset, run, "--max-hours", "1", script=TRAIN_LATE), code=143).splitlines()[-1]
+    said = finish(start(run, "--max-hours", 1, conditions=LATE), code=143).splitlines()[-1]
     assert "stopped by --max-hours in phase " in said
     assert not (run / "model.keras").exists()
-    finish(start(dataset, run, "--max-hours", "1"))
+    finish(start(run, "--max-hours", 1))
     assert rows(run) == rows(left_alone)
     expected = weights(left_alone)
     for name, array in weights(run).items():
@@ -154,14 +144,14 @@ def test_ctrl_c_where_nothing_can_be_saved_says_interrupted():
     assert result.stderr == "fastmri-cls: interrupted\n"
 
 
-def test_other_options_and_a_second_training_are_refused(left_alone, dataset):
-    assert "begun with another seed" in finish(start(dataset, left_alone, "--seed", "1"), code=1)
+def test_other_options_and_a_second_training_are_refused(left_alone, start):
+    assert "begun with another seed" in finish(start(left_alone, "--seed", "1"), code=1)
     descriptor = os.open(left_alone, os.O_RDONLY)
     try:
         import fcntl
 
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        assert "another training writes it" in finish(start(dataset, left_alone), code=1)
+        assert "another training writes it" in finish(start(left_alone), code=1)
     finally:
         os.close(descriptor)
 

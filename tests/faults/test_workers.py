@@ -3,7 +3,6 @@
 import csv
 import importlib.util
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.test_resume import TRAIN, finish, wait_for_rows
+from tests.campaign.runner import Running, Zygote
+from tests.faults.test_resume import TRAINING, finish, wait_for_rows
 
 pytestmark = pytest.mark.slow
 
@@ -42,19 +42,10 @@ def arguments(dataset: Path, run: Path, *more: str) -> list[str]:
     ]  # fmt: skip
 
 
-def start_both(dataset: Path, run: Path) -> list[subprocess.Popen[str]]:
+def start_both(zygote: Zygote, dataset: Path, run: Path) -> list[Running]:
     """The command on two workers, with a checkpoint after every two steps."""
-    command = [sys.executable, "-c", TRAIN, "train", *arguments(dataset, run)]
-    return [
-        subprocess.Popen(
-            command,
-            env={**os.environ, "TF_CONFIG": config, "TF_CPP_MIN_LOG_LEVEL": "3"},
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        for config in tf_configs(2)
-    ]
+    command = ("train", *arguments(dataset, run))
+    return [zygote.start(*command, conditions=TRAINING, TF_CONFIG=config) for config in tf_configs(2)]
 
 
 def epochs(run: Path) -> list[tuple[str, str]]:
@@ -62,28 +53,28 @@ def epochs(run: Path) -> list[tuple[str, str]]:
         return [(row["phase"], row["epoch"]) for row in csv.DictReader(file)]
 
 
-def test_a_worker_that_is_stopped_or_killed_ends_the_other_and_resume_finishes(dataset, tmp_path):
+def test_a_worker_that_is_stopped_or_killed_ends_the_other_and_resume_finishes(zygote, dataset, tmp_path):
     run = tmp_path / "run"
 
-    chief, other = start_both(dataset, run)
+    chief, other = start_both(zygote, dataset, run)
     wait_for_rows(run, 1, chief)
-    other.send_signal(signal.SIGTERM)
+    other.send(signal.SIGTERM)
     assert "go on with train --resume" in finish(chief, code=143)
     assert "go on with train --resume" in finish(other, code=143)
     done = len(epochs(run))
     assert 1 <= done <= 3
 
-    chief, other = start_both(dataset, run)
+    chief, other = start_both(zygote, dataset, run)
     wait_for_rows(run, done + 1, chief)
     killed = time.monotonic()
-    other.kill()
+    other.send(signal.SIGKILL)
     said = finish(chief, code=1).splitlines()
     assert time.monotonic() - killed < NOTICED
     assert "worker 1 is gone" in said[-1]
     assert "--resume" in said[-1]
     assert not [line for line in said if "Traceback" in line]
     assert any("going on from phase" in line for line in said)
-    other.communicate()
+    other.wait()
     assert not (run / "model.keras").exists()
 
     command = [sys.executable, str(LAUNCH), "2", "--", *arguments(dataset, run)]
@@ -94,22 +85,15 @@ def test_a_worker_that_is_stopped_or_killed_ends_the_other_and_resume_finishes(d
     assert all(line.startswith(("[0] ", "[1] ")) for line in result.stdout.splitlines())
 
 
-def test_a_run_goes_on_with_another_number_of_devices(dataset, tmp_path):
+def test_a_run_goes_on_with_another_number_of_devices(zygote, dataset, tmp_path):
     """What was begun by two replicas is finished by one device: checkpoints are plain arrays."""
     run = tmp_path / "run"
-    command = [
-        sys.executable,
-        "-c",
-        TRAIN,
-        "train",
-        *arguments(dataset, run, "--strategy", "mirrored", "--devices", "2"),
-    ]
-    process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    two = arguments(dataset, run, "--strategy", "mirrored", "--devices", "2")
+    process = zygote.start("train", *two, conditions=TRAINING)
     wait_for_rows(run, 1, process)
-    process.send_signal(signal.SIGTERM)
+    process.send(signal.SIGTERM)
     finish(process, code=143)
-    command = [sys.executable, "-c", TRAIN, "train", *arguments(dataset, run)]
-    output = finish(subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+    output = finish(zygote.start("train", *arguments(dataset, run), conditions=TRAINING))
     assert "going on from phase" in output
     assert len(epochs(run)) == 5
 
