@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fastmri_cls import experiment
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.experiment import evaluate
 from fastmri_cls.foundation.errors import UserError
@@ -72,7 +73,9 @@ def evaluated(own: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(evaluated: Path, tmp_path: Path) -> Path:
+def run(evaluated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the RUN; evaluations of it draw no figures, which take most of their time."""
+    monkeypatch.setattr(experiment, "_draw", lambda *_: {})
     return Path(shutil.copytree(evaluated, tmp_path / "run"))
 
 

@@ -1,5 +1,7 @@
 """The policies: pure functions of (batch, seed), right labels and weights where images are mixed."""
 
+from functools import cache
+
 import keras
 import numpy as np
 import pytest
@@ -16,6 +18,9 @@ SIZE, COUNT, CLASSES = 48, 8, 4
 CHANGING = [name for name in POLICIES if name != "none"]
 
 
+augmentation = cache(make_augmentation)  # traced once for each shape
+
+
 def make_batch(channels: int = 1) -> Batch:
     rng = np.random.default_rng(5)
     coarse = rng.uniform(30, 220, (COUNT, 6, 6, channels)).astype(np.float32)
@@ -29,8 +34,8 @@ def make_batch(channels: int = 1) -> Batch:
 @pytest.mark.parametrize("policy", CHANGING)
 def test_a_policy_is_a_pure_function_of_the_seed(policy, channels):
     batch = make_batch(channels)
-    first, again = (make_augmentation(policy)(batch, tf.constant([3, 4])) for _ in range(2))
-    other = make_augmentation(policy)(batch, tf.constant([3, 5]))
+    first, again = (make(policy)(batch, tf.constant([3, 4])) for make in (augmentation, make_augmentation))
+    other = augmentation(policy)(batch, tf.constant([3, 5]))
     for one, two in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, two)
     assert not np.array_equal(first.images, other.images)
@@ -42,7 +47,7 @@ def test_a_policy_is_a_pure_function_of_the_seed(policy, channels):
 
 def test_a_function_traced_once_draws_anew_for_each_seed():
     for policy in CHANGING:
-        augment = make_augmentation(policy)
+        augment = augmentation(policy)
         drawn = {augment(make_batch(), tf.constant([0, step])).images.numpy().tobytes() for step in range(6)}
         assert len(drawn) == 6, policy
 
@@ -56,7 +61,7 @@ def test_none_leaves_the_batch_as_it_is():
 def test_policies_that_move_pixels_alone_keep_targets_and_weights():
     batch = make_batch()
     for policy in ("paper", "paper+flip", "randaugment", "augmix"):
-        augmented = make_augmentation(policy)(batch, tf.constant([0, 1]))
+        augmented = augmentation(policy)(batch, tf.constant([0, 1]))
         np.testing.assert_array_equal(augmented.targets, batch.targets)
         np.testing.assert_array_equal(augmented.weights, batch.weights)
 

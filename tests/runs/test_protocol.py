@@ -143,7 +143,7 @@ def test_train_evaluate_and_all_files_of_the_contract(cli, dataset, tmp_path):
     run = tmp_path / "run"
     result = cli(
         "train", "--data", dataset, "--model", "small-cnn", "--out", run, "--phase1-epochs", 2, "--phase2-epochs", 1,
-        "--json",
+        "--precision", "float32", "--xla", "off", "--json",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     for name in (
