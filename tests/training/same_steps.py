@@ -19,11 +19,12 @@ keras.layers.Dropout.call = lambda self, inputs, training=False: inputs
 
 from fastmri_cls.runs.options import TrainOptions  # noqa: E402
 from fastmri_cls.runs.protocol import resolve_protocol  # noqa: E402
-from fastmri_cls.training import loops  # noqa: E402
+from fastmri_cls.training import loops, phases  # noqa: E402
 from fastmri_cls.training.distribution import DistributedContext, make_distribution  # noqa: E402
 from fastmri_cls.training.run import train  # noqa: E402
 
 loops.STEPS_PER_CALL = 4, 4
+phases.write_augmented_batches = lambda *_: None  # seconds of each training; tests/test_tensorboard.py reads them
 
 
 def options(data: Path, out: Path, epochs: tuple[int, int], **more: object) -> TrainOptions:
