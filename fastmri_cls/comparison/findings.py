@@ -78,6 +78,8 @@ def _other_pairs(numbers: Numbers, best: str) -> list[str]:
     differing = [f"{d.first} from {d.second}" for d in others if _is_shown(d)]
     if not differing:
         return ["The data show no difference between any two of the other models."]
+    if len(others) == 1:
+        return [f"{others[0].first} differs from {others[0].second}."]
     return [f"Of the {len(others)} pairs of the other models, {len(differing)} differ: {listed(differing)}."]
 
 
