@@ -12,7 +12,7 @@ import pytest
 from tests.command_server import CommandServer
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# As the command line does: the search for garbage in all that TensorFlow makes took a tenth of the suite's time.
+# As the command line does, see cli/app.py.
 gc.set_threshold(50_000, 20, 20)
 
 Shared = Callable[[str, Callable[[Path], object]], Path]

@@ -99,8 +99,8 @@ def main() -> None:
         sys.exit("fastmri-cls: error: native Windows is not supported; install and run fastmri-cls in WSL2")
     from fastmri_cls.foundation.progress import show_log
 
-    # Python looks for garbage after every 700 new objects; importing TensorFlow makes 400,000 that stay. That took 1.0
-    # of its 5.5 seconds, and a tenth of a short training (2026-11, two CPU cores).
+    # Python looks for garbage after every 700 new objects; importing TensorFlow makes 400,000 that stay. Looking for
+    # garbage among them took 1.0 of the import's 5.5 seconds (2026-11, two CPU cores).
     gc.set_threshold(50_000, 20, 20)
     show_log()
     try:
