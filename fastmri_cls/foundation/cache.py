@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastmri_cls.foundation.locks import try_lock
-
 _VARIABLE = "FASTMRI_CLS_CACHE"
 
 
@@ -65,6 +63,8 @@ class CacheKind:
         return folders
 
     def _idle(self) -> Iterator[Path]:
+        from fastmri_cls.foundation.locks import try_lock  # not on Windows, which the command line refuses in a line
+
         for folder in self.directory.glob(self.pattern):
             if not folder.is_dir():
                 continue

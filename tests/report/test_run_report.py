@@ -15,7 +15,7 @@ from fastmri_cls.report.evaluated import EvaluatedData
 from fastmri_cls.report.mistakes import find_mistakes
 from fastmri_cls.report.pictures import render_all
 from fastmri_cls.report.run_report import write_run_report
-from fastmri_cls.runs.protocol import Protocol
+from fastmri_cls.runs.protocol import PROTOCOLS
 from fastmri_cls.runs.run import Run
 from tests.comparison_runs import make_predictions, write_run
 from tests.html_pages import Page
@@ -39,7 +39,7 @@ def write(folder, classes=("glioma", "meningioma", "notumor", "pituitary"), **ch
     """Write a run and its report; return the page's text and its structure."""
     tests = replace(make_predictions(), classes=classes)
     data = "/home/somebody/data/mri"
-    run = Run(write_run(folder / "run", tests, protocol=asdict(Protocol("strict")), data=data))
+    run = Run(write_run(folder / "run", tests, protocol=asdict(PROTOCOLS["strict"]), data=data))
     pictures = render_all(
         {"Class accuracy": figures.class_accuracy(figures.figure_sets(tests), GREYS)}, {"class": classes}
     )
