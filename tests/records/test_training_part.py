@@ -118,3 +118,14 @@ def test_a_part_that_cannot_be_is_refused(
     with pytest.raises(UserError, match=message):
         build([*patients], options(**splitting))
     assert not (tmp_path / "out").exists()
+
+
+def test_the_own_validation_images_of_a_source_that_is_left_out_are_left_out_too(
+    source: MakeSource, build: Build, tmp_path: Path
+) -> None:
+    one = source("one", {"train/a": 20, "train/b": 20})
+    two = source("two", {f"{part}/{name}": 10 for part in ("train", "valid", "test") for name in "ab"})
+    build([one, two], options(method="published", train_source=("one",)))
+    used = Counter((row.source, row.split) for row in read_images_csv(tmp_path / "out") if row.split)
+    assert {key[0] for key in used if not key[1].startswith("test")} == {"one"}
+    assert sum(count for key, count in used.items() if key[1].startswith("test")) == 20

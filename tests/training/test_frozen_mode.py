@@ -36,7 +36,7 @@ def build(name: str = "tiny", size: int = 64) -> Classifier:
 
 
 def draws(graph: tf.Graph) -> int:
-    """Random numbers are drawn by so many operations, in functions that the graph calls too."""
+    """Count the operations that draw random numbers, in the graph and in the functions that it calls."""
     found = Counter(node.op for node in graph.as_graph_def().node)
     for function in graph.as_graph_def().library.function:
         found.update(node.op for node in function.node_def)
