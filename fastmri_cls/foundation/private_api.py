@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.applications.convnext import LayerScale
 from keras.src.legacy.preprocessing.image import DirectoryIterator, ImageDataGenerator
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 from keras.src.trainers.data_adapters.py_dataset_adapter import OrderedEnqueuer
@@ -25,6 +26,7 @@ from tensorflow.tsl.profiler.protobuf import xplane_pb2
 __all__ = [
     "DirectoryIterator",
     "ImageDataGenerator",
+    "LayerScale",
     "OrderedEnqueuer",
     "all_layers",
     "convert_variables_to_constants_v2",

@@ -7,7 +7,8 @@ import tensorflow as tf
 from keras import layers
 
 from fastmri_cls.foundation.private_api import convert_variables_to_constants_v2
-from fastmri_cls.models.fast_layers import precompute, with_fast_layers
+from fastmri_cls.models.fast_layers import with_fast_layers
+from fastmri_cls.models.frozen_values import precompute
 from fastmri_cls.models.surgery import branches_of, split_classifier
 
 

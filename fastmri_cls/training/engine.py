@@ -19,7 +19,7 @@ import tensorflow as tf
 from fastmri_cls.augment.batch import Augmentation, Batch
 from fastmri_cls.augment.policies import make_augmentation, step_seed
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.models.fast_layers import precompute
+from fastmri_cls.models.frozen_values import precompute
 from fastmri_cls.models.head import Classifier, freeze_for_phase
 from fastmri_cls.pipeline.batches import TrainingBatches
 from fastmri_cls.pipeline.examples import Element, Examples

@@ -1,6 +1,7 @@
 """The faster layers compute what Keras' own compute, forwards and backwards, and none of them is in a saved model."""
 
 import json
+import platform
 import zipfile
 
 import keras
@@ -10,14 +11,13 @@ import tensorflow as tf
 from keras import layers
 from scipy.stats import norm
 
+from fastmri_cls.benchmark.trace import slowest_operations
+from fastmri_cls.foundation.private_api import LayerScale, all_layers
 from fastmri_cls.models import fast_layers
-from fastmri_cls.models.fast_layers import (
-    FrozenBatchNormalization,
-    RowsDense,
-    exact_gelu,
-    precompute,
-    with_fast_layers,
-)
+from fastmri_cls.models.fast_convolution import FrozenBatchNormalization
+from fastmri_cls.models.fast_layers import with_fast_layers
+from fastmri_cls.models.fast_rows import FoldedLayerScale, RowsDense, RowsLayerNormalization, exact_gelu
+from fastmri_cls.models.frozen_values import precompute
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, float32_copy
 from fastmri_cls.models.registry import BACKBONES
 
@@ -169,6 +169,69 @@ def test_a_dense_layer_and_its_gelu_become_one_with_the_same_gradients(jit_compi
     np.testing.assert_allclose(compiled(images()), theirs(images()), rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("how", ["eager", "graph", "unknown batch", "xla"])
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 0.02)])
+def test_a_frozen_layer_normalization_is_keras_s(precision, tolerance, how):
+    """Of rows far from zero, where sums of squares in low precision cancel: XLA subtracts such sums in float32."""
+    far = layers.Rescaling(1, 5 if how == "xla" else 50, dtype="float32")
+    theirs, ours = both([far, layers.LayerNormalization(dtype=precision)])
+    theirs.trainable = ours.trainable = False
+    assert isinstance(ours.layers[2], RowsLayerNormalization)
+    signature = [tf.TensorSpec([None if how == "unknown batch" else 4, *MAP])]
+    graph = tf.function(lambda x: ours(x), input_signature=signature, jit_compile=how == "xla")
+    found, expected = (
+        y.numpy().astype(np.float32) for y in ((ours if how == "eager" else graph)(images()), theirs(images()))
+    )
+    np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("options", [{}, {"axis": 2}, {"center": False}, {"scale": False}, {"rms_scaling": True}])
+def test_a_layer_normalization_that_trains_or_is_of_another_kind_is_keras_s(options):
+    theirs, ours = both([layers.LayerNormalization(**options)])
+    assert isinstance(ours.layers[1], RowsLayerNormalization) == (options == {})
+    assert_equal(outputs_and_gradients(theirs, training=True), outputs_and_gradients(ours, training=True))
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="oneDNN's kernels are in TensorFlow for x86_64")
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_each_frozen_layer_normalization_is_one_kernel(precision, tmp_path):
+    rows = [layer(dtype=precision) for layer in [layers.LayerNormalization] * 3]
+    _, ours = both(rows)
+    ours.trainable = False
+    call = tf.function(lambda x: ours(x))
+    call(images())
+    with tf.profiler.experimental.Profile(str(tmp_path)):
+        call(images())
+    calls = {operation.type: operation.calls for operation in slowest_operations(tmp_path, count=100).slowest}
+    assert calls["_MklLayerNorm"] == len(rows)
+    assert not set(calls) & {"FusedBatchNormV3", "_MklNativeFusedBatchNormV3", "Rsqrt"}, calls
+
+
+@pytest.mark.parametrize("frozen", ["dense", "scale", "both", "neither"])
+def test_a_dense_layer_takes_up_the_scale_behind_it_while_both_are_frozen(frozen):
+    theirs, ours = both([layers.Dense(24), LayerScale(1.0, 24)])
+    assert isinstance(ours.layers[2], FoldedLayerScale)
+    for model in (theirs, ours):
+        model.layers[1].trainable = frozen not in ("dense", "both")
+        model.layers[2].trainable = frozen not in ("scale", "both")
+    precompute(ours)
+    assert ours.layers[1].is_kept == (frozen == "both")
+    assert_equal(outputs_and_gradients(theirs, training=True), outputs_and_gradients(ours, training=True))
+    ours.set_weights([weight * 0.5 for weight in ours.get_weights()])  # as a resumed training does
+    theirs.set_weights(ours.get_weights())
+    precompute(ours)
+    np.testing.assert_allclose(ours(images()), theirs(images()), rtol=1e-5, atol=1e-5)
+
+
+def test_a_scale_behind_an_activation_or_another_layer_is_left_alone():
+    for before in (layers.Dense(24, activation="relu"), layers.Conv2D(24, 3)):
+        theirs, ours = both([before, LayerScale(1.0, 24)])
+        theirs.trainable = ours.trainable = False
+        precompute(ours)
+        assert type(ours.layers[2]) is LayerScale
+        np.testing.assert_allclose(ours(images()), theirs(images()), rtol=1e-5, atol=1e-5)
+
+
 def test_gelu_is_right_to_a_percent_in_bfloat16_where_a_gpu_computes_it_op_by_op(monkeypatch):
     """`exact_gelu`, made for oneDNN, which joins it with the product before, is 3 % off here."""
     monkeypatch.setattr(fast_layers, "visible_gpus", lambda: ["GPU:0"])
@@ -213,9 +276,11 @@ def test_a_backbone_keeps_its_layers_weights_and_function(name):
     ours = with_fast_layers(theirs)
     ours.set_weights(values)
     assert [layer.name for layer in ours.layers[1:]] == [layer.name for layer in theirs.layers[1:]]
-    owners = [[weight.path.rpartition("/")[0] for weight in model.weights] for model in (ours, theirs)]
+    owners = [[weight.path.split("/")[-2] for weight in model.weights] for model in (ours, theirs)]
     assert owners[0] == owners[1]
-    assert sum(type(layer) is layers.BatchNormalization for layer in ours.layers) == 0
+    assert sum(type(layer) in (layers.BatchNormalization, layers.LayerNormalization) for layer in all_layers(ours)) == 0
+    ours.trainable = False
+    precompute(ours)
     batch = rng.uniform(-1, 1, (2, 64, 64, 3)).astype(np.float32)
     expected = theirs(batch).numpy()
     np.testing.assert_allclose(ours(batch), expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
