@@ -41,7 +41,7 @@ def test_faster_layers_say_the_same_in_float32_and_nearly_in_bfloat16(name, tmp_
     before, weights = outputs(model, x), model.get_weights()
     ours = for_inference(model)
     kinds = {type(layer).__module__ for base in ours.layers if hasattr(base, "layers") for layer in base.layers}
-    assert "fastmri_cls.models.fast_layers" in kinds
+    assert any(kind.startswith("fastmri_cls.models.fast_") for kind in kinds)
     for expected, found in zip(before, outputs(ours, x), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
     features, probabilities = outputs(for_inference(model, "mixed_bfloat16"), x)
