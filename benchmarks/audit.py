@@ -19,7 +19,6 @@ from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
-import imagehash
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw
 
@@ -137,6 +136,8 @@ def _correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _plain_hashes(path: Path) -> tuple[list[list[int]], list[np.ndarray]]:
+    import imagehash  # of the extra dev; what other benchmarks take from here does not need it
+
     image = Image.open(path).convert("L")
     turned = (image, image.transpose(0), image.transpose(1), image.transpose(3))
     hashes = [[int(str(imagehash.phash(one)), 16), int(str(imagehash.dhash(one)), 16)] for one in turned]

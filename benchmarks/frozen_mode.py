@@ -11,15 +11,13 @@ import argparse
 import json
 import statistics
 import time
-
-import numpy as np
+from functools import partial
 
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.progress import show_log
 from fastmri_cls.foundation.quiet import import_tensorflow
 
 MODES = ("training", "inference")
-BATCH = 32
 
 
 def main() -> None:
@@ -33,35 +31,19 @@ def main() -> None:
     arguments = parser.parse_args()
     show_log()
     import_tensorflow()
-    import tensorflow as tf
-
-    from fastmri_cls.models.head import ClassifierOptions, build_classifier
-    from fastmri_cls.models.registry import find_model
-    from fastmri_cls.runs.protocol import resolve_protocol
-    from fastmri_cls.training.engine import make_engine
+    from fastmri_cls.benchmark.step import constant_step
     from fastmri_cls.training.precision import default_policy
 
-    policy, size = default_policy("auto", "auto"), arguments.image_size
-    rng = np.random.default_rng(0)
-    batch = (
-        tf.constant(rng.uniform(0, 255, (BATCH, size, size, 1)), tf.float32),
-        tf.one_hot(rng.integers(0, 4, BATCH), 4),
-        tf.ones(BATCH),
-    )
-    steps = {}
-    for mode in MODES:
-        classifier = build_classifier(
-            find_model(arguments.model), ClassifierOptions(4, size, 1, "own", policy.precision)
-        )
-        protocol = resolve_protocol("strict", {"frozen_mode": mode})
-        engine = make_engine(classifier, protocol, arguments.phase, policy, seed=0, from_scratch=False)
-        steps[mode] = engine.step_parts(None, 0).train
-        float(steps[mode](batch))  # traces
+    policy = default_policy("auto", "auto")
+    make = partial(constant_step, arguments.model, arguments.phase, policy, arguments.image_size)
+    steps = {mode: make(frozen_mode=mode) for mode in MODES}
+    for step in steps.values():
+        step()  # traces
     seconds: dict[str, list[tuple[float, float]]] = {mode: [] for mode in MODES}
     for _ in range(arguments.rounds):
         for mode, step in steps.items():
             wall, processor = time.perf_counter(), time.process_time()
-            float(step(batch))
+            step()
             seconds[mode].append((time.perf_counter() - wall, time.process_time() - processor))
     rows = []
     for mode, found in seconds.items():

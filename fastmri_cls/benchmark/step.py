@@ -4,6 +4,7 @@ The other candidates read (by cache tier) and augment; the constant batch is in 
 measured, since its steps are the shortest and hide the least of the input pipeline's time.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from fastmri_cls.augment.batch import Batch
 from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.benchmark.inputs import prepare
 from fastmri_cls.benchmark.measure import Result, make_row
@@ -22,12 +24,13 @@ from fastmri_cls.models.registry import find_model
 from fastmri_cls.pipeline.batches import EvaluationBatches, TrainingBatches
 from fastmri_cls.pipeline.examples import Examples
 from fastmri_cls.pipeline.tiers import TIERS
-from fastmri_cls.runs.protocol import PROTOCOLS
+from fastmri_cls.runs.protocol import PROTOCOLS, resolve_protocol
 from fastmri_cls.training.engine import make_engine
-from fastmri_cls.training.precision import default_policy
+from fastmri_cls.training.precision import ComputePolicy, default_policy
 
 _PROTOCOL = PROTOCOLS["strict"]
 _BATCH_SIZE = _PROTOCOL.batch_size
+_CLASSES = 4  # of the random images, as many as the public sets have
 _INPUTS = {
     "constant": "one batch, as it is",
     "none": "streamed from JPEG shards, augmented",
@@ -111,7 +114,36 @@ def benchmark_step(source: Path, model: str, steps: int, rounds: int) -> Result:
     return Result(title, rows, "constant", describe())
 
 
+def constant_step(
+    model: str, phase: int, policy: ComputePolicy, size: int = 224, batch_size: int = _BATCH_SIZE, **changes: object
+) -> Callable[[], float]:
+    """Return a training step on one constant batch of random grey images that are not augmented.
+
+    Args:
+        model: a model of `train`.
+        phase: 1 or 2.
+        policy: precision and XLA.
+        size: height and width of the images in pixels.
+        batch_size: number of images.
+        changes: to the protocol `strict`.
+
+    Returns:
+        A function that trains the step and returns its loss.
+    """
+    images, labels = _random_images((batch_size, size, size, 1), _CLASSES)
+    batch = Batch(tf.constant(images, tf.float32), tf.one_hot(labels, _CLASSES), tf.ones(batch_size))
+    classifier = build_classifier(find_model(model), ClassifierOptions(_CLASSES, size, 1, precision=policy.precision))
+    protocol = resolve_protocol("strict", changes)
+    engine = make_engine(classifier, protocol, phase, policy, seed=0, from_scratch=False)
+    train = engine.step_parts(ConstantExamples(images, labels), 0).train
+    return lambda: float(train(batch))
+
+
 def _constant_examples(dataset: Dataset) -> ConstantExamples:
     shape = (_BATCH_SIZE, dataset.image_size, dataset.image_size, dataset.channels)
-    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    return ConstantExamples(images, np.arange(_BATCH_SIZE) % len(dataset.classes))
+    return ConstantExamples(*_random_images(shape, len(dataset.classes)))
+
+
+def _random_images(shape: tuple[int, ...], num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return images, uint8 of `shape`, and their labels."""
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8), np.arange(shape[0]) % num_classes
