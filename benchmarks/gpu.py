@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gpu_session import BFLOAT16, TORCHVISION, Session, command, make_engine, rate, torch_rate
+from gpu_session import BFLOAT16, Session, command, make_engine, rate, torch_rate
+from peers.networks import TORCHVISION
 
 from fastmri_cls.foundation.cache import cache_in
 from fastmri_cls.foundation.gpus import free_gpu_memory, use_device

@@ -14,11 +14,6 @@ import numpy as np
 from fastmri_cls.foundation.environment import describe
 
 BFLOAT16 = "mixed_bfloat16"
-TORCHVISION = {
-    "densenet121-imagenet": "densenet121",
-    "efficientnetv2s": "efficientnet_v2_s",
-    "convnext-tiny": "convnext_tiny",
-}
 
 
 @dataclass
@@ -135,26 +130,14 @@ def rate(one: Session, engine: Any, tier: str = "constant", batch: int | None = 
 def torch_rate(one: Session, model: str, batch: int) -> float:
     """Return images/s of PyTorch's step in bfloat16, channels last: frozen backbone, a head that trains, Adam."""
     import torch
-    import torchvision
+    from peers.workloads.torch_steps import make_step
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    network = torchvision.models.get_model(TORCHVISION[model], weights=None).to(
-        device, memory_format=torch.channels_last
-    )
-    for parameter in network.parameters():
-        parameter.requires_grad = False
-    head = torch.nn.Linear(1000, 4).to(device)
-    optimizer = torch.optim.Adam(head.parameters(), 1e-4)
-    images = torch.zeros(batch, 3, one.size, one.size, device=device).to(memory_format=torch.channels_last)
-    labels, count = torch.arange(batch, device=device) % 4, 4 if one.smoke else 64
+    step, count = make_step(model, one.size, batch, device=device), 4 if one.smoke else 64
 
     def run(number: int) -> None:
         for _ in range(number):
-            with torch.autocast(device, torch.bfloat16):
-                loss = torch.nn.functional.cross_entropy(head(network(images)), labels)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            loss = step()
         float(loss)
 
     run(3)

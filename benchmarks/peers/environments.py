@@ -48,7 +48,9 @@ def main() -> None:
     failed = []
     for name in chosen:
         print(f"{name}: installing", flush=True)
-        if not make(name):
+        if make(name):
+            print(f"{name}: {interpreter(name)}", flush=True)
+        else:
             failed.append(name)
     for name in failed:
         print(f"{name}: could not be made; see pip's message above and requirements-{name}.txt", file=sys.stderr)

@@ -14,8 +14,8 @@ grain           pixels in a mapped file; the same by cv2, image by image, in wor
 webdataset      JPEG in tar files; the same by cv2, image by image, in PyTorch's worker processes
 albumentations  JPEG files; PyTorch's DataLoader; the same without contrast about the mean
 DALI            JPEG files; the same by its own operators, on the CPU
-FFCV            raw pixels in its own format, RGB; shift, brightness, contrast, normalisation: it has no rotation or
-                zoom, so it does less than all others
+FFCV            raw pixels in its own format; the same as one operation of our writing that it compiles, and its own
+                operations: shift, brightness, contrast, normalisation, without rotation and zoom, which it lacks
 
 `ratio` is that to the best peer.
 """
@@ -61,19 +61,20 @@ def candidates(datasets: dict[str, Path], folder: Path) -> list[Candidate]:
         arguments = {"dataset": str(datasets[encoding]), "cache": cache}
         return Candidate(f"ours {cache} {encoding}", f"{WORKLOADS}.ours:tier", arguments, what, kind="ours")
 
-    def peer(function: str, what: str, environment: str, *packages: str) -> Candidate:
-        own = folder / function
+    def peer(name: str, what: str, environment: str, *packages: str, **more: object) -> Candidate:
+        own = folder / name
         own.mkdir()
-        for name in ("images.npy", "labels.npy", "files"):
-            (own / name).symlink_to(folder / name)
-        workload = f"{WORKLOADS}.inputs:{function}"
-        return Candidate(function, workload, {"folder": str(own)}, what, environment, packages)
+        for each in ("images.npy", "labels.npy", "files"):
+            (own / each).symlink_to(folder / each)
+        workload = f"{WORKLOADS}.inputs:{name.partition(' ')[0]}"
+        return Candidate(name, workload, {"folder": str(own), **more}, what, environment, packages)
 
     return [
         ours("raw", "none", "streamed from raw shards"),
         ours("jpeg", "none", "streamed from JPEG shards"),
         ours("raw", "ram", "decoded once into memory"),
-        peer("ffcv", "raw RGB pixels; shift, brightness, contrast", "ffcv", "ffcv"),
+        peer("ffcv", "raw pixels, augmented by an operation of our writing", "ffcv", "ffcv", "numba", own=False),
+        peer("ffcv own", "raw pixels; no rotation, no zoom", "ffcv", "ffcv", own=True),
         peer("grain", f"raw grey pixels, {CV2}", "torch", "grain"),
         peer("webdataset", f"JPEG in tar files, {CV2}", "torch", "webdataset"),
         peer("dali", "JPEG files, augmented by its own operators", "dali", "nvidia-dali-cuda120"),

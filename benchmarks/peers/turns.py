@@ -188,20 +188,20 @@ def measure(title: str, candidates: Sequence[Candidate], plan: Plan) -> Table:
         except CandidateError as reason:
             skipped[name] = f"{when}{reason}"
             rates.pop(name, None)
-            log.info(f"{title}  {name}: {skipped[name]}")
+            log.info(f"{name}: {skipped[name]}")
             return None
 
+    log.info(f"{title}: building {len(candidates)} candidates")
     with started(candidates, plan, skipped) as processes:
         for name, process in processes.items():
             rates[name] = []
             versions |= attempt(name, "", process.versions) or {}
-            log.info(f"{title}  {name}: {'ready' if name in rates else 'skipped'}")
         for number in range(1, plan.rounds + 1):
             for name in list(rates):
                 rate = attempt(name, f"round {number}: ", processes[name].round)
                 if rate is not None:
                     rates[name].append(rate)
-                    log.info(f"{title}  round {number}/{plan.rounds}  {name:32} {rate:10,.1f} images/s")
+                    log.info(f"round {number}/{plan.rounds}  {name:32} {rate:10,.1f} images/s")
     measured = [candidate for candidate in candidates if candidate.name in rates]
     baseline = best_peer(measured, rates)
     rows = tuple(make_row(one.name, one.what, rates[one.name], rates[baseline], one.kind) for one in measured)

@@ -14,30 +14,23 @@ from typing import Any
 import numpy as np
 
 from benchmarks.peers.workloads import Workload
+from benchmarks.peers.workloads.augmentation import (
+    BRIGHTNESS,
+    CONTRAST,
+    MEAN,
+    ROTATION,
+    SHIFT,
+    SIZE,
+    STD,
+    ZOOM,
+    augment,
+)
 from fastmri_cls.foundation.cpu import available_cores
 
-SIZE, BATCH = 224, 32
+BATCH = 32
 CORES = available_cores()
-# The paper's augmentation, as in fastmri_cls/augment/affine.py, and the notebooks' contrast about the mean.
-ROTATION, SHIFT, ZOOM, BRIGHTNESS, CONTRAST = 5.0, 0.05, 0.05, 0.1, 1.5
-MEAN, STD = np.float32((0.485, 0.456, 0.406)), np.float32((0.229, 0.224, 0.225))  # of ImageNet
 SHARDS = 8
 SHUFFLED = 1000  # images in webdataset's buffer
-
-
-def augment(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a grey image, uint8 [224, 224], turned, zoomed, shifted, brightened and normalised, float32 [..., 3]."""
-    import cv2
-
-    centre = (SIZE - 1) / 2
-    matrix = cv2.getRotationMatrix2D(
-        (centre, centre), rng.uniform(-ROTATION, ROTATION), rng.uniform(1 - ZOOM, 1 + ZOOM)
-    )
-    matrix[:, 2] += rng.uniform(-SHIFT, SHIFT, 2) * SIZE
-    moved = cv2.warpAffine(image, matrix, (SIZE, SIZE))
-    factor = rng.uniform(1 - BRIGHTNESS, 1 + BRIGHTNESS)
-    gain, offset = factor * CONTRAST, factor * (1 - CONTRAST) * cv2.mean(moved)[0]
-    return moved[..., None] * np.float32(gain / 255 / STD) + np.float32((offset / 255 - MEAN) / STD)
 
 
 def albumentations(folder: str) -> Workload:
@@ -53,8 +46,9 @@ def grain(folder: str) -> Workload:
 
     source = Pixels(Path(folder))
     dataset = grain.MapDataset.source(source).shuffle(seed=0).repeat().seed(0).random_map(_augment_pair).batch(BATCH)
-    processes = grain.MultiprocessingOptions(num_workers=CORES)
-    return Workload(lambda: iter(dataset.to_iter_dataset().mp_prefetch(processes)), BATCH)
+    # One thread a process: with its default of 16 they only wait for each other.
+    threads, processes = grain.ReadOptions(1, 2), grain.MultiprocessingOptions(num_workers=CORES)
+    return Workload(lambda: iter(dataset.to_iter_dataset(threads).mp_prefetch(processes)), BATCH)
 
 
 class Pixels:
@@ -108,30 +102,30 @@ def _augment_sample(sample: dict[str, bytes]) -> tuple[np.ndarray, int]:
     return augment(image, np.random.default_rng()), int(sample["cls"])
 
 
-def ffcv(folder: str) -> Workload:
-    """FFCV's own format with raw pixels. It has no rotation or zoom: what it has is shift, brightness, contrast."""
+def ffcv(folder: str, own: bool) -> Workload:
+    """FFCV's own format with raw pixels, and its own operations; or ours in their place, see ffcv_affine.py."""
     from ffcv import transforms
     from ffcv.fields import IntField, RGBImageField
     from ffcv.fields.decoders import IntDecoder, SimpleRGBImageDecoder
     from ffcv.loader import Loader, OrderOption
     from ffcv.writer import DatasetWriter
 
+    from benchmarks.peers.workloads.ffcv_affine import Affine
+
     pixels, file = Pixels(Path(folder)), f"{folder}/train.beton"
     fields = {"image": RGBImageField(write_mode="raw", max_resolution=SIZE), "label": IntField()}
     DatasetWriter(file, fields, num_workers=1).from_indexed_dataset(RgbPixels(pixels))
-    image = [
-        SimpleRGBImageDecoder(),
+    its_own = (
         transforms.RandomTranslate(padding=round(SHIFT * SIZE)),
         transforms.RandomBrightness(BRIGHTNESS, p=1.0),
         transforms.RandomContrast(CONTRAST - 1, p=1.0),
         transforms.NormalizeImage(255 * MEAN, 255 * STD, np.float32),
-        transforms.ToTensor(),
-    ]
-    label = [IntDecoder(), transforms.ToTensor()]
-    loader = Loader(
-        file, BATCH, num_workers=CORES, order=OrderOption.RANDOM, os_cache=True, drop_last=True,
-        pipelines={"image": image, "label": label},
-    )  # fmt: skip
+    )
+    pipelines = {
+        "image": [SimpleRGBImageDecoder(), *(its_own if own else (Affine(),)), transforms.ToTensor()],
+        "label": [IntDecoder(), transforms.ToTensor()],
+    }
+    loader = Loader(file, BATCH, CORES, os_cache=True, order=OrderOption.RANDOM, drop_last=True, pipelines=pipelines)
 
     def batches() -> Iterator[Any]:
         for _ in repeat(None):

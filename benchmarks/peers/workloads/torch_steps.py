@@ -13,16 +13,15 @@ import torchvision
 from torch import nn
 from torchvision.models.densenet import _DenseBlock
 
-from benchmarks.peers.workloads import Workload, repeated
 from fastmri_cls.foundation.cpu import available_cores
 
-NETWORKS = {
-    "densenet121-imagenet": "densenet121",
-    "efficientnetv2s": "efficientnet_v2_s",
-    "convnext-tiny": "convnext_tiny",
-}
-# How many blocks, counted from the top, hold the last 20 % of Keras' layers, which phase 2 trains (unfrozen_layers).
-TRAINED_BLOCKS = {"densenet121-imagenet": 14, "efficientnetv2s": 8, "convnext-tiny": 3}
+# Relative, since gpu.py imports this too, and it has another folder on its path than worker.py.
+from ..networks import TORCHVISION
+from . import Workload, repeated
+
+# What phase 2 trains, the last 20 % of Keras' layers (unfrozen_layers): the number of blocks, counted from the top, and
+# the first part of the lowest one that trains. 1 695 744, 6 909 888 and 16 062 720 weights, on both sides.
+TRAINED = {"densenet121-imagenet": (14, ""), "efficientnetv2s": (8, "block.2"), "convnext-tiny": (6, "block.5")}
 CLASSES = 4
 
 
@@ -51,7 +50,7 @@ def blocks(module: nn.Module) -> Iterator[nn.Module]:
 
 def backbone(model: str) -> tuple[list[nn.Module], nn.Module, int]:
     """Return the blocks of a network, what makes features of their output, and the number of features."""
-    network = torchvision.models.get_model(NETWORKS[model], weights=None)
+    network = torchvision.models.get_model(TORCHVISION[model], weights=None)
     parts: list[nn.Module] = list(blocks(network.features))
     pooled: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     if isinstance(network, torchvision.models.DenseNet):
@@ -71,18 +70,31 @@ def head(features: int) -> nn.Module:
     )
 
 
+def trunk_and_tail(model: str, phase: int) -> tuple[nn.Module, nn.Module]:
+    """Return the layers below the first one that trains, frozen, and all others, whose last is the head."""
+    parts, pooling, features = backbone(model)
+    count, first = TRAINED[model] if phase == 2 else (0, "")
+    cut = len(parts) - count
+    trunk = nn.Sequential(*parts[:cut]).eval().requires_grad_(False)
+    tail = nn.Sequential(*parts[cut:], pooling)
+    if phase == 1:
+        tail.eval().requires_grad_(False)
+    for module in tail.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval().requires_grad_(False)
+    for name, weight in tail[0].named_parameters():
+        if name < first:
+            weight.requires_grad_(False)
+    return trunk, tail.append(head(features))
+
+
 def make_step(
     model: str, size: int, batch: int, *, phase: int = 1, compiled: bool = False, device: str = "cpu"
 ) -> Callable[[], torch.Tensor]:
     """Return a step on one constant batch, which returns its loss."""
-    parts, pooling, features = backbone(model)
-    cut = len(parts) - (TRAINED_BLOCKS[model] if phase == 2 else 0)
+    trunk, tail = trunk_and_tail(model, phase)
     layout = {"device": device, "memory_format": torch.channels_last}
-    trunk = nn.Sequential(*parts[:cut]).eval().requires_grad_(False).to(dtype=torch.bfloat16, **layout)
-    tail = nn.Sequential(*parts[cut:], pooling, head(features)).to(**layout)
-    for module in tail[:-1].modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval().requires_grad_(False)
+    trunk, tail = trunk.to(dtype=torch.bfloat16, **layout), tail.to(**layout)
     images = torch.randn(batch, 3, size, size).to(dtype=torch.bfloat16, **layout)
     labels = (torch.arange(batch) % CLASSES).to(device)
     optimizer = torch.optim.Adam([weight for weight in tail.parameters() if weight.requires_grad], 1e-4)
