@@ -1,4 +1,4 @@
-"""Makes the peers' Python environments, one a requirement file, in benchmarks/peers/environments (git ignores it).
+"""Makes the peers' Python environments, one a requirement file, in the folder .peers of the checkout (git ignores it).
 
 python benchmarks/peers/environments.py [NAME...]
     NAME is that of a file requirements-NAME.txt: dali, duplicates, ffcv, runtimes, torch. By default all of them.
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-FOLDER = HERE / "environments"
+FOLDER = HERE.parents[1] / ".peers"
 SHARED = "rich"  # what the package's own modules that a candidate imports need
 
 

@@ -36,15 +36,17 @@ def candidates(folder: Path, batch: int) -> list[Candidate]:
     """Return the candidates of a table, on the files that export_untrained.py has written."""
     keras, onnx, litert, dynamic = (str(folder / name) for name in export_untrained.FILES)
 
+    def file_name(file: str) -> str:
+        return str(Path(file).relative_to(folder))
+
     def ours(engine: str, function: str, file: str, **more: str) -> Candidate:
         precision = more.get("precision", "float32").removeprefix("mixed_")
         arguments = {"model_file": file, "batch": batch, **more}
-        return Candidate(f"ours {engine} {precision}", f"{OURS}:{function}", arguments, f"predict --engine {engine}",
-                         kind="ours")  # fmt: skip
+        return Candidate(f"ours {engine} {precision}", f"{OURS}:{function}", arguments, file_name(file), kind="ours")
 
     def peer(name: str, function: str, file: str, package: str, **more: str) -> Candidate:
         arguments = {"model_file": file, "batch": batch, **more}
-        return Candidate(name, f"{PEERS}:{function}", arguments, Path(file).name, "runtimes", (package,))
+        return Candidate(name, f"{PEERS}:{function}", arguments, file_name(file), "runtimes", (package,))
 
     return [
         ours("keras", "keras_forward", keras, precision="float32"),

@@ -39,7 +39,7 @@ def candidates(model: str, phase: int, size: int, batch: int) -> list[Candidate]
     return [
         *(
             Candidate(
-                f"ours {name}", f"{WORKLOADS}.ours:step", common | {"precision": policy}, f"train, {policy}",
+                f"ours {name}", f"{WORKLOADS}.ours:step", common | {"precision": policy}, "train",
                 kind="ours",
             )
             for name, policy in ours.items()
@@ -47,7 +47,7 @@ def candidates(model: str, phase: int, size: int, batch: int) -> list[Candidate]
         *(
             Candidate(
                 f"PyTorch {name} bfloat16", f"{WORKLOADS}.torch_steps:step", common | {"compiled": compiled},
-                "torchvision, channels last, frozen weights in bfloat16", "torch", ("torch", "torchvision"),
+                "torchvision, channels last", "torch", ("torch", "torchvision"),
             )
             for name, compiled in torch.items()
         ),
