@@ -37,10 +37,10 @@ def test_candidates_take_turns_and_are_compared_with_the_best_peer(turns, tmp_pa
     assert order[3:] == "abc" * 3
     assert table.result.baseline == "c"
     ours, slow, best = table.result.rows
-    assert 2 < ours.ratio < 6
-    assert 0.3 < slow.ratio < 0.7
+    assert 1.3 < ours.ratio < 6
+    assert 0.3 < slow.ratio < 0.9
     assert best.ratio == 1
-    assert 100 < ours.images_per_second < 500  # 10 images in .02 s, beside other tests
+    assert 50 < ours.images_per_second < 500  # 10 images in .02 s, beside other tests
     assert table.versions["numpy"][0].isdigit()
     assert not table.skipped
 
