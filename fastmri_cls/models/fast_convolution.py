@@ -1,4 +1,4 @@
-"""Convolutions with the frozen BatchNormalization behind them in one operation.
+"""Convolutions with the frozen BatchNormalization behind them in one operation, and large depthwise ones that train.
 
 The normalization becomes a factor for each channel of the kernel and a bias.
 """
@@ -7,8 +7,10 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from keras import layers, ops
+from numpy.lib.stride_tricks import sliding_window_view
 
 from fastmri_cls.models.frozen_values import KeepsFrozenValues
 
@@ -141,3 +143,76 @@ class FoldedDepthwiseConv2D(_Folding, layers.DepthwiseConv2D):
             return ops.depthwise_conv(inputs, kernel, self.strides, self.padding, self.data_format, self.dilation_rate)
 
         return self._folded(convolve)
+
+
+class LargeDepthwiseConv2D(layers.DepthwiseConv2D):
+    """DepthwiseConv2D with a faster gradient of its kernel in bfloat16, where oneDNN's takes a third of a block's time.
+
+    For kernels of 5 x 5 or more; with a stride of 1, padding "same" and one output a channel.
+    """
+
+    @staticmethod
+    def suits(layer: layers.Layer) -> bool:
+        """Whether `layer` is such a convolution."""
+        return (
+            type(layer) is layers.DepthwiseConv2D
+            and min(layer.kernel_size) >= 5
+            and layer.strides == layer.dilation_rate == (1, 1)
+            and layer.padding == "same"
+            and layer.depth_multiplier == 1
+            and layer.compute_dtype == "bfloat16"
+        )
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Convolve."""
+        if not self.trainable:
+            return super().call(inputs)
+        mapped = _depthwise(inputs, tf.cast(self.kernel, inputs.dtype))
+        if self.use_bias:
+            mapped = tf.nn.bias_add(mapped, tf.cast(self.bias, inputs.dtype))
+        return self.activation(mapped)
+
+
+@tf.custom_gradient
+def _depthwise(x: tf.Tensor, kernel: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+    """Convolve each channel of `x`, [batch, rows, columns, d], with its kernel of `kernel`, [rows, columns, d, 1]."""
+    options = {"strides": [1, 1, 1, 1], "padding": "SAME"}
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        by_x = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+            input_sizes=tf.shape(x), filter=kernel, out_backprop=upstream, **options
+        )
+        if x.shape[1] * x.shape[2] <= _SMALL_MAP:
+            return by_x, _kernel_gradient(x, upstream, kernel.shape[:2])
+        by_kernel = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+            input=tf.cast(x, tf.float32),
+            filter_sizes=kernel.shape,
+            out_backprop=tf.cast(upstream, tf.float32),
+            **options,
+        )
+        return by_x, tf.cast(by_kernel, kernel.dtype)
+
+    return tf.raw_ops.DepthwiseConv2dNative(input=x, filter=kernel, **options), gradient
+
+
+# Places; on more, the product of all pairs costs more than the sums of those that a kernel joins.
+_SMALL_MAP = 64
+
+
+def _kernel_gradient(x: tf.Tensor, upstream: tf.Tensor, size: tf.TensorShape) -> tf.Tensor:
+    """Return the gradient of a depthwise kernel by one product of matrices a channel.
+
+    It multiplies each place of the padded map with each place of the result, summed over the batch. An element of the
+    kernel is the sum over the places of the result, each with the place of the map that this element joins it to.
+    """
+    rows, columns, channels = x.shape[1:]
+    around = [[0, 0], *([(n - 1) // 2, n // 2] for n in size), [0, 0]]
+    padded = tf.pad(x, around)
+    places = np.arange(padded.shape[1] * padded.shape[2]).reshape(padded.shape[1:3])
+    joined = sliding_window_view(places, (rows, columns)).reshape(-1, rows * columns)
+    pairs = joined * (rows * columns) + np.arange(rows * columns)
+    by_channel = tf.transpose(tf.reshape(padded, (-1, places.size, channels)), (2, 1, 0))
+    products = by_channel @ tf.transpose(tf.reshape(upstream, (-1, rows * columns, channels)), (2, 0, 1))
+    chosen = tf.gather(tf.reshape(products, (channels, -1)), pairs, axis=1)
+    sums = tf.reduce_sum(tf.cast(chosen, tf.float32), axis=2)
+    return tf.cast(tf.reshape(tf.transpose(sums), (*size, channels, 1)), x.dtype)

@@ -17,7 +17,12 @@ from keras import layers
 
 from fastmri_cls.foundation.gpus import visible_gpus
 from fastmri_cls.foundation.private_api import LayerScale, all_layers, num_consumers, producer
-from fastmri_cls.models.fast_convolution import FoldedConv2D, FoldedDepthwiseConv2D, FrozenBatchNormalization
+from fastmri_cls.models.fast_convolution import (
+    FoldedConv2D,
+    FoldedDepthwiseConv2D,
+    FrozenBatchNormalization,
+    LargeDepthwiseConv2D,
+)
 from fastmri_cls.models.fast_rows import (
     FoldedLayerScale,
     RowsDense,
@@ -61,6 +66,8 @@ def with_fast_layers(model: keras.Model) -> keras.Model:
             return layers.Activation.from_config(config | {"activation": "linear"})
         if type(layer) is LayerScale and id(layer) in before:
             return FoldedLayerScale.from_config(config)
+        if LargeDepthwiseConv2D.suits(layer):
+            return LargeDepthwiseConv2D.from_config(config)
         if over_channels(layer):
             return RowsLayerNormalization.from_config(config)
         return layer.__class__.from_config(config)

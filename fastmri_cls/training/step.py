@@ -6,7 +6,8 @@ statistics are those of the whole batch), and gradients are summed and applied a
 therefore compiles the frozen backbone, and nothing of a network trained from scratch.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -16,6 +17,9 @@ from fastmri_cls.augment.batch import Batch
 from fastmri_cls.foundation.gpus import visible_gpus
 from fastmri_cls.foundation.private_api import all_layers, skip_gradient_reduction
 from fastmri_cls.training.replicas import Replicas
+
+# Weights that train: compiling their update takes about a second, and of so many it saves that in some tens of steps.
+_MANY_WEIGHTS = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,8 @@ class Step:
         self._forward: Callable[[tf.Tensor], tf.Tensor] = lambda images: model(images, training=True)
         self.train: Callable[..., tuple[tf.Tensor, tf.Tensor]]
         if replicas.count == 1:
-            if visible_gpus() and not options.xla:
-                # Adam alone is 20 kernels a variable, too small to fill a GPU; compiled, all variables are one.
+            if not options.xla and (visible_gpus() or _num_weights(self._trainable) >= _MANY_WEIGHTS):
+                # Adam alone is 20 kernels a variable, too small to fill a GPU and each a pass over memory on a CPU.
                 self._apply = tf.function(self._apply_gradients, jit_compile=True, autograph=False)
             self.train = tf.function(self._train_alone, jit_compile=options.xla, autograph=False)
         else:
@@ -129,6 +133,10 @@ class Step:
 
     def _regularization(self) -> tf.Tensor:
         return tf.add_n(self._model.losses) if self._model.losses else tf.constant(0.0)
+
+
+def _num_weights(variables: Sequence[keras.Variable]) -> int:
+    return sum(math.prod(variable.shape) for variable in variables)
 
 
 def _is_correct(probabilities: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:

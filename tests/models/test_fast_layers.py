@@ -14,7 +14,7 @@ from scipy.stats import norm
 from fastmri_cls.benchmark.trace import slowest_operations
 from fastmri_cls.foundation.private_api import LayerScale, all_layers
 from fastmri_cls.models import fast_layers
-from fastmri_cls.models.fast_convolution import FrozenBatchNormalization
+from fastmri_cls.models.fast_convolution import FrozenBatchNormalization, LargeDepthwiseConv2D
 from fastmri_cls.models.fast_layers import with_fast_layers
 from fastmri_cls.models.fast_rows import FoldedLayerScale, RowsDense, RowsLayerNormalization, exact_gelu
 from fastmri_cls.models.frozen_values import precompute
@@ -230,6 +230,37 @@ def test_a_scale_behind_an_activation_or_another_layer_is_left_alone():
         precompute(ours)
         assert type(ours.layers[2]) is LayerScale
         np.testing.assert_allclose(ours(images()), theirs(images()), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("rows", "columns", "size"), [(7, 7, (7, 7)), (5, 8, (6, 5)), (12, 9, (5, 7))])
+def test_a_large_depthwise_kernel_that_trains_gets_the_gradient_of_float32(rows, columns, size):
+    """By a product of matrices on a small map, in float32 on others; TensorFlow's in float32 is the reference."""
+    maps = keras.Input((rows, columns, 8))
+    exact, low = (
+        keras.Model(maps, layers.DepthwiseConv2D(size, padding="same", dtype=precision)(maps))
+        for precision in ("float32", "mixed_bfloat16")
+    )
+    ours = with_fast_layers(low)
+    assert isinstance(ours.layers[1], LargeDepthwiseConv2D)
+    ours.set_weights(exact.get_weights())
+    x = tf.constant(np.random.default_rng(0).normal(size=(4, rows, columns, 8)), tf.float32)
+    found = []
+    for model in (exact, ours):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.cast(model(x), tf.float32)
+            loss = tf.reduce_sum(tf.stop_gradient(y) * y)
+        found.append([y, *tape.gradient(loss, [x, *(variable.value for variable in model.trainable_variables)])])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(b, a, atol=0.02 * np.abs(a).max())
+
+
+@pytest.mark.parametrize("options", [{"strides": 2}, {"padding": "valid"}, {"depth_multiplier": 2}, {"kernel_size": 3}])
+def test_other_depthwise_convolutions_are_keras_s(options):
+    maps = keras.Input((9, 9, 8))
+    layer = layers.DepthwiseConv2D(**{"kernel_size": 7, "padding": "same", "dtype": "mixed_bfloat16"} | options)
+    ours = with_fast_layers(keras.Model(maps, layer(maps)))
+    assert type(ours.layers[1]) is layers.DepthwiseConv2D
 
 
 def test_gelu_is_right_to_a_percent_in_bfloat16_where_a_gpu_computes_it_op_by_op(monkeypatch):
