@@ -12,7 +12,6 @@ step.
 from typing import Any
 
 import keras
-import tensorflow as tf
 from keras import layers
 
 from fastmri_cls.foundation.gpus import visible_gpus
@@ -30,6 +29,7 @@ from fastmri_cls.models.fast_rows import (
     exact_gelu,
     over_channels,
 )
+from fastmri_cls.models.keyed_dropout import KeyedDropout
 
 
 def with_fast_layers(model: keras.Model) -> keras.Model:
@@ -54,7 +54,7 @@ def with_fast_layers(model: keras.Model) -> keras.Model:
         if type(layer) is layers.Conv2D:
             return FoldedConv2D.from_config(config)
         if type(layer) is layers.Dropout:
-            return RestingDropout.from_config(config)
+            return KeyedDropout.from_config(config)
         if _normalizes_map(layer):
             return FrozenBatchNormalization.from_config(config)
         return on_rows_faster(layer, config) if on_rows else layer.__class__.from_config(config)
@@ -76,20 +76,6 @@ def with_fast_layers(model: keras.Model) -> keras.Model:
     for layer in (*normalizations, *scales):
         ours.get_layer(_before(layer).name).fold(ours.get_layer(layer.name))
     return ours
-
-
-class RestingDropout(layers.Dropout):
-    """Dropout, or drop-connect (one number for a whole example), that can rest while it is frozen.
-
-    A layer without weights is frozen with those around it. Keras' own draws on, whatever `trainable` is.
-    """
-
-    rests_when_frozen = False
-
-    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Drop, unless it rests."""
-        rests = self.rests_when_frozen and not self.trainable
-        return super().call(inputs, training=training and not rests)
 
 
 def _before(layer: layers.Layer) -> keras.Operation:

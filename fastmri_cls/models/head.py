@@ -9,7 +9,8 @@ from keras import layers, regularizers
 
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.models.backbones import unfreeze_each, unfrozen_layers
-from fastmri_cls.models.fast_layers import RestingDropout, with_fast_layers
+from fastmri_cls.models.fast_layers import with_fast_layers
+from fastmri_cls.models.keyed_dropout import KeyedDropout
 from fastmri_cls.models.registry import Backbone, Hybrid
 
 _L2 = 1e-4
@@ -86,7 +87,7 @@ def build_classifier(backbone: Backbone | Hybrid, options: ClassifierOptions, *,
             is_repeated = branch.channels == 3 and options.channels == 1
             x = layers.Concatenate()([images] * 3) if is_repeated else images
             maps.append(base(branch.preprocessing[options.preprocessing](x)))
-        probabilities = paper_head(maps, options.num_classes)
+        probabilities = paper_head(maps, options.num_classes, KeyedDropout if fast else layers.Dropout)
     return Classifier(backbone, options, keras.Model(images, probabilities, name="classifier"), tuple(bases))
 
 
@@ -94,20 +95,23 @@ def _build_base(backbone: Backbone, options: ClassifierOptions) -> keras.Model:
     return backbone.build((options.image_size, options.image_size, backbone.channels or options.channels))
 
 
-def paper_head(maps: Sequence[keras.KerasTensor], num_classes: int) -> keras.KerasTensor:
+def paper_head(
+    maps: Sequence[keras.KerasTensor], num_classes: int, dropout: type[layers.Dropout] = layers.Dropout
+) -> keras.KerasTensor:
     """Return the probabilities, float32 [batch, classes], of the paper's head.
 
     Args:
         maps: the final feature map of each backbone, [batch, rows, columns, d]; pooled features are concatenated.
         num_classes: number of outputs.
+        dropout: the layer to use.
     """
     pooled = [layers.GlobalAveragePooling2D()(x) for x in maps]
     x = pooled[0] if len(pooled) == 1 else layers.Concatenate()(pooled)
     x = layers.BatchNormalization()(x)
     x = layers.Dense(512, activation="relu", kernel_regularizer=regularizers.L2(_L2))(x)
-    x = layers.Dropout(0.5)(x)
+    x = dropout(0.5)(x)
     x = layers.Dense(256, activation="relu", kernel_regularizer=regularizers.L2(_L2))(x)
-    x = layers.Dropout(0.4)(x)
+    x = dropout(0.4)(x)
     # Probabilities stay float32 in mixed precision: the loss takes their logarithm.
     return layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(x)
 
@@ -128,8 +132,8 @@ def freeze_for_phase(
         frozen_mode: of frozen layers in a training step, see `Protocol`. Their BatchNormalization uses its moving
             statistics in both modes.
     """
-    for dropout in dropouts(classifier):
-        dropout.rests_when_frozen = frozen_mode == "inference"
+    for layer in dropouts(classifier):
+        layer.rests_when_frozen = frozen_mode == "inference"
     fractions = unfreeze_each(classifier.bases, unfreeze)
     for base, fraction in zip(classifier.bases, fractions, strict=True):
         if from_scratch or phase == 1:
@@ -138,9 +142,9 @@ def freeze_for_phase(
             train_from(base, fraction)
 
 
-def dropouts(classifier: Classifier) -> list[RestingDropout]:
+def dropouts(classifier: Classifier) -> list[KeyedDropout]:
     """Return the dropout and drop-connect layers of the backbones."""
-    return [layer for base in classifier.bases for layer in base.layers if isinstance(layer, RestingDropout)]
+    return [layer for base in classifier.bases for layer in base.layers if isinstance(layer, KeyedDropout)]
 
 
 def train_from(base: keras.Model, unfreeze: float | str) -> None:

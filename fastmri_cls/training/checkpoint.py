@@ -63,7 +63,7 @@ class Checkpoint:
     Attributes:
         progress: how far it is.
         callbacks: the state of Keras' callbacks, by class.
-        model: the whole classifier with its random states; empty before the first step.
+        model: the whole classifier; empty before the first step.
         optimizer: the phase's optimizer and running metrics; empty at the start of a phase.
         best: EarlyStopping's best weights so far.
     """

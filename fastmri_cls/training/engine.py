@@ -172,7 +172,7 @@ class Engine:
         return StepParts(
             fetch=tf.function(lambda element: self._loops.as_batch(examples.fetch(element))),
             augment=tf.function(augment),
-            train=lambda batch: self._step.train(*batch)[0],
+            train=lambda batch: self._step.train(*batch, tf.constant([0, 0]))[0],
         )
 
     def step_seconds(self, examples: Examples, batches: Iterator[Element]) -> Iterator[float]:
@@ -216,24 +216,23 @@ class Engine:
     ) -> Iterator[int]:
         """Train from `first_step` to the epoch's end; yield the steps done after each call."""
         done = first_step
-        with self._replicas.own_draws(self._whole.variables):
-            while done < training.steps_per_epoch:
-                calls.on_train_batch_begin(done)
-                started = time.perf_counter()
-                count = min(self._steps_per_call.count, training.steps_per_epoch - done)
-                span = tf.constant(epoch), tf.constant(done), tf.constant(count)
-                bad, loss, accuracy = map(float, self._loops.train(training.examples, batches, *span))
-                if count == self._steps_per_call.count:
-                    self._steps_per_call.took(time.perf_counter() - started)
-                if bad >= 0:
-                    raise UserError(
-                        f"epoch {epoch + 1}, step {int(bad) + 1}: the loss is not finite; choose --precision float32 "
-                        "or a smaller --learning-rate, or look for damaged images: "
-                        + ", ".join(training.files(epoch, int(bad)))
-                    )
-                done += count
-                calls.on_train_batch_end(done - 1, {"loss": loss, "accuracy": accuracy})
-                yield done
+        while done < training.steps_per_epoch:
+            calls.on_train_batch_begin(done)
+            started = time.perf_counter()
+            count = min(self._steps_per_call.count, training.steps_per_epoch - done)
+            span = tf.constant(epoch), tf.constant(done), tf.constant(count)
+            bad, loss, accuracy = map(float, self._loops.train(training.examples, batches, *span))
+            if count == self._steps_per_call.count:
+                self._steps_per_call.took(time.perf_counter() - started)
+            if bad >= 0:
+                raise UserError(
+                    f"epoch {epoch + 1}, step {int(bad) + 1}: the loss is not finite; choose --precision float32 "
+                    "or a smaller --learning-rate, or look for damaged images: "
+                    + ", ".join(training.files(epoch, int(bad)))
+                )
+            done += count
+            calls.on_train_batch_end(done - 1, {"loss": loss, "accuracy": accuracy})
+            yield done
 
 
 def make_engine(
@@ -256,7 +255,7 @@ def make_engine(
         protocol: the recipe.
         phase: 1 or 2.
         policy: precision and XLA.
-        seed: of the augmentation's draws.
+        seed: of the draws of augmentation and dropout.
         from_scratch: whether the backbones have no pretrained weights.
         augment: None for the protocol's.
         model: the part of the classifier to train; None for all of it.

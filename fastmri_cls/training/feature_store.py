@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -31,6 +32,7 @@ from fastmri_cls.models.head import Classifier
 from fastmri_cls.models.surgery import CutClassifier
 from fastmri_cls.pipeline.batches import EvaluationBatches, prefetch_to_accelerator
 from fastmri_cls.pipeline.examples import Examples, Selection
+from fastmri_cls.training.drops import Drops, Factors, drop_seed
 from fastmri_cls.training.feature_writer import FeatureWriter, Rows
 
 NAMES = ("cut", "pooled", "labels")
@@ -99,6 +101,9 @@ class FeatureStore:
         if self._batch != _BATCH:
             self._key |= {"batch": self._batch}
         self._parts = parts
+        self._drops = Drops(parts.trunk, parts.tail)
+        if self._drops.layers:
+            self._key |= {"drops": "keyed"}  # earlier versions drew other numbers
         self._source = source
         self._augment = augment
         self._name = classifier.backbone.name.replace(":", "-")
@@ -163,9 +168,6 @@ class FeatureStore:
             "pooled": ((count, *self._parts.tail.output_shape[1:]), np.dtype(np.float32)),
             "labels": ((count,), np.dtype(np.int64)),
         }
-        states = [v for model in (self._parts.trunk, self._parts.tail) for v in model.variables if _is_random_state(v)]
-        before = [np.array(state) for state in states]
-        draws.seed_layers(states)
         batches = EvaluationBatches(examples, self._batch)
         ahead = prefetch_to_accelerator(batches.epoch(0), examples)
         with FeatureWriter(directory, arrays) as writer:
@@ -174,20 +176,23 @@ class FeatureStore:
                 cut, pooled, finite = self._run(image, tf.constant(number), draws.key, draws.view is not None)
                 real = min(count - number * self._batch, self._batch)
                 writer.append(partial(_rows, cut, pooled, finite, element["label"], real))
-        # Training continues from the same random state, whether its features were computed or found.
-        for state, value in zip(states, before, strict=True):
-            state.assign(value)
         return writer.sums
 
     def _features(
         self, images: tf.Tensor, batch: tf.Tensor, key: tf.Tensor, augmented: bool
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        factors: Factors = ()
         if augmented:
             seed = fold_in(key, batch)
             nothing = tf.zeros([self._batch, self._num_classes])
             images = self._augment(Batch(images, nothing, tf.ones([self._batch])), seed).images
-        cut = self._parts.trunk(tf.cast(images, tf.float32), training=augmented)
-        pooled = tf.cast(self._parts.tail(cut, training=augmented), tf.float32)
+            factors = self._drops.draw(drop_seed(seed), self._batch)
+
+        def run(part: keras.Model, inputs: tf.Tensor) -> tf.Tensor:
+            return self._drops.forward(part)(inputs, factors) if augmented else part(inputs, training=False)
+
+        cut = run(self._parts.trunk, tf.cast(images, tf.float32))
+        pooled = tf.cast(run(self._parts.tail, cut), tf.float32)
         stored = tf.cast(cut, self.dtype)
         return tf.bitcast(stored, tf.uint16), pooled, tf.reduce_all(tf.math.is_finite(stored))
 
@@ -226,26 +231,13 @@ class _Draws:
 
     @property
     def key(self) -> tf.Tensor:
-        """The seed of the augmentation, int32 [2]."""
-        return tf.constant([self._split_seed, self.view or 0])
-
-    def seed_layers(self, states: Sequence[Any]) -> None:
-        """Key drop-connect's random states by the view too."""
-        for number, state in enumerate(states):
-            state.assign([self._split_seed ^ number, self.view or 0])
-
-    @property
-    def _split_seed(self) -> int:
-        return zlib.crc32(self.split.encode()) >> 1  # fits int32
+        """The seed of the view, int32 [2]."""
+        return tf.constant([zlib.crc32(self.split.encode()) >> 1, self.view or 0])  # fits int32
 
 
 def _storage_dtype(classifier: Classifier) -> tf.DType:
     """Return the type of stored features: bfloat16 for bfloat16 features; float16 is 8 times finer for float32."""
     return tf.bfloat16 if classifier.options.precision == "mixed_bfloat16" else tf.float16
-
-
-def _is_random_state(variable: Any) -> bool:
-    return bool(variable.name == "seed_generator_state")
 
 
 def _is_sound(folder: Path) -> bool:

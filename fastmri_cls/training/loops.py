@@ -113,7 +113,8 @@ class Loops:
 
     def _train_replica(self, examples: Examples, element: Element, seed: tf.Tensor) -> tf.Tensor:
         batch = self.as_batch(examples.fetch(self._replicas.rows(element)))
-        return self._step.train_sums(self._augment(batch, seed, self._replicas.slice()))
+        part = self._replicas.slice()
+        return self._step.train_sums(self._augment(batch, seed, part), seed, part)
 
     def _eval_replica(self, examples: Examples, element: Element) -> tf.Tensor:
         return self._step.evaluate_sums(self.as_batch(examples.fetch(self._replicas.rows(element))))

@@ -4,7 +4,6 @@ With one replica every method passes its arguments through, so the engine reads 
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -13,8 +12,6 @@ import tensorflow as tf
 from fastmri_cls.augment.batch import WHOLE_BATCH, ReplicaSlice
 from fastmri_cls.pipeline.batches import prefetch_to_accelerator
 from fastmri_cls.pipeline.examples import Element, Examples
-
-_SEED_STRIDE = 7919  # between the seeds of replicas; a prime, so that no layer's seed meets another's by design
 
 
 class Replicas:
@@ -76,29 +73,6 @@ class Replicas:
                 return tf.gather(parts, _replica_index() % self._here)
 
         return {name: rows(tensor) for name, tensor in element.items()}
-
-    @contextmanager
-    def own_draws(self, variables: list[keras.Variable]) -> Iterator[None]:
-        """Let dropout and similar layers draw different numbers on every replica.
-
-        The seeds among `variables` are shifted, and shifted back at the end. Those of the first replica, which
-        checkpoints hold, never change.
-        """
-        seeds = [variable.value for variable in variables if variable.name == "seed_generator_state"]
-
-        @tf.function(autograph=False)
-        def shift(direction: tf.Tensor) -> None:
-            for seed in seeds:
-                own = tf.cast(_replica_index() * direction * _SEED_STRIDE, seed.dtype)
-                seed.assign_add(tf.stack([own, tf.zeros_like(own)]))
-
-        self._on_all(shift, 1)
-        yield
-        self._on_all(shift, -1)
-
-    def _on_all(self, shift: Callable[[tf.Tensor], None], direction: int) -> None:
-        if self.count > 1:
-            self.strategy.run(shift, (tf.constant(direction),))
 
 
 class RunningMean(keras.metrics.Mean):

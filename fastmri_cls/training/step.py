@@ -9,13 +9,15 @@ therefore compiles the frozen backbone, and nothing of a network trained from sc
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from fastmri_cls.augment.batch import Batch
+from fastmri_cls.augment.batch import WHOLE_BATCH, Batch, ReplicaSlice
 from fastmri_cls.foundation.gpus import visible_gpus
 from fastmri_cls.foundation.private_api import all_layers, skip_gradient_reduction
+from fastmri_cls.training.drops import Drops, Factors, drop_seed
 from fastmri_cls.training.replicas import Replicas
 
 # Weights that train: compiling their update takes about a second, and of so many it saves that in some tens of steps.
@@ -29,7 +31,7 @@ class StepOptions:
     Attributes:
         num_classes: outputs of the model.
         label_smoothing: of the loss, 0 to 1.
-        seed: of the augmentation's draws.
+        seed: of all draws.
         xla: whether XLA compiles the step.
     """
 
@@ -48,8 +50,8 @@ class Step:
         replicas: the devices that share the batch.
 
     Attributes:
-        train: images, targets, weights -> this replica's part of the batch's loss, float32 [], and whether each
-            prediction is correct, float32 [batch]; updates the model.
+        train: images, targets, weights, seed (see `drop_seed`), slice of a replica -> this replica's part of
+            the batch's loss, float32 [], and whether each prediction is correct, float32 [batch]; updates the model.
         evaluate: images, targets -> the loss of each example, regularisation included, float32 [batch], and the
             predicted classes, int64 [batch].
     """
@@ -64,7 +66,8 @@ class Step:
         with replicas.strategy.scope():
             self._optimizer.build(self._trainable)
         self._apply: Callable[[list[tf.Tensor]], None] = self._apply_gradients
-        self._forward: Callable[[tf.Tensor], tf.Tensor] = lambda images: model(images, training=True)
+        self._drops = Drops(model)
+        self._forward = self._drops.forward(model)
         self.train: Callable[..., tuple[tf.Tensor, tf.Tensor]]
         if replicas.count == 1:
             if not options.xla and (visible_gpus() or _num_weights(self._trainable) >= _MANY_WEIGHTS):
@@ -76,13 +79,19 @@ class Step:
             # Keras' optimizer clips and looks for infinities before it sums: it gets gradients that are summed.
             skip_gradient_reduction(self._optimizer)
             if options.xla:
-                self._forward = _compiled(model)
+                self._forward = _compiled(model, self._drops)
             self.train = self._train_together
         self.evaluate = tf.function(self._evaluate, jit_compile=options.xla, autograph=False)
 
-    def train_sums(self, batch: Batch) -> tf.Tensor:
-        """Train on one replica's rows; return its part of the loss, its correct predictions and rows, float32 [3]."""
-        loss, correct = self.train(*batch)
+    def train_sums(self, batch: Batch, seed: tf.Tensor, part: ReplicaSlice = WHOLE_BATCH) -> tf.Tensor:
+        """Train on one replica's rows; return its part of the loss, its correct predictions and rows, float32 [3].
+
+        Args:
+            batch: the rows, augmented.
+            seed: of the step.
+            part: which rows of the batch they are.
+        """
+        loss, correct = self.train(*batch, drop_seed(seed), part)
         return tf.stack([loss, tf.reduce_sum(correct), float(correct.shape[0])])
 
     def evaluate_sums(self, batch: Batch) -> tf.Tensor:
@@ -95,26 +104,32 @@ class Step:
         sums = [tf.reduce_sum(losses * weights), tf.reduce_sum(weighted * chosen), tf.reduce_sum(weights)]
         return tf.concat([tf.stack(sums), tf.reshape(confusion, [-1])], axis=0)
 
-    def _train_alone(self, images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        loss, correct, gradients = self._differentiate(images, targets, weights)
+    def _train_alone(self, *arguments: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        loss, correct, gradients = self._differentiate(*arguments)
         self._apply(gradients)
         return loss, correct
 
     def _apply_gradients(self, gradients: list[tf.Tensor]) -> None:
         self._optimizer.apply(gradients, self._trainable)
 
-    def _train_together(self, images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        loss, correct, gradients = self._differentiate(images, targets, weights)
+    def _train_together(self, *arguments: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        loss, correct, gradients = self._differentiate(*arguments)
         replica = tf.distribute.get_replica_context()
         self._apply(replica.all_reduce(tf.distribute.ReduceOp.SUM, gradients))
         return loss, correct
 
     def _differentiate(
-        self, images: tf.Tensor, targets: tf.Tensor, weights: tf.Tensor
+        self,
+        images: tf.Tensor,
+        targets: tf.Tensor,
+        weights: tf.Tensor,
+        seed: tf.Tensor,
+        part: ReplicaSlice = WHOLE_BATCH,
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+        factors = self._drops.draw(seed, images.shape[0], part)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([variable.value for variable in self._trainable])
-            probabilities = self._forward(images)
+            probabilities = self._forward(images, factors)
             # Like Keras, and so like the published code: divided by the batch size, not by the sum of the weights.
             loss = tf.reduce_mean(self._losses(probabilities, targets) * weights) + self._regularization()
             if self._replicas.count > 1:
@@ -150,17 +165,17 @@ def _synchronize(model: keras.Model) -> None:
             layer.synchronized = True
 
 
-def _compiled(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+def _compiled(model: keras.Model, drops: Drops) -> Callable[[tf.Tensor, Factors], tf.Tensor]:
     """Return the forward pass in training, compiled up to the first layer that trains BatchNormalization."""
     first = next((layer for layer in model.layers if _trains_batch_normalization(layer)), None)
     if isinstance(first, keras.Model):  # the backbone itself
-        return lambda images: model(images, training=True)
+        return drops.forward(model)
     below = model if first is None else keras.Model(model.inputs, first.input)
-    compiled = tf.function(lambda images: below(images, training=True), jit_compile=True, autograph=False)
+    compiled = tf.function(drops.forward(below), jit_compile=True, autograph=False)
     if first is None:
         return compiled
-    above = keras.Model(first.input, model.outputs[0])
-    return lambda images: above(compiled(images), training=True)
+    above = drops.forward(keras.Model(first.input, model.outputs[0]))
+    return lambda images, factors: above(compiled(images, factors), factors)
 
 
 def _trains_batch_normalization(layer: keras.Layer) -> bool:

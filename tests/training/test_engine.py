@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.foundation.errors import Stopped, UserError
+from fastmri_cls.models.keyed_dropout import KeyedDropout
 from fastmri_cls.training import loops, step
 from fastmri_cls.training.checkpoint import Checkpoint, Checkpoints
 from fastmri_cls.training.engine import Engine, StepOptions
@@ -56,7 +57,7 @@ def small_model(dropout: float = 0.0) -> keras.Model:
     inputs = keras.Input((8, 8, 1))
     x = keras.layers.Rescaling(1 / 255)(inputs)
     x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3)(x))
-    x = keras.layers.Dropout(dropout)(keras.layers.Flatten()(x))
+    x = KeyedDropout(dropout)(keras.layers.Flatten()(x))
     x = keras.layers.Dense(CLASSES, "softmax", kernel_regularizer=keras.regularizers.L2(1e-2))(x)
     return keras.Model(inputs, x)
 
@@ -171,8 +172,8 @@ def test_nothing_below_the_first_trainable_weight_is_differentiated():
     model.compile(make_optimizer(1e-3, "float32"))
     engine = Engine(model, make_augmentation("none"), StepOptions(CLASSES, 0.1, 0, xla=False))
     training = batches(0)
-    batch = engine._loops.as_batch(next(iter(training.stream(0))))
-    graph = engine._step.train.get_concrete_function(*engine._augment(batch, tf.constant([0, 0]))).graph
+    batch, seed = engine._loops.as_batch(next(iter(training.stream(0)))), tf.constant([0, 0])
+    graph = engine._step.train.get_concrete_function(*engine._augment(batch, seed), seed).graph
     assert not [op.type for op in graph.get_operations() if "Conv2DBackprop" in op.type]
 
 

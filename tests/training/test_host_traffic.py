@@ -31,14 +31,23 @@ class Elements:
         return element
 
 
-def engine(model: str, policy: ComputePolicy, phase: int = 1, augment: str = "paper") -> Engine:
+def engine(
+    model: str, policy: ComputePolicy, phase: int = 1, augment: str = "paper", protocol: str = "strict"
+) -> Engine:
     keras.utils.set_random_seed(0)
     classifier = build_classifier(find_model(model), ClassifierOptions(4, SIZE, 1, precision=policy.precision))
-    protocol = resolve_protocol("strict", {"augment": augment})
+    recipe = resolve_protocol(protocol, {"augment": augment})
     return make_engine(
-        classifier, protocol, phase, policy, seed=0, from_scratch=model == "small-cnn",
+        classifier, recipe, phase, policy, seed=0, from_scratch=model == "small-cnn",
         augment=make_augmentation(augment),
     )  # fmt: skip
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """What is decided by the presence of a GPU is decided as if there were one."""
+    for module in (fast_layers, step):
+        monkeypatch.setattr(module, "visible_gpus", lambda: ["GPU:0"])
 
 
 def training_loop(made: Engine):
@@ -62,10 +71,20 @@ def test_a_compiled_training_step_never_waits_for_the_host(precision, augment):
     assert traffic.compiled >= 1
 
 
-def test_without_xla_only_the_seeds_of_dropout_are_copied_to_the_host():
+def test_without_xla_a_step_does_not_wait_for_the_host_either():
     traffic = training_loop(engine("small-cnn", ComputePolicy("mixed_bfloat16", xla=False)))
-    assert len(traffic.to_host) == 2, describe(traffic)
-    assert all("StatelessRandomGetKeyCounter" in edge for edge in traffic.to_host), describe(traffic)
+    assert traffic.to_host == [], describe(traffic)
+
+
+@pytest.mark.parametrize(("protocol", "phase", "most"), [("strict", 2, 2000), ("paper", 1, 1200)])
+def test_all_drop_connect_of_a_network_is_one_draw(gpu, protocol, phase, most):
+    """EfficientNetV2S has 34 such layers; each on its own they took 400 launches and 34 waits for the host."""
+    policy = ComputePolicy("mixed_bfloat16", xla=False)
+    traffic = training_loop(engine("efficientnetv2s", policy, phase, augment="none", protocol=protocol))
+    assert traffic.to_host == [], describe(traffic)
+    draws = {name: count for name, count in traffic.launches.items() if "Random" in name}
+    assert draws == {"StatelessRandomUniformFullIntV2": 2}  # the second makes a key of the seed: four words
+    assert sum(traffic.launches.values()) <= most, describe(traffic)
 
 
 @pytest.mark.parametrize("xla", [True, False])
@@ -75,18 +94,11 @@ def test_validation_never_waits_for_the_host(xla):
     assert not traffic.host_only, describe(traffic)
 
 
-@pytest.fixture
-def gpu(monkeypatch):
-    """What is decided by the presence of a GPU is decided as if there were one."""
-    for module in (fast_layers, step):
-        monkeypatch.setattr(module, "visible_gpus", lambda: ["GPU:0"])
-
-
 def test_without_xla_a_frozen_densenet_launches_few_kernels(gpu):
     """At 5 us a launch, 1500 of them take three times as long as the GPU computes at batch 32."""
     traffic = training_loop(engine("densenet121-imagenet", ComputePolicy("mixed_bfloat16", xla=False)))
     assert sum(traffic.launches.values()) <= 600, describe(traffic)
-    assert traffic.launches["Cast"] < 30, describe(traffic)  # kernels are cast once a phase
+    assert traffic.launches["Cast"] < 40, describe(traffic)  # kernels are cast once a phase, not 120 a step
 
 
 @pytest.mark.parametrize("augment", ["randaugment", "augmix", "cutmix", "mixup"])
