@@ -83,8 +83,37 @@ def test_what_was_asked_for_is_kept_and_only_the_rest_is_tried():
 
 def test_a_hopeless_candidate_is_measured_for_one_step():
     measured = []
-    measure("auto", "auto", timed(measured, lower=0.9, xla=2.0), LONG)
+    measure("auto", "auto", timed(measured, lower=0.9, xla=2.5), LONG)
     assert sum(one.xla for one in measured) == 1
+
+
+class BusyMachine:
+    """Steps on a machine whose other processes slow everything, two to three times, for a while and again."""
+
+    def __init__(self, seed, lower):
+        self.rng = np.random.default_rng(seed)
+        self.lower = lower
+        self.now = 0.0
+        self.busy = self._later()
+
+    def _later(self):
+        start = self.now + self.rng.uniform(0, 3)
+        return start, start + self.rng.uniform(0.3, 3), self.rng.uniform(2, 3)
+
+    def step_times(self, policy):
+        while True:
+            start, end, slower = self.busy
+            seconds = 0.3 * (1 if policy.precision == "float32" else self.lower) * self.rng.uniform(1, 1.02)
+            seconds *= slower if start < self.now < end else 1
+            self.now += seconds
+            self.busy = self._later() if self.now > end else self.busy
+            yield seconds
+
+
+@pytest.mark.parametrize(("lower", "expected"), [(1.3, "float32"), (1.0, "float32"), (0.7, "mixed_bfloat16")])
+def test_a_busy_machine_does_not_change_the_choice(lower, expected):
+    found = [measure("auto", "off", BusyMachine(seed, lower).step_times, LONG).precision for seed in range(300)]
+    assert found.count(expected) >= 297
 
 
 def test_a_device_without_a_lower_precision_says_so(monkeypatch, dataset):
