@@ -25,7 +25,7 @@ SIGNATURES = {
     "compare": "runs, out, *, overwrite",
     "create_model": "name, num_classes, image_size, channels, weights, *, preprocessing",
     "evaluate": "model, dataset, out, *, preprocessing, classes, trained_on, device",
-    "export_model": "run, format, out, *, dataset",
+    "export_model": "run, format, out, *, dataset, device",
     "list_models": "*, pretrained",
     "predict": "run, paths, *, batch_size, calibrated, flips, gradcam, engine, device",
     "pull": "name, out",

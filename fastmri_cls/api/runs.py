@@ -252,7 +252,12 @@ def compare(runs: "Sequence[Run | StrPath]", out: StrPath, *, overwrite: bool = 
 
 
 def export_model(
-    run: "Run | StrPath", format: str, out: StrPath | None = None, *, dataset: "Dataset | StrPath | None" = None
+    run: "Run | StrPath",
+    format: str,
+    out: StrPath | None = None,
+    *,
+    dataset: "Dataset | StrPath | None" = None,
+    device: str = "auto",
 ) -> "Agreement":
     """Export a trained model with its preprocessing, labels and a card, checked in its own runtime on real images.
 
@@ -261,17 +266,20 @@ def export_model(
         format: `saved_model`, `onnx`, `litert`, `litert-dynamic` or `litert-int8`.
         out: the folder to make; None for RUN/exports/FORMAT, where `predict` finds onnx and litert.
         dataset: for check and calibration; None for the one the RUN was trained on, in the folder where it was.
+        device: `auto`, `gpu` or `cpu`, as in `train`: where the RUN's own model computes.
 
     Returns:
         How far the exported model agrees with the RUN's own.
 
     Raises:
-        UserError: the RUN or the dataset is not fit, the format is unknown, an extra is missing, `out` exists, or the
-            two models do not agree; then nothing is written.
+        UserError: the RUN or the dataset is not fit, the format is unknown, an extra is missing, `out` exists, there is
+            no such device, or the two models do not agree; then nothing is written.
     """
+    from fastmri_cls.foundation.gpus import use_device
     from fastmri_cls.foundation.quiet import import_tensorflow
 
     import_tensorflow()
+    use_device(device)
     from fastmri_cls.dataset import Dataset
     from fastmri_cls.export.run import export_run
     from fastmri_cls.runs.exports import export_folder

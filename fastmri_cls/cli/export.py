@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import fastmri_cls as fc
+from fastmri_cls.cli.device import DeviceOption
 from fastmri_cls.cli.output import AsJson, print_document
 
 
@@ -39,6 +40,7 @@ def export(
         Path | None,
         typer.Option(help="The dataset of the RUN, for check and calibration. [default: the folder it was trained on]"),
     ] = None,
+    device: DeviceOption = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Export a trained model with its preprocessing, labels and a card, checked in its own runtime on real images.
@@ -48,7 +50,7 @@ def export(
     from fastmri_cls.runs.exports import export_folder
 
     out = out or export_folder(run, format_.value)
-    agreement = fc.export_model(run, format_.value, out, dataset=data)
+    agreement = fc.export_model(run, format_.value, out, dataset=data, device=device)
     from fastmri_cls.report.tables import terminal
 
     console = terminal()

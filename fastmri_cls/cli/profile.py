@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from fastmri_cls.cli.completion import complete_policy
+from fastmri_cls.cli.device import DeviceOption, import_tensorflow_for
 from fastmri_cls.cli.output import AsJson, print_document
 from fastmri_cls.runs.options import Cache, Precision, Xla
 
@@ -26,15 +27,14 @@ def profile(
     cache: Annotated[Cache, typer.Option(help="As for train.")] = "auto",
     precision: Annotated[Precision, typer.Option(help="As for train.")] = "auto",
     xla: Annotated[Xla, typer.Option(help="As for train.")] = "auto",
+    device: DeviceOption = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Record some training steps for TensorBoard's profiler; report where their time goes and what to change.
 
     Example: `fastmri-cls profile --data data/mri --model convnext-tiny --out profiles/convnext`
     """
-    from fastmri_cls.foundation.quiet import import_tensorflow
-
-    import_tensorflow()
+    import_tensorflow_for(device)
     from fastmri_cls.benchmark.profile import advice, print_profile, profile_steps
     from fastmri_cls.benchmark.trace import slowest_operations
     from fastmri_cls.dataset import Dataset

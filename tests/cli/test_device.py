@@ -19,6 +19,8 @@ from fastmri_cls.training.precision import ComputePolicy
         ("evaluate", ("run", "--data", ".", "--out", "out")),
         ("predict", ("run", "scans", "--out", "out")),
         ("benchmark step", ("--source", ".")),
+        ("profile", ("--data", ".", "--model", "small-cnn", "--out", "out")),
+        ("export", ("run", "--format", "onnx", "--out", "out")),
     ],
 )
 def test_a_gpu_that_is_not_there_is_one_line_and_leaves_nothing(cli, command, arguments):
