@@ -71,7 +71,7 @@ def untrained_run(folder: Path, model: str) -> Run:
 def measure(run: Run, files: list[Path]) -> dict[str, object]:
     from fastmri_cls.inference.predictor import PredictOptions, Predictor
 
-    options = PredictOptions()
+    options = PredictOptions(batch_size=32)
     predictor = Predictor(run, options)
     rounds = []
     for number in range(ROUNDS + 1):  # the first one traces
@@ -121,7 +121,7 @@ def measure_engines(run: Run, files: list[Path]) -> list[dict[str, object]]:
     """Let the engines take turns."""
     from fastmri_cls.inference.predictor import PredictOptions, Predictor
 
-    options = PredictOptions()
+    options = PredictOptions(batch_size=32)
     files = files[: len(files) // options.batch_size * options.batch_size]  # `before` traces a size of a batch anew
     predictor = Predictor(run, replace(options, engine="keras"))
     engines = open_engines(run, options.batch_size)

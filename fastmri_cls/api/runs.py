@@ -191,7 +191,7 @@ def predict(
     run: "Run | StrPath",
     paths: StrPath | Sequence[StrPath],
     *,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     calibrated: bool = False,
     flips: bool = False,
     gradcam: StrPath | None = None,
@@ -203,7 +203,7 @@ def predict(
     Args:
         run: a trained RUN or its folder, or hf://user/name on the hub.
         paths: images, DICOM files, or folders of them.
-        batch_size: images in one forward pass.
+        batch_size: images in one forward pass; None for 32, on a GPU 128.
         calibrated: scale by the temperature fitted on validation.
         flips: test-time augmentation: average over each image and its left-right mirror image.
         gradcam: a folder to make, with a Grad-CAM overlay of each image.

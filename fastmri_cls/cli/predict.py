@@ -28,7 +28,9 @@ def predict(
     ],
     out: Annotated[Path | None, typer.Option(help="The file to write; stdout by default.")] = None,
     format_: Annotated[Format, typer.Option("--format", help="A table, or one JSON object a line.")] = Format.csv,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images in one forward pass.")] = 32,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images in one forward pass. [default: 32; 128 on a GPU]")
+    ] = None,
     calibrated: Annotated[
         bool, typer.Option("--calibrated", help="Scale by the temperature fitted on validation.")
     ] = False,

@@ -7,15 +7,13 @@ import numpy as np
 import tensorflow as tf
 
 from fastmri_cls.dataset import Dataset
+from fastmri_cls.foundation.gpus import inference_batch
 from fastmri_cls.foundation.overlap import one_ahead
 from fastmri_cls.pipeline.batches import EvaluationBatches, prefetch_to_accelerator
 from fastmri_cls.runs.predictions import Predictions
 
 if TYPE_CHECKING:
     import keras
-
-# One batch size for every evaluation: another order of sums would change the last digits of a probability.
-_BATCH = 32
 
 
 def predict_splits(model: "keras.Model", dataset: Dataset, splits: Sequence[str]) -> Predictions:
@@ -31,7 +29,7 @@ def predict_splits(model: "keras.Model", dataset: Dataset, splits: Sequence[str]
 
 
 def _probabilities(model: "keras.Model", dataset: Dataset, split: str) -> np.ndarray:
-    batches = EvaluationBatches(dataset.examples(split), _BATCH)
+    batches = EvaluationBatches(dataset.examples(split), inference_batch())
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def forward(images: tf.Tensor) -> tf.Tensor:

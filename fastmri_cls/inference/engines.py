@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.foundation.gpus import has_nvidia_device, use_device
+from fastmri_cls.foundation.gpus import CPU_BATCH, has_nvidia_device, inference_batch, use_device
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.inference import openvino
@@ -27,7 +27,7 @@ ENGINES = ("auto", "keras", *_OPENERS, "openvino")
 
 
 def open_engine(
-    run: Run, requested: str, device: str, batch_size: int, *, explain: bool, preview: Preview | None = None
+    run: Run, requested: str, device: str, batch_size: int | None, *, explain: bool, preview: Preview | None = None
 ) -> Engine:
     """Open the engine `requested`; `auto` is the RUN's own engine, or a faster one that says the same.
 
@@ -38,7 +38,7 @@ def open_engine(
         run: a finished RUN.
         requested: one of ENGINES.
         device: where to compute: `auto`, `gpu` or `cpu`. Engines other than Keras run on the CPU.
-        batch_size: images in one forward pass.
+        batch_size: images in one forward pass; None for what suits the device.
         explain: whether heat maps are wanted.
         preview: what will be predicted; None if that is not known.
 
@@ -65,7 +65,7 @@ def open_engine(
         if preview is None or not len(images := preview.images()):
             raise UserError("--engine openvino: there are no images to compare it on with the model; give some")
         own = _find_export(run, ("onnx",)) or _open_keras(run, "cpu", batch_size)
-        model = openvino.OpenVino(own.source, batch_size)
+        model = openvino.OpenVino(own.source, batch_size or CPU_BATCH)
         return checked(own, (_in_openvino(own, model, precision) for precision in model.precisions), images)
     if requested == "keras" or explain or wants_gpu:
         return _open_keras(run, device, batch_size, explain=explain)
@@ -75,11 +75,11 @@ def open_engine(
     return faster(own, _candidates(run, own, batch_size), images)
 
 
-def _candidates(run: Run, own: Engine, batch_size: int) -> Iterator[Engine]:
+def _candidates(run: Run, own: Engine, batch_size: int | None) -> Iterator[Engine]:
     """Yield engines that may be faster than a RUN's own one on this CPU."""
     if own.source is not None and openvino.is_installed():
         try:
-            model = openvino.OpenVino(own.source, batch_size)
+            model = openvino.OpenVino(own.source, batch_size or CPU_BATCH)
             yield _in_openvino(own, model, model.precisions[0])
         except UserError as error:
             log.warning(f"note: {error}")
@@ -115,7 +115,9 @@ def _open_export(run: Run, name: str) -> Engine:
     return Engine(name, f"{file}, float32, {checked}", _OPENERS[name](file), source=source)
 
 
-def _open_keras(run: Run, device: str, batch_size: int, *, explain: bool = False, precision: str = "float32") -> Engine:
+def _open_keras(
+    run: Run, device: str, batch_size: int | None, *, explain: bool = False, precision: str = "float32"
+) -> Engine:
     import_tensorflow()
     use_device(device)
     from fastmri_cls.inference.gradcam import make_explain
@@ -124,5 +126,6 @@ def _open_keras(run: Run, device: str, batch_size: int, *, explain: bool = False
     model = run.model()
     explained = make_explain(model) if explain else None
     policy = "float32" if precision == "float32" else f"mixed_{precision}"
-    forward = make_forward(model, batch_size, policy)
-    return Engine("keras", f"{run.model_file}, {precision}", forward, explained, precision, model)
+    size = batch_size or inference_batch()
+    forward = make_forward(model, size, policy)
+    return Engine("keras", f"{run.model_file}, {precision}", forward, explained, precision, model, size)

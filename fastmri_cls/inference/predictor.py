@@ -43,7 +43,7 @@ class PredictOptions:
     """How to predict.
 
     Attributes:
-        batch_size: images in one forward pass.
+        batch_size: images in one forward pass; None for what suits the engine and its device.
         calibrated: scale by the temperature fitted on validation.
         flips: test-time augmentation: average over the image and its left-right mirror image.
         gradcam: an existing folder for Grad-CAM overlays, or None.
@@ -52,7 +52,7 @@ class PredictOptions:
         explain: compute heat maps without writing overlays.
     """
 
-    batch_size: int = 32
+    batch_size: int | None = None
     calibrated: bool = False
     flips: bool = False
     gradcam: Path | None = None
@@ -204,10 +204,10 @@ class Predictor:
 
     def _decoded_batches(self, files: Sequence[Path]) -> Iterator[_DecodedBatch]:
         """Yield batches of files with their image, pixels uint8 [size, size, channels], or the reason for a failure."""
-        size = self._options.batch_size
+        size = self._options.batch_size or self.engine.batch_size
         batches = (files[start : start + size] for start in range(0, len(files), size))
         waiting: deque[list[tuple[Path, Future[Decoded | str]]]] = deque()
-        # The forward pass keeps the cores busy by itself; a thread a core is enough to stay ahead of it.
+        # A thread a core: decoding mostly runs outside of Python's lock, and a forward pass may need the cores as well.
         with ThreadPoolExecutor(available_cores()) as pool:
             try:
                 while True:

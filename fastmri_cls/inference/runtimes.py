@@ -9,6 +9,7 @@ import numpy as np
 from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.extras import missing_extra
+from fastmri_cls.foundation.gpus import CPU_BATCH
 from fastmri_cls.foundation.quiet import without_native_output
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Engine(NamedTuple):
         explain: images and classes -> heat maps; None if they are not wanted.
         precision: `float32` or `bfloat16`.
         source: what OpenVINO can read of it: a file in ONNX, or a model in Keras; None if nothing.
+        batch_size: images in one forward pass, unless the user says otherwise.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Engine(NamedTuple):
     explain: "Explain | None" = None
     precision: str = "float32"
     source: "Path | keras.Model | None" = None
+    batch_size: int = CPU_BATCH
 
 
 def in_batches_of(size: int, forward: Forward) -> Forward:

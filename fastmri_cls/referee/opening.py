@@ -12,12 +12,12 @@ import tensorflow as tf
 
 from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.gpus import inference_batch
 from fastmri_cls.referee.keras_files import open_keras
 from fastmri_cls.referee.onnx_files import open_onnx_file
 from fastmri_cls.referee.saved_models import open_saved_model_of, saved_model_folder
 from fastmri_cls.runs.model_evaluation import Kind
 
-BATCH = 32  # as in `evaluation.predict`
 _LABELS = "labels.txt"  # one class a line, as our exports and many others have it
 _FORMS = "a RUN, a .keras, .h5 or .onnx file, a SavedModel folder, or a .csv file of predictions"
 
@@ -51,7 +51,7 @@ class OpenedModel:
     channels: int
     dtype: np.dtype[Any]
     run: Run
-    batch: int | None = BATCH
+    batch: int | None = None
     class_names: tuple[str, ...] | None = None
     named_by: str = ""
     keras_model: keras.Model | None = None
@@ -142,7 +142,6 @@ def of_callable(function: Callable[[Any], Any]) -> OpenedModel:
         channels=3,
         dtype=np.dtype(np.float32),
         run=lambda images: np.asarray(function(images)),
-        batch=None,
     )
 
 
@@ -162,7 +161,7 @@ def _of_shape(
     else:
         raise UserError(f"{name}: takes images of the shape {shape}; only 1 or 3 channels are known here")
     assert channels is not None
-    return OpenedModel(name, kind, sha256, height, width, channels, np.dtype(dtype), taken, batch or BATCH)
+    return OpenedModel(name, kind, sha256, height, width, channels, np.dtype(dtype), taken, batch or inference_batch())
 
 
 def _named(model: OpenedModel, names: tuple[str, ...], named_by: str) -> OpenedModel:

@@ -9,10 +9,11 @@ from sklearn.metrics import log_loss
 
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.gpus import inference_batch
 from fastmri_cls.foundation.progress import track
 from fastmri_cls.records.ingest import with_channels
 from fastmri_cls.referee.classes import ClassOrder
-from fastmri_cls.referee.opening import BATCH, OpenedModel
+from fastmri_cls.referee.opening import OpenedModel
 from fastmri_cls.referee.preprocessing import Preprocess, candidates
 
 _GUESS_IMAGES = 256  # validation images on which preprocessings are compared
@@ -39,8 +40,9 @@ def outputs_on(
     Raises:
         UserError: there are not as many outputs as classes, or a value is not finite.
     """
-    batches = sum(-(-dataset.count(split) // BATCH) for split in splits)
-    records = track(dataset.records(splits, BATCH), f"running {model.name}", batches)
+    size = inference_batch()
+    batches = sum(-(-dataset.count(split) // size) for split in splits)
+    records = track(dataset.records(splits, size), f"running {model.name}", batches)
     outputs = np.concatenate([_run(model, dataset, images, preprocess, order) for images, _ in records])
     if not np.isfinite(outputs).all():
         raise UserError(f"{model.name}: gives values that are not finite; try another --preprocessing")

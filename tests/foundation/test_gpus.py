@@ -68,6 +68,12 @@ def test_results_of_the_cpu_name_no_gpu(no_gpu):
     assert environment.describe()["gpu_software"] is None
 
 
+def test_a_gpu_gets_larger_batches_than_a_cpu(two_gpus, monkeypatch):
+    assert gpus.inference_batch() == 128
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind=None: [])  # as --device cpu leaves it
+    assert gpus.inference_batch() == 32
+
+
 def test_products_are_exact_in_the_block_and_as_before_after_it():
     enabled = tf.config.experimental.tensor_float_32_execution_enabled
     before = enabled()
