@@ -79,7 +79,7 @@ def _with_feature_map(model: keras.Model) -> keras.Model | None:
         return outputs
 
     images = keras.Input(batch_shape=model.inputs[0].shape, dtype=model.inputs[0].dtype)
-    outputs = call(model, images)
+    (outputs,) = tf.nest.flatten(call(model, images))  # some models give a list or a dictionary of one
     rows = -(-(images.shape[1] or 0) // _FINE_STRIDE)
     small = [feature_map for feature_map in maps if feature_map.shape[1] <= rows]
     if not small:

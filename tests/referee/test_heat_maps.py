@@ -1,10 +1,12 @@
 """Heat maps of models that were not trained here: the same as ours for our own model, and for every kind of graph."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from fastmri_cls.inference.gradcam import make_explain
 from fastmri_cls.referee.classes import ClassOrder
@@ -65,6 +67,20 @@ def test_a_nested_graph_has_the_heat_of_the_flat_one(images: np.ndarray, activat
     assert maps[0].max() == 1
     for heat in maps[1:]:
         np.testing.assert_allclose(heat, maps[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("packed", [lambda tensor: [tensor], lambda tensor: {"only": tensor}])
+def test_a_model_that_packs_its_input_and_output_has_the_same_heat(images: np.ndarray, packed: Any) -> None:
+    keras.utils.set_random_seed(3)
+    flat = keras.Sequential([*convolutions(), *head("softmax")])
+    inside = keras.Model(packed(flat.inputs[0]), packed(flat.outputs[0]))
+    again = keras.Input((32, 32, 3), name="again")
+    result = tf.nest.flatten(inside(packed(again)))[0]
+    nested = keras.Model(packed(again), packed(keras.layers.Activation("linear")(result)))
+    expected, *found = (explain_model(model, NAMED["0..255"], ORDER) for model in (flat, inside, nested))
+    for explain in found:
+        classes = np.array([0, 1, 2, 0, 1])
+        np.testing.assert_allclose(explain(images, classes), expected(images, classes), atol=1e-4)
 
 
 def test_a_softmax_and_its_logits_have_the_same_heat(images: np.ndarray) -> None:
