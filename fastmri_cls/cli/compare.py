@@ -32,10 +32,12 @@ def compare(
     from fastmri_cls.comparison.report import as_json as to_json
     from fastmri_cls.comparison.report import print_comparison
     from fastmri_cls.report.tables import terminal
+    from fastmri_cls.runs.model_evaluation import is_model_evaluation
 
     found = fc.compare(runs, out, overwrite=force)
     console = terminal()
     print_comparison(found, out, console)
-    console.print("next: use the best run, fastmri-cls predict RUN IMAGES...", soft_wrap=True)
+    if not all(is_model_evaluation(path) for path in runs):
+        console.print("next: use the best run, fastmri-cls predict RUN IMAGES...", soft_wrap=True)
     if as_json:
         print_document(json.dumps(to_json(found)))

@@ -64,6 +64,12 @@ def test_a_runs_model_has_the_same_metrics_in_every_form_and_compare_finds_no_di
     assert [test.mcnemar.p for test in compared.numbers.tests] == [1.0] * 10
 
 
+def test_compare_proposes_to_predict_with_a_run_alone(cli, forms, tmp_path):
+    result = cli("compare", forms["onnx"].folder, forms["keras"].folder, "--out", tmp_path / "out")
+    assert result.returncode == 0, result.stderr
+    assert "predict RUN" not in result.stderr
+
+
 def test_the_report_names_the_file_and_needs_nothing_from_elsewhere(forms):
     page = Page(forms["onnx"].folder / "report.html")
     facts = ModelEvaluation(forms["onnx"].folder).facts
