@@ -72,6 +72,19 @@ class RowsLayerNormalization(layers.LayerNormalization):
     Statistics are float32 in every precision.
     """
 
+    @staticmethod
+    def suits(layer: layers.Layer) -> bool:
+        """Whether `layer` is one that this class can compute."""
+        return (
+            type(layer) is layers.LayerNormalization
+            and len(layer.input.shape) == 4
+            and layer.axis in (-1, 3, [3], [-1])
+            and layer.scale
+            and layer.center
+            and not layer.rms_scaling
+            and layer.compute_dtype in ("float32", "bfloat16")
+        )
+
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Normalise."""
         if self.trainable:
@@ -105,16 +118,3 @@ def _not_merged(value: tf.Tensor) -> tf.Tensor:
 def exact_gelu(x: tf.Tensor) -> tf.Tensor:
     """Return x Phi(x) by erf, which is vectorised; Keras uses erfc, which is not: a third of ConvNeXt's step."""
     return 0.5 * x * (1.0 + ops.erf(x * math.sqrt(0.5)))
-
-
-def over_channels(layer: layers.Layer) -> bool:
-    """Whether `layer` is a LayerNormalization that `RowsLayerNormalization` can compute."""
-    return (
-        type(layer) is layers.LayerNormalization
-        and len(layer.input.shape) == 4
-        and layer.axis in (-1, 3, [3], [-1])
-        and layer.scale
-        and layer.center
-        and not layer.rms_scaling
-        and layer.compute_dtype in ("float32", "bfloat16")
-    )
