@@ -252,8 +252,9 @@ def test_a_large_depthwise_kernel_that_trains_gets_the_gradient_of_float32(rows,
             y = tf.cast(model(x), tf.float32)
             loss = tf.reduce_sum(upstream * y)
         found.append([y, *tape.gradient(loss, [x, *(variable.value for variable in model.trainable_variables)])])
-    for a, b in zip(*found, strict=True):
-        np.testing.assert_allclose(b, a, atol=0.02 * np.abs(a).max())
+    # The output, the gradients by the map, by the kernel, and by the bias, which TensorFlow sums in bfloat16.
+    for a, b, tolerance in zip(*found, (0.01, 0.01, 0.01, 0.05), strict=True):
+        np.testing.assert_allclose(b, a, atol=tolerance * np.abs(a).max())
 
 
 @pytest.mark.parametrize("options", [{"strides": 2}, {"padding": "valid"}, {"depth_multiplier": 2}, {"kernel_size": 3}])
