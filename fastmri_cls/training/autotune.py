@@ -42,7 +42,7 @@ from fastmri_cls.training.precision import ComputePolicy, cpu_flags, default_pol
 
 _MIN_SPEEDUP = 1.05  # of a policy over the one it replaces; the fastest of three steps varies by 2 % on a busy machine
 _GIVE_UP = 2.0  # times slower at its first step: not measured further; a busy machine does less to a good one
-_ROUNDS = 5  # in a simulation of a busy machine 300 of 300 choices are right (with the former rule 288)
+_ROUNDS = 5  # of 300 simulated trials on a busy machine a precision that is 1.3 times slower is never chosen
 _COMPILATIONS = 2  # of a training, each as long as the trial's: a step in both phases; validation is less
 _MIN_IMAGES = 3000
 _EXPECTED_SAVING = 0.2  # fraction of the training time
