@@ -26,19 +26,20 @@ def two_gpus(monkeypatch):
     return list(names)
 
 
-def test_a_gpu_that_tensorflow_cannot_use_is_not_passed_over_in_silence(no_gpu, monkeypatch, tmp_path, caplog):
-    monkeypatch.setattr(logging.getLogger("fastmri_cls"), "propagate", True)
+def test_a_gpu_that_tensorflow_cannot_use_is_not_passed_over_in_silence(no_gpu, monkeypatch, tmp_path):
+    lines: list[str] = []
+    monkeypatch.setattr(gpus.log, "warning", lines.append)
     monkeypatch.setattr(gpus, "_NVIDIA_DEVICE", tmp_path / "nvidia0")
     gpus.prepare_gpus()
-    assert not caplog.messages  # there is none
+    assert not lines  # there is none
     (tmp_path / "nvidia0").touch()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
     gpus.prepare_gpus()
-    assert not caplog.messages  # hidden on purpose
+    assert not lines  # hidden on purpose
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     gpus.prepare_gpus()
     gpus.prepare_gpus()
-    (said,) = caplog.messages  # once
+    (said,) = lines  # once
     assert "done on the CPU" in said
     assert ".[gpu]" in said
 
