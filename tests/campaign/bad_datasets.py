@@ -97,8 +97,9 @@ def dataset_is_a_file(folder: Path, given: Materials) -> BadInput:
 
 
 @kind
-def dataset_is_a_source(folder: Path, given: Materials) -> BadInput:
-    return BadInput(train(given.source, folder), says="dataset.json")
+def dataset_is_a_source_of_one_class(folder: Path, given: Materials) -> BadInput:
+    copy(given.source / "Training" / "glioma", folder / "source" / "glioma")
+    return BadInput(train(folder / "source", folder), says="only the class glioma", makes=("cache",))
 
 
 @kind

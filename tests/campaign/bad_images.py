@@ -3,6 +3,7 @@
 import os
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +85,6 @@ _of_bytes("image_header_alone", "header.jpg", _image_bytes("jpg")[:20])
 _of_bytes("image_text_named_png", "notes.png", b"not an image\n")
 _of_bytes("image_html_named_jpg", "page.jpg", b"<html><body>404 not found</body></html>")
 _of_bytes("image_zip_named_jpg", "archive.jpg", b"PK\x03\x04" + bytes(200))
-_of_bytes("image_pdf", "scan.pdf", b"%PDF-1.7\n" + bytes(100))
 _of_bytes("image_random_bytes", "random.jpg", _NOISE.tobytes())
 _of_bytes("image_zeros", "zeros.png", bytes(4096))
 _of_bytes("image_svg", "drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>")
@@ -185,3 +185,11 @@ def predict_on_a_file_that_is_not_there(folder: Path, given: Materials) -> BadIn
 def predict_on_an_empty_folder(folder: Path, given: Materials) -> BadInput:
     (folder / "scans").mkdir()
     return BadInput(("predict", given.run, folder / "scans", "--out", folder / "out.csv"), says="scans")
+
+
+@kind
+def image_pdf(folder: Path, given: Materials) -> BadInput:
+    """A document is no image: it is passed over, and named."""
+    path = _bad_file(folder, given, "scan.pdf")
+    path.write_bytes(b"%PDF-1.7\n" + bytes(100))
+    return replace(_build(path), code=0, makes=("out",))

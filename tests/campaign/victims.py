@@ -69,9 +69,13 @@ def history(run: Path) -> list[dict[str, str]]:
 
 
 def evaluation(run: Path) -> object:
-    """Return predictions.csv, and metrics.json without its times."""
+    """Return predictions.csv, and metrics.json without its times and without the hash of the model's file.
+
+    Keras writes the date into that file. `weights` has what is the same in every run.
+    """
     metrics = json.loads((run / "metrics.json").read_text())
-    return (run / "predictions.csv").read_bytes(), {k: v for k, v in metrics.items() if k != "timing"}
+    differing = ("timing", "model_sha256")
+    return (run / "predictions.csv").read_bytes(), {k: v for k, v in metrics.items() if k not in differing}
 
 
 def _trained(folder: Path) -> object:
