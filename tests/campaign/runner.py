@@ -89,6 +89,8 @@ class Zygote:
         """Start `fastmri-cls ARGUMENTS...` with variables beside those of all commands."""
         self._numbers += 1
         said = [self._folder / f"{self._numbers}.{name}" for name in ("stdout", "stderr")]
+        for path in said:
+            path.touch()  # a child that is killed at once has not opened them
         pid = int(
             self._ask(
                 {
