@@ -2,7 +2,7 @@
 
 Measured by benchmarks/backbones.py on two cores with avx512_bf16, a forward pass of 32 images of 224 px in
 mixed_bfloat16 (in float32): DenseNet121 1.5 to 1.7 times as fast (1.15), EfficientNetV2S 1.4 (1.1), ConvNeXt-Tiny
-about 2 (1.3), in addition to the gain of backbones.py.
+1.9 (1.3), in addition to the gain of backbones.py.
 
 What a frozen layer computes from its weights alone (a kernel in the precision of the step, scaled by the normalization
 behind it) `frozen_values.precompute` computes once a phase. On a GPU without XLA that is two thirds of all kernels of a
