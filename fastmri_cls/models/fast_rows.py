@@ -1,6 +1,6 @@
 """Layers over the channels of each place of a map, computed as rows of one matrix: what ConvNeXt's blocks consist of.
 
-Each is written so that TensorFlow's optimizer of graphs replaces it by one oneDNN kernel on a CPU.
+Each is written as a pattern of operations that TensorFlow's graph optimizer (Grappler) replaces by one oneDNN kernel.
 """
 
 import math
@@ -107,10 +107,10 @@ class RowsLayerNormalization(layers.LayerNormalization):
 
 
 def _not_merged(value: tf.Tensor) -> tf.Tensor:
-    """Return `value`, hidden from the simplifications that would come first and leave nothing to replace.
+    """Return `value` by an operation that Grappler does not simplify.
 
-    They join two reshapes into one, compute constants ahead and share equal ones between layers. A placeholder costs
-    nothing when it runs.
+    It would otherwise join two reshapes, fold constants and share equal ones between layers, and then not find the
+    pattern of a layer normalization. A placeholder costs nothing when it runs.
     """
     return tf.raw_ops.PlaceholderWithDefault(input=value, shape=value.shape)
 

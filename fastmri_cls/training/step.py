@@ -20,7 +20,7 @@ from fastmri_cls.foundation.private_api import all_layers, skip_gradient_reducti
 from fastmri_cls.training.drops import Drops, Factors, drop_seed
 from fastmri_cls.training.replicas import Replicas
 
-# Weights that train: compiling their update takes about a second, and of so many it saves that in some tens of steps.
+# If at least so many weights train, XLA compiles their update. That takes about a second; tens of steps save it again.
 _MANY_WEIGHTS = 2_000_000
 
 
