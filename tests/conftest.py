@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from fastmri_cls.foundation.onednn import prefer_onednn
 from tests.command_server import CommandServer
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+prefer_onednn()  # a test module may import TensorFlow before a command does
 # As the command line does, see cli/app.py.
 gc.set_threshold(50_000, 20, 20)
 

@@ -8,6 +8,7 @@ from typing import NotRequired, TypedDict
 
 from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.gpus import GpuSoftware, gpu_names, gpu_software
+from fastmri_cls.foundation.onednn import uses_onednn
 
 _PACKAGES = ("tensorflow", "keras", "keras-cv", "scikit-learn", "numpy", "pillow")
 
@@ -22,7 +23,8 @@ Environment = TypedDict(
         "platform": str,
         "processor": str,
         "cores": int | None,
-        "gpus": NotRequired[list[str]],  # not in files of version 0.1
+        "onednn": NotRequired[bool | None],  # not in files of version 0.1; None where TensorFlow is not imported
+        "gpus": NotRequired[list[str]],  # likewise
         "gpu_software": NotRequired[GpuSoftware | None],  # None where the CPU computes
     },
 )
@@ -38,6 +40,7 @@ def describe() -> Environment:
         "platform": platform.platform(),
         "processor": _processor(),
         "cores": available_cores(),
+        "onednn": uses_onednn(),
         "gpus": gpu_names(),
         "gpu_software": gpu_software(),
     }

@@ -21,6 +21,7 @@ from tensorflow.lite.tools import flatbuffer_utils
 from tensorflow.python.framework import op_def_registry
 from tensorflow.python.framework.config import disable_op_determinism, is_op_determinism_enabled
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from tensorflow.python.util import _pywrap_util_port
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "convert_variables_to_constants_v2",
     "deterministic_ops",
     "flatbuffer_utils",
+    "has_onednn",
     "is_stateful",
     "mlir_quantize",
     "num_consumers",
@@ -87,6 +89,11 @@ def skip_gradient_reduction(optimizer: keras.optimizers.Optimizer) -> None:
     for part in (optimizer, getattr(optimizer, "inner_optimizer", None)):
         if part is not None:
             part._all_reduce_sum_gradients = lambda pairs: pairs
+
+
+def has_onednn() -> bool:
+    """Return whether TensorFlow computes with oneDNN on the CPU, as was decided when it was imported."""
+    return bool(_pywrap_util_port.IsMklEnabled())
 
 
 @contextmanager

@@ -8,11 +8,13 @@ from typing import TextIO
 
 from fastmri_cls.foundation.compile_cache import keep_compiled_programs
 from fastmri_cls.foundation.gpus import prepare_gpus
+from fastmri_cls.foundation.onednn import prefer_onednn
 
 
 def import_tensorflow() -> None:
     """Import TensorFlow and find its devices, without its messages unless `TF_CPP_MIN_LOG_LEVEL` is below 2."""
     keep_compiled_programs()
+    prefer_onednn()
     with without_native_output():
         import tensorflow as tf
 

@@ -32,6 +32,7 @@ from fastmri_cls.foundation.cache import cache_directory
 from fastmri_cls.foundation.environment import describe
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.gpus import gpu_names
+from fastmri_cls.foundation.onednn import uses_onednn
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.models.head import ClassifierOptions, build_classifier
 from fastmri_cls.models.registry import find_model
@@ -86,6 +87,7 @@ class Conditions:
     processor: str
     flags: list[str]
     cores: int | None
+    onednn: bool | None
     gpus: list[str]
     packages: dict[str, str]
     model: str
@@ -242,6 +244,7 @@ def _conditions(options: TrainOptions, dataset: Dataset) -> Conditions:
         processor=machine["processor"],
         flags=sorted(flag for flag in cpu_flags() if flag.startswith(_NUMERIC_FLAGS)),
         cores=machine["cores"],
+        onednn=uses_onednn(),
         gpus=gpu_names(),
         packages={name: machine["packages"][name] for name in ("tensorflow", "keras")},
         model=options.model,

@@ -1,6 +1,6 @@
-"""Training steps in PyTorch: torchvision's networks with random weights, a head like ours, bfloat16, channels last.
+"""Training steps in PyTorch: torchvision's networks with random weights, a head like ours, channels last.
 
-Frozen layers are in eval(), under no_grad, with their weights in bfloat16. What trains keeps its weights in float32
+Frozen layers are in eval(), under no_grad. In bfloat16 their weights are too; what trains keeps its weights in float32
 and computes under autocast, which corresponds to mixed_bfloat16. With `compiled`, torch.compile gets the frozen layers
 with its option `freezing`, which folds BatchNormalization and prepares the weights, and the others as a graph of their
 own. Loss, regularisation, dropout and optimizer are those of ours.
@@ -89,19 +89,27 @@ def trunk_and_tail(model: str, phase: int) -> tuple[nn.Module, nn.Module]:
 
 
 def make_step(
-    model: str, size: int, batch: int, *, phase: int = 1, compiled: bool = False, device: str = "cpu"
+    model: str,
+    size: int,
+    batch: int,
+    *,
+    phase: int = 1,
+    precision: str = "bfloat16",
+    compiled: bool = False,
+    device: str = "cpu",
 ) -> Callable[[], torch.Tensor]:
-    """Return a step on one constant batch, which returns its loss."""
+    """Return a step on one constant batch, which returns its loss; `precision` is bfloat16 or float32."""
     trunk, tail = trunk_and_tail(model, phase)
+    dtype = getattr(torch, precision)
     layout = {"device": device, "memory_format": torch.channels_last}
-    trunk, tail = trunk.to(dtype=torch.bfloat16, **layout), tail.to(**layout)
-    images = torch.randn(batch, 3, size, size).to(dtype=torch.bfloat16, **layout)
+    trunk, tail = trunk.to(dtype=dtype, **layout), tail.to(**layout)
+    images = torch.randn(batch, 3, size, size).to(dtype=dtype, **layout)
     labels = (torch.arange(batch) % CLASSES).to(device)
     optimizer = torch.optim.Adam([weight for weight in tail.parameters() if weight.requires_grad], 1e-4)
     decayed = [layer.weight for layer in tail[-1] if isinstance(layer, nn.Linear)][:2]
 
     def loss_of(maps: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(device, torch.bfloat16):
+        with torch.autocast(device, torch.bfloat16, enabled=dtype == torch.bfloat16):
             logits = tail(maps)
         loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=0.1)
         return loss + 1e-4 * sum(weight.square().sum() for weight in decayed)
@@ -122,8 +130,8 @@ def make_step(
     return step
 
 
-def step(model: str, phase: int, size: int, batch: int, compiled: bool) -> Workload:
+def step(model: str, phase: int, size: int, batch: int, precision: str, compiled: bool) -> Workload:
     """A training step on this machine's CPU."""
     torch.set_num_threads(available_cores())
-    run = make_step(model, size, batch, phase=phase, compiled=compiled)
+    run = make_step(model, size, batch, phase=phase, precision=precision, compiled=compiled)
     return repeated(lambda: float(run()), batch)

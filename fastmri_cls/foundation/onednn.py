@@ -1,0 +1,27 @@
+"""oneDNN's kernels, with which TensorFlow computes faster on a CPU than with its own.
+
+TensorFlow uses them by itself on the processors with AVX-512 VNNI, bfloat16 or AMX alone. With AVX2 alone, as many
+laptops and older servers have, they are 1.2 to 1.9 times as fast in training too (docs/benchmarks.md, Processors
+without AVX-512).
+"""
+
+import os
+import platform
+import sys
+
+_SWITCH = "TF_ENABLE_ONEDNN_OPTS"  # TensorFlow reads it when it is imported
+
+
+def prefer_onednn() -> None:
+    """Make TensorFlow use oneDNN on every x86 processor once it is imported; the user's own setting stays."""
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        os.environ.setdefault(_SWITCH, "1")
+
+
+def uses_onednn() -> bool | None:
+    """Return whether TensorFlow uses oneDNN; None before TensorFlow's import."""
+    if "tensorflow" not in sys.modules:
+        return None
+    from fastmri_cls.foundation.private_api import has_onednn
+
+    return has_onednn()
