@@ -1,8 +1,8 @@
 """oneDNN's kernels, with which TensorFlow computes faster on a CPU than with its own.
 
-TensorFlow uses them by itself on the processors with AVX-512 VNNI, bfloat16 or AMX alone. With AVX2 alone, as many
-laptops and older servers have, they are 1.2 to 1.9 times as fast in training too (docs/benchmarks.md, Processors
-without AVX-512).
+By itself TensorFlow uses them only on processors with AVX-512 VNNI, bfloat16 or AMX. With AVX2 alone, which
+is what many laptops and older servers have, they make training steps 1.4 to 2.2 times as fast as well
+(docs/benchmarks.md, Processors without AVX-512).
 """
 
 import os
