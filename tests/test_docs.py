@@ -55,6 +55,8 @@ def test_a_command_line_of_the_documentation_parses(
     page: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = shlex.split(line, comments=True)
+    if words[0].isupper() and "=" in words[0]:  # VARIABLE=VALUE before a command
+        words = words[1:]
     monkeypatch.chdir(tmp_path)
     for option, value in pairwise(words):
         if option == "--source":  # benchmarks look whether it exists
