@@ -24,7 +24,14 @@ def new_file(path: Path) -> Iterator[Path]:
 
     The temporary name keeps the suffixes of `path`, since Keras and matplotlib choose a format by them. It is locked
     while it is written; an unlocked one was left by a killed writer, and the next writer removes it.
+
+    Raises:
+        UserError: `path` is a folder, a device or a pipe, which a rename cannot or must not replace.
     """
+    path = path.resolve()  # a link stays, and its target is written
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "no regular file"
+        raise UserError(f"{path}: is {kind}; choose another name for the file to write")
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path)
     descriptor, temporary = _lock_temporary(path)
@@ -96,7 +103,7 @@ def new_directory(path: Path, *, force: bool | None = None) -> Iterator[Path]:
     Raises:
         UserError: `path` exists (and not `force`), is a file or mount point, or is being written by another process.
     """
-    path = path.absolute()
+    path = path.resolve()  # a link stays, and the folder it leads to is made
     if path.is_mount():
         raise UserError(f"{path}: is a mount point and cannot be renamed into place; choose a folder in it")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -73,6 +73,22 @@ def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("target_exists", [True, False])
+def test_a_link_stays_and_the_folder_it_leads_to_is_made(tmp_path: Path, target_exists: bool) -> None:
+    """Results go to the large disk that --out links to, not beside the link."""
+    (tmp_path / "large").mkdir()
+    (tmp_path / "small").mkdir()
+    if target_exists:
+        (tmp_path / "large" / "out").mkdir()
+    (tmp_path / "small" / "out").symlink_to(tmp_path / "large" / "out")
+    for content in ("first", "second"):
+        with new_directory(tmp_path / "small" / "out", force=True) as directory:
+            (directory / "a").write_text(content)
+        assert (tmp_path / "large" / "out" / "a").read_text() == content
+    assert (tmp_path / "small" / "out").is_symlink()
+    assert names(tmp_path / "small") == names(tmp_path / "large") == {"out"}
+
+
 def test_a_mount_point_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "is_mount", lambda self: self.name == "out")
     with pytest.raises(UserError, match="mount point"), new_directory(tmp_path / "out"):
@@ -156,6 +172,23 @@ def test_a_failed_file_keeps_the_old_one(tmp_path: Path) -> None:
         fail()
     assert path.read_text() == "old"
     assert names(tmp_path) == {"a.json"}
+
+
+def test_a_linked_file_is_written_where_the_link_leads(tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to(tmp_path / "deep" / "a.csv")
+    write_text(tmp_path / "link.csv", "whole")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "deep" / "a.csv").read_text() == "whole"
+
+
+def test_a_folder_or_a_device_is_refused_before_the_work_and_stays(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "null")  # stands for /dev/null, which root may replace
+    for name, says in (("folder", "folder: is a folder"), ("null", "null: is no regular file")):
+        with pytest.raises(UserError, match=says), new_file(tmp_path / name):
+            pytest.fail("the work began")
+    assert (tmp_path / "null").is_fifo()
+    assert names(tmp_path) == {"folder", "null"}
 
 
 def test_what_a_killed_writer_left_of_a_file_is_swept_away_and_another_writers_is_not(tmp_path: Path) -> None:
