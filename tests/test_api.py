@@ -2,8 +2,10 @@
 
 import inspect
 import json
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,6 +135,30 @@ def test_a_wrong_argument_is_the_same_error_as_on_the_command_line(tmp_path):
     with pytest.raises(fc.UserError, match="--cache disk: choose one of auto, none, ram, device"):
         fc.train(tmp_path / "nowhere", "small-cnn", tmp_path / "run", cache="disk")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"feature_views": -1}, "--feature-views -1: give at least 0"),
+        ({"devices": 0}, "--devices 0: give at least 1"),
+        ({"seed": -1}, "--seed -1: give a number from 0 to"),
+        ({"protocol": fc.Protocol("mine")}, "--protocol mine: unknown; choose one of strict"),
+        ({"protocol": replace(fc.Protocol.strict(), batch_size=0)}, "batch_size: expected int >= 1"),
+        ({"protocol": replace(fc.Protocol.strict(), augment="flips")}, "--augment flips: unknown"),
+    ],
+)
+def test_train_refuses_what_the_command_line_does(tmp_path, arguments, says):
+    with pytest.raises(fc.UserError, match=re.escape(says)):
+        fc.train(tmp_path / "nowhere", "small-cnn", tmp_path / "run", **arguments)
+
+
+def test_build_audit_and_predict_refuse_what_the_command_line_does(tmp_path):
+    for function in (fc.build_dataset, fc.audit):
+        with pytest.raises(fc.UserError, match="--workers 0: give at least 1"):
+            function(tmp_path, tmp_path / "out", workers=0)
+    with pytest.raises(fc.UserError, match="--batch-size -5: give at least 1"):
+        fc.predict(tmp_path, tmp_path / "scan.png", batch_size=-5)
 
 
 def test_a_model_goes_into_any_keras_loop(phantom_sources, tmp_path):

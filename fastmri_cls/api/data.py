@@ -89,15 +89,18 @@ def build_dataset(
         The dataset, opened.
 
     Raises:
-        UserError: a source cannot be read, too many files are unreadable, a class is missing, `out` exists, ...
+        UserError: an argument is out of range, a source cannot be read, too many files are unreadable, a class is
+            missing, `out` exists, ...
     """
     from fastmri_cls.dataset import Dataset
     from fastmri_cls.foundation.cpu import available_cores
+    from fastmri_cls.foundation.option_checks import check_range
     from fastmri_cls.records import build
     from fastmri_cls.records.options import BuildOptions, MetadataOptions, SplitOptions
     from fastmri_cls.sources.classes import ClassNames, read_classes
     from fastmri_cls.sources.folders import parse_sources
 
+    check_range("--workers", workers, 1)
     splitting = SplitOptions(
         method=split,
         val_fraction=val_fraction,
@@ -168,14 +171,17 @@ def audit(
         The findings: what audit.json holds.
 
     Raises:
-        UserError: a source cannot be read, no image can be used, `out` exists, or `labels` lacks what it needs.
+        UserError: an argument is unknown, a source cannot be read, no image can be used, `out` exists, or `labels`
+            lacks what it needs.
     """
     from fastmri_cls.auditing import run
     from fastmri_cls.dataset import Dataset
     from fastmri_cls.foundation.cpu import available_cores
+    from fastmri_cls.foundation.option_checks import check_range
     from fastmri_cls.records.options import MetadataOptions
     from fastmri_cls.sources.classes import ClassNames, read_classes
 
+    check_range("--workers", workers, 1)
     names = read_classes(Path(classes)) if classes else ClassNames()
     arguments = [str(sources.path)] if isinstance(sources, Dataset) else _source_arguments(sources)
     return run.audit(

@@ -77,9 +77,10 @@ def train(
     from fastmri_cls.foundation.gpus import use_device
     from fastmri_cls.foundation.progress import busy
     from fastmri_cls.foundation.quiet import import_tensorflow
-    from fastmri_cls.runs.protocol import resolve_protocol
+    from fastmri_cls.runs.protocol import differences, resolve_protocol
 
-    recipe = resolve_protocol(protocol, {}) if isinstance(protocol, str) else protocol
+    name, changes = (protocol, {}) if isinstance(protocol, str) else (protocol.name, differences(protocol))
+    recipe = resolve_protocol(name, changes)  # which checks a protocol that was made without it
     if device == "gpu":  # a machine without one is refused before a dataset is built
         import_tensorflow()
         use_device(device)
@@ -220,9 +221,11 @@ def predict(
     from contextlib import ExitStack
 
     from fastmri_cls.foundation.atomic import new_directory
+    from fastmri_cls.foundation.option_checks import check_range
     from fastmri_cls.hub.cached import open_run
     from fastmri_cls.inference.predictor import PredictOptions, Predictor, find_images
 
+    check_range("--batch-size", batch_size, 1)
     given = [paths] if isinstance(paths, str | os.PathLike) else paths
     files = find_images([Path(path) for path in given])
     with ExitStack() as stack:

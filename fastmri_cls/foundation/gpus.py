@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict, get_args
 
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.option_checks import check_choice
 from fastmri_cls.foundation.progress import log
 
 Device = Literal["auto", "gpu", "cpu"]
@@ -74,8 +75,7 @@ def use_device(requested: str) -> None:
     """
     import tensorflow as tf
 
-    if requested not in get_args(Device):
-        raise UserError(f"--device {requested}: choose one of {', '.join(get_args(Device))}")
+    check_choice("--device", requested, get_args(Device))
     if requested == "gpu" and not visible_gpus():
         raise UserError(
             "--device gpu: TensorFlow finds no GPU; check nvidia-smi and the CUDA libraries (pip install -e '.[gpu]'), "

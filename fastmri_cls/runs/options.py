@@ -6,6 +6,7 @@ from typing import Literal, get_args
 
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.gpus import Device
+from fastmri_cls.foundation.option_checks import check_choice, check_range
 from fastmri_cls.runs.protocol import Protocol
 
 Cache = Literal["auto", "none", "ram", "device"]
@@ -60,21 +61,19 @@ class TrainOptions:
     track: str = "none"
 
     def __post_init__(self) -> None:
-        """Refuse a value that is not among the choices.
+        """Refuse a value that is out of range or not among the choices.
 
         Raises:
-            UserError: names the option, the value and the choices.
+            UserError: names the option, the value and what it may be.
         """
-        offered = {
-            "cache": Cache,
-            "precision": Precision,
-            "xla": Xla,
-            "strategy": Strategy,
-            "track": Tracker,
-            "device": Device,
-        }
-        for name, choices in offered.items():
-            if getattr(self, name) not in get_args(choices):
-                raise UserError(f"--{name} {getattr(self, name)}: choose one of {', '.join(get_args(choices))}")
+        check_choice("--cache", self.cache, get_args(Cache))
+        check_choice("--precision", self.precision, get_args(Precision))
+        check_choice("--xla", self.xla, get_args(Xla))
+        check_choice("--strategy", self.strategy, get_args(Strategy))
+        check_choice("--track", self.track, get_args(Tracker))
+        check_choice("--device", self.device, get_args(Device))
+        check_range("--feature-views", self.feature_views, 0)
+        check_range("--devices", self.devices, 1)
+        check_range("--seed", self.seed, 0, 2**32 - 1)  # what numpy takes
         if self.max_hours is not None and not self.max_hours > 0:
             raise UserError(f"--max-hours {self.max_hours}: give a positive number of hours")

@@ -3,6 +3,7 @@
 docs/reference describes the presets and why the notebooks differ from their paper.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
@@ -70,17 +71,17 @@ class Protocol:
 
     name: str
     train_on: Literal["split", "first-source"] = "split"
-    steps_per_epoch: int | None = None
+    steps_per_epoch: Annotated[int, Meta(ge=1)] | None = None
     validate_on: Literal["split", "sliding-window"] = "split"
     preprocessing: Literal["own", "keras", "densenet"] = "own"
     straddling_allowed: bool = False
     contrast: Annotated[float, Meta(ge=0.1, le=10.0)] = 1.0
-    resize: str = "bilinear"
+    resize: Literal["bilinear", "nearest", "lanczos"] = "bilinear"
     augment: str = "paper"
     batch_size: Annotated[int, Meta(ge=1)] = 32
     phase1: Phase = field(default=Phase(50, 1e-4, early_stopping_patience=8, plateau_patience=3))
     phase2: Phase = field(default=Phase(10, 1e-5, early_stopping_patience=5, plateau_patience=2))
-    scratch_factor: float = 10.0
+    scratch_factor: Annotated[float, Meta(gt=0.0)] = 10.0
     unfreeze: Annotated[float, Meta(ge=0.0, le=1.0)] | str = 0.2
     frozen_mode: Literal["inference", "training"] = "training"
     label_smoothing: Annotated[float, Meta(ge=0.0, le=0.9)] = 0.1
@@ -160,12 +161,19 @@ def resolve_protocol(name: str, changes: Mapping[str, object]) -> Protocol:
     for flag, value, known in (("optimizer", changed.optimizer, OPTIMIZERS), ("augment", changed.augment, POLICIES)):
         if value not in known:
             raise UserError(f"--{flag} {value}: unknown; choose one of {', '.join(known)}")
+    for place, number in _flat(changed).items():
+        if isinstance(number, float) and math.isinf(number):  # JSON has no such number; NaN is in no range
+            raise UserError(f"{place}: is infinite; give a finite number")
     return changed
 
 
 def differences(protocol: Protocol) -> dict[str, object]:
-    """Return the fields that differ from the preset of the same name, as `resolve_protocol` takes them."""
-    mine, preset = _flat(protocol), _flat(PROTOCOLS[protocol.name])
+    """Return the fields that differ from the preset of the same name, as `resolve_protocol` takes them.
+
+    Raises:
+        UserError: there is no such preset.
+    """
+    mine, preset = _flat(protocol), _flat(resolve_protocol(protocol.name, {}))
     return {name: value for name, value in mine.items() if value != preset[name]}
 
 

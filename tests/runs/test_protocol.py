@@ -71,6 +71,11 @@ def test_a_learning_rate_is_phase_1s_and_phase_2_keeps_its_proportion():
         ({"learning_rate": "fast"}, "learning_rate fast: not a number"),
         ({"phase1.max_epochs": -1}, "phase1.max_epochs"),
         ({"optimizer": "sdg"}, "--optimizer sdg"),
+        ({"resize": "cubic"}, "resize: invalid enum value 'cubic'; choose one of bilinear, nearest, lanczos"),
+        ({"steps_per_epoch": 0}, "steps_per_epoch: expected int >= 1"),
+        ({"scratch_factor": "-1"}, "scratch_factor: expected float > 0"),
+        ({"learning_rate": "inf"}, "phase1.learning_rate: is infinite"),
+        ({"clip_norm": "inf"}, "clip_norm: is infinite"),
     ],
 )
 def test_a_change_that_cannot_be_meant_is_refused_by_name(changes, says):
