@@ -28,7 +28,7 @@ def without_native_output() -> Iterator[None]:
 
     What Python writes to `sys.stderr`, such as a progress bar, is still seen.
     """
-    if int(os.environ.get("TF_CPP_MIN_LOG_LEVEL") or 0) < 2:
+    if not _hides_warnings(os.environ.get("TF_CPP_MIN_LOG_LEVEL", "")):
         yield
         return
     # C++ writes to descriptor 2 of the process, never through sys.stderr.
@@ -47,6 +47,11 @@ def without_native_output() -> Iterator[None]:
         visible.close()
         os.close(nowhere)
         os.close(kept)
+
+
+def _hides_warnings(level: str) -> bool:
+    """Return whether a value of `TF_CPP_MIN_LOG_LEVEL` is 2 or more; TensorFlow takes a word such as ERROR for 0."""
+    return level.isdecimal() and int(level) >= 2
 
 
 def _descriptor(stream: TextIO) -> int | None:
