@@ -4,7 +4,7 @@ Workers need the same versions as the command, for the same bytes, and its files
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,12 +43,12 @@ def dask_client(where: str) -> Iterator["Client"]:
         with LocalCluster(n_workers=int(count), host="127.0.0.1", **options) as cluster, Client(cluster) as client:
             yield client
         return
-    try:
-        client = Client(where, timeout=_WAIT_SECONDS)
-        client.wait_for_workers(1, timeout=_WAIT_SECONDS)
-    except (OSError, ValueError) as error:  # of these a TimeoutError is one too
-        raise UserError(f"--dask {where}: no scheduler with a worker answers ({error})") from None
-    with client:
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(Client(where, timeout=_WAIT_SECONDS))
+            client.wait_for_workers(1, timeout=_WAIT_SECONDS)
+        except (OSError, ValueError) as error:  # a TimeoutError is an OSError
+            raise UserError(f"--dask {where}: no scheduler with a worker answers ({error})") from None
         yield client
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fastmri_cls.foundation.dask_cluster import check_workers, describe_worker
+from fastmri_cls.foundation.dask_cluster import check_workers, dask_client, describe_worker
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.build import BuildOptions, build_dataset
 from fastmri_cls.records.workers import open_pool
@@ -88,3 +88,15 @@ def test_a_cluster_that_is_not_there_is_named(where: str, message: str, monkeypa
     monkeypatch.setattr("fastmri_cls.foundation.dask_cluster._WAIT_SECONDS", 1)
     with pytest.raises(UserError, match=f"--dask {where}: {message}"), open_pool(where, []):
         pass
+
+
+def test_a_scheduler_without_a_worker_is_refused_and_no_client_stays_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastmri_cls.foundation.dask_cluster._WAIT_SECONDS", 1)
+    with distributed.LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
+        with (
+            pytest.raises(UserError, match="no scheduler with a worker answers"),
+            dask_client(cluster.scheduler_address),
+        ):
+            pytest.fail("the work began")
+        with pytest.raises(ValueError, match="No client"):
+            distributed.default_client()
