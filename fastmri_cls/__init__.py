@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastmri_cls.augment.layer import RandomAffineBrightness
     from fastmri_cls.dataset import Dataset
     from fastmri_cls.evaluation.metrics import classification_report
-    from fastmri_cls.foundation.errors import UserError
+    from fastmri_cls.foundation.errors import Stopped, UserError
     from fastmri_cls.foundation.progress import show_log
     from fastmri_cls.models.create import create_model
     from fastmri_cls.models.registry import list_models
@@ -36,6 +36,7 @@ __all__ = [
     "Run",
     "RunMetrics",
     "SetMetrics",
+    "Stopped",
     "UserError",
     "__version__",
     "audit",
@@ -61,6 +62,7 @@ _MODULES = {
     "Run": "runs.run",
     "RunMetrics": "runs.metrics",
     "SetMetrics": "runs.metrics",
+    "Stopped": "foundation.errors",
     "UserError": "foundation.errors",
     "audit": "api.data",
     "build_dataset": "api.data",

@@ -37,7 +37,8 @@ SIGNATURES = {
     "device, devices, seed, deterministic, resume, max_hours, track",
 }
 CLASSES = {
-    "Dataset", "Estimate", "Protocol", "RandomAffineBrightness", "Run", "RunMetrics", "SetMetrics", "UserError",
+    "Dataset", "Estimate", "Protocol", "RandomAffineBrightness", "Run", "RunMetrics", "SetMetrics", "Stopped",
+    "UserError",
 }  # fmt: skip
 
 

@@ -19,8 +19,8 @@ def push(
 ) -> "Pushed":
     """Upload a finished RUN or a dataset to the Hugging Face hub, without paths and file names of this machine.
 
-    Of a RUN go the model, in a layout that `keras.saving.load_model("hf://user/name")` loads, its options, metrics and
-    calibration, and the card. Of a dataset goes everything, with running numbers in place of file names.
+    A RUN is uploaded as its model (in a layout that `keras.saving.load_model("hf://user/name")` reads), options,
+    metrics, calibration and card. A dataset is uploaded whole, with running numbers in place of file names.
 
     Args:
         folder: a RUN or a dataset, or its folder.

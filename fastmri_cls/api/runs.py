@@ -139,8 +139,8 @@ def evaluate(
 ) -> "Evaluation":
     """Evaluate a trained RUN, or a model that was not trained here, on the test sets of a dataset.
 
-    The last three arguments but `device` are for a model that was not trained here. Code that such a file brings is
-    never run: a model that needs it is refused.
+    `preprocessing`, `classes` and `trained_on` are for a model that was not trained here. No code that its file brings
+    is run; a model that needs such code is refused.
 
     Args:
         model: a RUN or its folder; or a .keras, .h5 or .onnx file, a SavedModel folder, a .csv file of predictions, a
@@ -152,8 +152,9 @@ def evaluate(
         preprocessing: `0..255`, `0..1`, `-1..1`, `torch`, `caffe`, or `keras:MODULE` such as `keras:xception`. None
             tries the first five on validation images, and reports the best one as a guess.
         classes: names in the order of the outputs; None if the file names them.
-        trained_on: the model's training set, whose images and duplicates are counted and compared apart: a source of
-            the dataset, or a folder or ZIP archive. None for the published Training folders of all sources.
+        trained_on: the model's training set: a source of the dataset, or a folder or ZIP archive; None for the
+            published Training folders of all sources. Test images in it, or duplicates of its images, are counted and
+            compared with the others.
         device: `auto`, `gpu` or `cpu`, as in `train`.
 
     Returns:
@@ -203,7 +204,7 @@ def predict(
 
     Args:
         run: a trained RUN or its folder, or hf://user/name on the hub.
-        paths: images, DICOM files, or folders of them.
+        paths: images, DICOM files, or folders or ZIP archives of them.
         batch_size: images in one forward pass; None for 32, on a GPU 128.
         calibrated: scale by the temperature fitted on validation.
         flips: test-time augmentation: average over each image and its left-right mirror image.
@@ -213,7 +214,8 @@ def predict(
         device: `auto`, `gpu` or `cpu`, as in `train`.
 
     Returns:
-        One result a file, in the order found. A file that cannot be used gives its reason.
+        One result a file, in the order found: a `Prediction` with `path`, `probabilities` (in the order of the RUN's
+        `config.classes`), `ood_score` and `overlay`; or an `UnusableFile` with `path` and `reason`.
 
     Raises:
         UserError: the RUN is unfinished or damaged, there is no image, or there is no such device.
@@ -243,6 +245,9 @@ def compare(runs: "Sequence[Run | StrPath]", out: StrPath, *, overwrite: bool = 
             RUNs that differ in seed or fold alone are repeats of one system.
         out: the folder to make.
         overwrite: replace `out`, an earlier comparison.
+
+    Returns:
+        The systems, their numbers, tables and findings, and the test images on which they disagree.
 
     Raises:
         UserError: a RUN is unfinished or damaged, two were evaluated on different images, or `out` exists.

@@ -8,10 +8,10 @@ class UserError(Exception):
 
 
 class Stopped(Exception):  # noqa: N818 - asked for, not an error
-    """A signal came and everything is saved; the message says how to resume.
+    """A training or study was stopped by a signal or by `max_hours`; its state is saved, the message says how to go on.
 
     Attributes:
-        exit_code: 128 plus the signal's number, as in a shell: 143 for SIGTERM, 130 for Ctrl-C.
+        exit_code: 128 plus the signal's number, as in a shell: 143 for SIGTERM and `max_hours`, 130 for Ctrl-C.
     """
 
     def __init__(self, message: str, number: int = signal.SIGTERM) -> None:

@@ -56,8 +56,8 @@ class Protocol:
             network; 1 if the learning rate was given explicitly.
         unfreeze: the part of the backbone that phase 2 trains: a fraction of its layers, counted from the top, or the
             name of the first layer that trains.
-        frozen_mode: how frozen layers of a pretrained backbone compute in a training step: `inference`, as later in
-            predictions; `training`, with drop-connect, as in Keras' fit, where they did in RUNs without this field.
+        frozen_mode: how frozen layers of a pretrained backbone compute in a training step: `inference`, as in
+            predictions; `training`, with drop-connect, as in Keras' fit and in RUNs of versions without this field.
         label_smoothing: of the cross-entropy.
         plateau_factor: multiplies the learning rate when validation loss stops improving.
         min_learning_rate: the schedule never goes below it.
@@ -95,17 +95,26 @@ class Protocol:
 
     @classmethod
     def strict(cls, **changes: object) -> "Protocol":
-        """Return the default recipe with changes; see `resolve_protocol` for their names."""
+        """Return the default recipe with changes.
+
+        Args:
+            **changes: new values by field name. `phase1_epochs` and `phase2_epochs` set `max_epochs` of a phase,
+                `learning_rate` sets the rates of both; any other field of a phase needs its section in front:
+                `Protocol.strict(**{"phase1.plateau_patience": 5})`.
+
+        Raises:
+            UserError: a field is unknown, or a value is out of range.
+        """
         return resolve_protocol("strict", changes)
 
     @classmethod
     def paper(cls, **changes: object) -> "Protocol":
-        """Return the recipe that the paper describes, with changes."""
+        """Return the recipe that the paper describes, with changes as in `strict`."""
         return resolve_protocol("paper", changes)
 
     @classmethod
     def notebook(cls, **changes: object) -> "Protocol":
-        """Return the recipe that the published notebooks run, with changes."""
+        """Return the recipe that the published notebooks run, with changes as in `strict`."""
         return resolve_protocol("notebook", changes)
 
 
