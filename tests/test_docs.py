@@ -1,8 +1,10 @@
 """README and docs: every command line parses, every link leads somewhere, every command is listed."""
 
 import ast
+import inspect
 import re
 import shlex
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +14,11 @@ import typer
 import fastmri_cls
 from fastmri_cls.cli.app import app
 from fastmri_cls.cli.study import _check_train_flags
+from fastmri_cls.records import images_csv
+from fastmri_cls.runs import files
+from fastmri_cls.runs.history import Epoch
+from fastmri_cls.runs.metrics import ClassMetrics, RunMetrics, SetMetrics
+from tests.test_architecture import FLOORS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -109,11 +116,33 @@ def test_the_reference_lists_every_public_name() -> None:
         assert name.startswith("__") or re.search(rf"`(fc\.)?{name}\b", text), name
 
 
-def test_the_architecture_page_lists_every_room() -> None:
+@pytest.mark.slow
+def test_the_reference_names_only_arguments_that_exist() -> None:
+    text = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    calls = re.findall(r"`(\w+)\(([^`]*)\)`", text[text.index("| name |") :])
+    assert len(calls) > 12
+    for name, given in calls:
+        function = getattr(fastmri_cls, name, None) or getattr(fastmri_cls.Dataset, name)
+        known = inspect.signature(function).parameters
+        for argument in filter(None, given.replace("...", "").split(", ")):
+            assert argument.partition("=")[0] in known, f"{name}({argument})"
+
+
+def test_the_reference_names_every_file_of_a_run_and_every_column_and_metric() -> None:
+    text = (ROOT / "docs" / "reference" / "files.md").read_text(encoding="utf-8")
+    words = {word for span in re.findall(r"`([^`]+)`", text) for word in re.split(r"[^\w.-]+", span)}
+    names = {value for name, value in vars(files).items() if name.isupper() and isinstance(value, str)}
+    names -= {files.OLD_OOD_REFERENCE}
+    names |= {part.name for kind in (Epoch, RunMetrics, SetMetrics, ClassMetrics) for part in fields(kind)}
+    names |= {"source", "filename", "label", "prediction", "split", "group", "clean"}  # of predictions.csv
+    names |= set(images_csv._COLUMNS)
+    assert names - words == set()
+
+
+def test_the_architecture_page_lists_every_room_in_the_order_of_the_imports() -> None:
     text = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
-    for path in (ROOT / "fastmri_cls").iterdir():
-        if not path.name.startswith((".", "__")) and path.name != "py.typed":
-            assert f"`{path.name}`" in text, path.name
+    rows = [row.split("|")[1] for row in text.splitlines() if row.startswith("| `")]
+    assert [name.removesuffix(".py") for row in rows for name in re.findall(r"`([\w.]+)`", row)] == list(FLOORS)
 
 
 def test_the_readme_has_at_most_130_lines() -> None:
