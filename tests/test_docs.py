@@ -4,7 +4,8 @@ import ast
 import inspect
 import re
 import shlex
-from dataclasses import fields
+import tomllib
+from dataclasses import asdict, fields
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,10 +15,12 @@ import typer
 import fastmri_cls
 from fastmri_cls.cli.app import app
 from fastmri_cls.cli.study import _check_train_flags
+from fastmri_cls.foundation import json_files
 from fastmri_cls.records import images_csv
 from fastmri_cls.runs import files
 from fastmri_cls.runs.history import Epoch
 from fastmri_cls.runs.metrics import ClassMetrics, RunMetrics, SetMetrics
+from fastmri_cls.runs.protocol import PROTOCOLS
 from tests.test_architecture import FLOORS
 
 ROOT = Path(__file__).parents[1]
@@ -114,6 +117,25 @@ def test_the_reference_lists_every_public_name() -> None:
     text = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
     for name in fastmri_cls.__all__:
         assert name.startswith("__") or re.search(rf"`(fc\.)?{name}\b", text), name
+
+
+def test_the_reference_lists_every_field_of_a_protocol_with_its_default() -> None:
+    text = (ROOT / "docs" / "reference" / "protocols.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in row.split("|")[1:3]] for row in text.splitlines() if row.count("|") == 4]
+    listed = {
+        name.strip("`"): value.strip("`")
+        for names, values in rows
+        for name, value in zip(names.split(", "), values.split(", "), strict=False)
+    }
+    for name, value in json_files.flatten(asdict(PROTOCOLS["strict"])):
+        assert name == "name" or listed[name] == str(value).lower() or float(listed[name]) == value, name
+
+
+def test_the_extras_are_listed() -> None:
+    extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
+    for page in ("README.md", "docs/getting-started.md"):
+        named = set(re.findall(r"`(\w+)`", (ROOT / page).read_text(encoding="utf-8")))
+        assert extras - {"dev", "fuzz"} <= named, page
 
 
 @pytest.mark.slow
