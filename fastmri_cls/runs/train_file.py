@@ -58,6 +58,9 @@ def read_train_file(path: Path, known: list[str]) -> dict[str, object]:
         path: the file.
         known: names of the options it may hold.
 
+    Returns:
+        Values by option; `set` is a mapping.
+
     Raises:
         UserError: the file cannot be read, is not a mapping, or holds an unknown option.
     """
@@ -71,4 +74,9 @@ def read_train_file(path: Path, known: list[str]) -> dict[str, object]:
             near = get_close_matches(name, known, n=1)
             cure = f"did you mean {near[0]}?" if near else f"choose from {', '.join(known)}"
             raise UserError(f"{path}: {name} is not an option of train; {cure}")
+    values["set"] = values.get("set") or {}
+    if not isinstance(values["set"], dict):
+        raise UserError(f"{path}: set is no mapping of fields to values; write it as set: {{schedule: cosine}}")
+    if isinstance(values.get("xla"), bool):  # YAML takes on and off for true and false
+        values["xla"] = "on" if values["xla"] else "off"
     return values
