@@ -15,6 +15,7 @@ from fastmri_cls.foundation.gpus import Device
 from fastmri_cls.runs.options import Cache, Precision, Strategy, Tracker, Xla
 
 _RECIPE, _SPEED, _RUN = "Recipe (changes to the protocol)", "Speed and devices", "Run"
+_OF_FILE = "fields that the file of --config sets"
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -27,11 +28,16 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
             values = read_train_file(path, ["set" if name == "settings" else name for name in names])
         except UserError as error:
             raise typer.BadParameter(str(error), ctx=context, param_hint="--config") from None
-        changes = values.pop("set", {})
-        if isinstance(changes, dict):
-            values["settings"] = [f"{name}={json.dumps(value)}" for name, value in changes.items()]
+        changes = values.pop("set")
+        assert isinstance(changes, dict)
+        context.meta[_OF_FILE] = [f"{name}={json.dumps(value)}" for name, value in changes.items()]
         context.default_map = values
     return path
+
+
+def _add_to_config(context: typer.Context, settings: list[str] | None) -> list[str]:
+    """Return the fields that the file of --config sets, then those of --set, which override them."""
+    return [*context.meta.get(_OF_FILE, ()), *(settings or ())]
 
 
 def train(
@@ -131,6 +137,7 @@ def train(
         list[str] | None,
         typer.Option(
             "--set",
+            callback=_add_to_config,
             metavar="FIELD=VALUE",
             help="Change any other field of the protocol; repeatable: schedule=cosine, ema=true, clip_norm=1, "
             "accumulate=4, label_smoothing=0, contrast=1.5, preprocessing=keras, phase1.plateau_patience=5, ...",
