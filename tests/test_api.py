@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -160,6 +161,13 @@ def test_build_audit_and_predict_refuse_what_the_command_line_does(tmp_path):
             function(tmp_path, tmp_path / "out", workers=0)
     with pytest.raises(fc.UserError, match="--batch-size -5: give at least 1"):
         fc.predict(tmp_path, tmp_path / "scan.png", batch_size=-5)
+
+
+def test_a_dataset_is_audited_whatever_its_folder_is_called(dataset, tmp_path):
+    shutil.copytree(dataset, tmp_path / "rate=0.1")
+    opened = fc.Dataset(tmp_path / "rate=0.1")
+    found = fc.audit(opened, tmp_path / "audit")
+    assert sum(sum(counts.values()) for counts in found["images"].values()) == opened.count(list(opened.splits))
 
 
 def test_a_model_goes_into_any_keras_loop(phantom_sources, tmp_path):

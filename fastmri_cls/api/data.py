@@ -183,7 +183,8 @@ def audit(
 
     check_range("--workers", workers, 1)
     names = read_classes(Path(classes)) if classes else ClassNames()
-    arguments = [str(sources.path)] if isinstance(sources, Dataset) else _source_arguments(sources)
+    named: Sources = {"dataset": sources.path} if isinstance(sources, Dataset) else sources  # a path may have a "="
+    arguments = _source_arguments(named)
     return run.audit(
         arguments,
         names,
