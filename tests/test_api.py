@@ -145,6 +145,7 @@ def test_a_wrong_argument_is_the_same_error_as_on_the_command_line(tmp_path):
         ({"feature_views": -1}, "--feature-views -1: give at least 0"),
         ({"devices": 0}, "--devices 0: give at least 1"),
         ({"seed": -1}, "--seed -1: give a number from 0 to"),
+        ({"max_hours": float("inf")}, "--max-hours inf: give a positive number of hours, or leave it out"),
         ({"protocol": fc.Protocol("mine")}, "--protocol mine: unknown; choose one of strict"),
         ({"protocol": replace(fc.Protocol.strict(), batch_size=0)}, "batch_size: expected int >= 1"),
         ({"protocol": replace(fc.Protocol.strict(), augment="flips")}, "--augment flips: unknown"),

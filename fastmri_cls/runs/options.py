@@ -1,5 +1,6 @@
 """The options of one training as a frozen dataclass, for the flags of `train` and the arguments of `api.train`."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -75,5 +76,5 @@ class TrainOptions:
         check_range("--feature-views", self.feature_views, 0)
         check_range("--devices", self.devices, 1)
         check_range("--seed", self.seed, 0, 2**32 - 1)  # what numpy takes
-        if self.max_hours is not None and not self.max_hours > 0:
-            raise UserError(f"--max-hours {self.max_hours}: give a positive number of hours")
+        if self.max_hours is not None and not 0 < self.max_hours < math.inf:
+            raise UserError(f"--max-hours {self.max_hours}: give a positive number of hours, or leave it out")
