@@ -71,6 +71,9 @@ def test_a_command_line_of_the_documentation_parses(
     for option, value in pairwise(words):
         if option == "--source":  # benchmarks look whether it exists
             Path(value).mkdir(parents=True, exist_ok=True)
+        if option == "--config":  # is read first
+            Path(value).parent.mkdir(parents=True, exist_ok=True)
+            Path(value).write_text("data: mri\nmodel: small-cnn\n")
     if "|" in words:
         words = words[: words.index("|")]
     if "fastmri-cls" in words:
