@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.option_checks import check_choice, check_range
 from fastmri_cls.records.manifest import Manifest, Split, check_files, read_manifest
 
 if TYPE_CHECKING:
@@ -150,6 +151,9 @@ class Dataset:
             selection: name or names of splits, or a Selection.
             cache: `none`, `ram`, `device`, or `auto` for the fastest of them that fits.
             worker: what this worker reads of each batch; None for all of it.
+
+        Returns:
+            The examples, which deliver batches of images and labels.
         """
         from fastmri_cls.pipeline.examples import Selection, WorkerShard
         from fastmri_cls.pipeline.tiers import choose_tier, open_examples
@@ -195,7 +199,8 @@ class Dataset:
             normalised; labels are one-hot float32 [batch, classes], with `cutmix` and `mixup` mixed.
 
         Raises:
-            UserError: no such split or policy, no images, or images that do not fit into memory with `ram`.
+            UserError: no such split, policy or cache, a number out of range, no images, or images that do not fit into
+                memory with `ram`.
 
         Example:
             >>> dataset = Dataset("data/mri")
@@ -205,8 +210,11 @@ class Dataset:
         """
         from fastmri_cls.augment.policies import make_augmentation
         from fastmri_cls.pipeline.keras_fit import FitBatches
-        from fastmri_cls.pipeline.tiers import choose_tier
+        from fastmri_cls.pipeline.tiers import TIERS, choose_tier
 
+        check_range("batch_size", batch_size, 1)
+        check_range("seed", seed, 0, 2**31 - 1)
+        check_choice("cache", cache, ("auto", *TIERS))
         names = self._names(splits)
         if self.count(names) == 0:
             raise UserError(f"{self.path}: has no images in {'+'.join(names)}; choose another split")

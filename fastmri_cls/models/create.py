@@ -2,6 +2,7 @@
 
 import keras
 
+from fastmri_cls.foundation.option_checks import check_choice, check_range
 from fastmri_cls.models.head import ClassifierOptions, build_classifier
 from fastmri_cls.models.registry import find_model
 from fastmri_cls.models.weights import load_weights
@@ -36,8 +37,11 @@ def create_model(
         A model from [batch, image_size, image_size, channels] in 0..255 to probabilities [batch, num_classes].
 
     Raises:
-        UserError: the name is unknown, or the weights cannot be loaded.
+        UserError: the name or the preprocessing is unknown, a number is out of range, or the weights cannot be loaded.
     """
+    check_range("num_classes", num_classes, 2)
+    check_choice("channels", channels, (1, 3))
+    check_choice("preprocessing", preprocessing, ("own", "keras", "densenet"))
     options = ClassifierOptions(num_classes, image_size, channels, preprocessing)
     classifier = build_classifier(find_model(name), options, fast=False)
     load_weights(classifier, weights)

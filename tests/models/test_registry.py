@@ -55,3 +55,16 @@ def test_create_model_names_what_it_does_not_know():
         create_model("resnet", 4)
     with pytest.raises(UserError, match=r"--weights imagenet: no such file or RUN; for small-cnn give default, none"):
         create_model("small-cnn", 4, 64, weights="imagenet")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"num_classes": 1}, "num_classes 1: give at least 2"),
+        ({"channels": 2}, "channels 2: choose one of 1, 3"),
+        ({"preprocessing": "torch"}, "preprocessing torch: choose one of own, keras, densenet"),
+    ],
+)
+def test_create_model_refuses_what_no_model_can_be(arguments, says):
+    with pytest.raises(UserError, match=says):
+        create_model(**{"name": "small-cnn", "num_classes": 4} | arguments)

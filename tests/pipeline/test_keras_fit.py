@@ -166,6 +166,9 @@ def test_a_split_smaller_than_a_batch_is_one_batch(opened):
         ({"splits": []}, "has no images in"),
         ({"splits": "train", "augment": "cutout"}, "cutout: unknown"),
         ({"splits": "train", "cache": "device"}, "cache device: is for the training of fastmri-cls itself"),
+        ({"splits": "train", "cache": "disk"}, "cache disk: choose one of auto, none, ram"),
+        ({"splits": "train", "batch_size": 0}, "batch_size 0: give at least 1"),
+        ({"splits": "train", "seed": -1}, "seed -1: give a number from 0 to 2147483647"),
     ],
 )
 def test_impossible_batches_are_refused(opened, arguments, message):
