@@ -26,7 +26,7 @@ def join_rows(
         allow_unlisted: accept images that a table leaves out.
 
     Raises:
-        UserError: a table leaves images out.
+        UserError: a table leaves images out, or two tables contradict each other.
     """
     paths = sorted(images)
     rows: dict[str, Row] = {}
@@ -39,24 +39,35 @@ def join_rows(
                 missing.append(path)
             if row is None:
                 continue
-            known = rows.get(path, Row())
-            rows[path] = Row(known.label or row.label, known.patient or row.patient, known.split or row.split)
+            rows[path] = _joined(rows.get(path, Row()), row, f"{table.name}: {printable(path)}")
         if missing and not allow_unlisted:
-            raise UserError(_leaves_out(source, table, missing, len(paths)))
+            raise UserError(_leaves_out(source, table, missing, paths))
     return rows
 
 
-def _leaves_out(source: Source, table: Table, missing: list[str], count: int) -> str:
-    if len(missing) == count:
+def _joined(known: Row, more: Row, what: str) -> Row:
+    """Return what two tables say of an image; `what` names the second table and the image in an error, never an id."""
+    for column in ("label", "patient", "split"):
+        one, other = getattr(known, column), getattr(more, column)
+        if one and other and one != other:
+            raise UserError(f"{what} has another {column} in an earlier --table; keep one of them")
+    return Row(known.label or more.label, known.patient or more.patient, known.split or more.split)
+
+
+def _leaves_out(source: Source, table: Table, missing: list[str], paths: list[str]) -> str:
+    if len(missing) == len(paths):
         return (
             f"{table.name}: no row names an image of source {source.name}; "
             f"filename is relative to the source, for instance {printable(missing[0])}"
         )
     names = ", ".join(map(printable, missing[:3]))
+    files = Counter(PurePosixPath(path).name for path in paths)
+    listed = [name for name, count in files.items() if count > 1 and table.is_flat and table.find(source.name, name)]
+    cure = f"several files are named {printable(listed[0])}: give their folders too" if listed else "add rows for them"
     return (
-        f"{table.name}: leaves out {len(missing)} of {count} images of source {source.name} ({names}"
-        f"{', …' if len(missing) > 3 else ''}); add rows for them, give the table as NAME=FILE to the source it is "
-        "for, or add --allow-unlisted"
+        f"{table.name}: leaves out {len(missing)} of {len(paths)} images of source {source.name} ({names}"
+        f"{', …' if len(missing) > 3 else ''}); {cure}, give the table as NAME=FILE to the source it is for, or add "
+        "--allow-unlisted"
     )
 
 

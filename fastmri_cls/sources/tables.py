@@ -8,6 +8,7 @@ import io
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from fastmri_cls.foundation.errors import UserError
@@ -49,7 +50,7 @@ class Table:
     rows: dict[tuple[str, str], Row]
     used: set[tuple[str, str]] = field(default_factory=set)
 
-    @property
+    @cached_property
     def is_flat(self) -> bool:
         """Whether all file names come without a folder, so that they may be looked for in any folder."""
         return not any("/" in filename for _, filename in self.rows)
@@ -67,13 +68,18 @@ def read_tables(arguments: Sequence[str], sources: Sequence[Source]) -> list[Tab
     """Read the tables of `--table [NAME=]FILE` arguments; NAME= limits a table to that source.
 
     Raises:
-        UserError: a file cannot be read, or is no such table.
+        UserError: a file cannot be read, or is no such table; there is no such source.
     """
     tables = []
+    names = [source.name for source in sources]
     for argument in arguments:
         name, separator, path = argument.partition("=")
-        source = name if separator and name in {s.name for s in sources} else None
+        source = name if separator and name in names else None
         file = Path(path if source else argument).expanduser().absolute()
+        if separator and source is None and not file.exists():
+            raise UserError(
+                f"--table {argument}: no such file, and no source is named {name}; the sources are {', '.join(names)}"
+            )
         tables.append(_read(file, f"--table {argument}", f"{source}={file}" if source else str(file), source))
     return tables
 
@@ -92,7 +98,7 @@ def read_one_hot(name: str, content: bytes) -> dict[str, str]:
     if "filename" not in header or len(header) < 2:
         raise UserError(f"{name}: needs the column filename and one for each class; it has {', '.join(header)}")
     found = {}
-    for line in lines:
+    for _, line in lines:
         values = dict(zip(header, line, strict=False))
         filename = _clean(values.pop("filename", ""))
         labels = [label for label, value in values.items() if value.strip() not in ("", "0", "0.0")]
@@ -136,7 +142,7 @@ def _read(path: Path, name: str, argument: str, source: str | None) -> Table:
     if twice:
         raise UserError(f"{name}: has two columns for {twice[0]}; keep one of them")
     rows: dict[tuple[str, str], Row] = {}
-    for number, line in enumerate(lines, start=2):
+    for number, line in lines:
         values = {column: value.strip() for column, value in zip(columns, line, strict=False) if column}
         key = (values.get("source", ""), _clean(values.get("filename", "")))
         split = values.get("split", "")
@@ -152,18 +158,31 @@ def _read(path: Path, name: str, argument: str, source: str | None) -> Table:
     return Table(name, argument, source, known, rows)
 
 
-def _parse(name: str, content: bytes) -> tuple[list[str], list[list[str]]]:
-    """Return the header and the rows of a CSV or TSV; the delimiter is the one the header holds most of."""
+def _parse(name: str, content: bytes) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header of a CSV or TSV, and its rows with the number of their line; lines without a value are skipped.
+
+    The delimiter is the one the header holds most of.
+
+    Raises:
+        UserError: it is neither, or a row has more values than the header has columns.
+    """
     try:
         text = content.decode("utf-8-sig")
         if "\0" in text:
             raise ValueError("it holds a zero byte")
-        first = text.partition("\n")[0]
-        delimiter = max(_DELIMITERS, key=first.count)
-        lines = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if line]
+        delimiter = max(_DELIMITERS, key=text.lstrip("\r\n").partition("\n")[0].count)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        lines = [(reader.line_num, line) for line in reader if any(map(str.strip, line))]
     except (ValueError, csv.Error) as error:
         raise UserError(f"{name}: is no CSV or TSV in UTF-8 ({error}); save it as one") from None
-    return [column.strip() for column in lines[0]] if lines else [], lines[1:]
+    header = [column.strip() for column in lines[0][1]] if lines else []
+    for number, line in lines:
+        if any(map(str.strip, line[len(header) :])):
+            raise UserError(
+                f"{name}: line {number}: has {len(line)} values for {len(header)} columns; put a value that holds "
+                f"{delimiter!r} in double quotes"
+            )
+    return header, lines[1:]
 
 
 def _clean(filename: str) -> str:

@@ -8,7 +8,7 @@ from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.sources.classes import ClassNames
 from fastmri_cls.sources.folders import Source
 from fastmri_cls.sources.scan import UNLISTED, Scan, scan
-from fastmri_cls.sources.tables import Table, read_tables
+from fastmri_cls.sources.tables import Row, Table, read_tables
 from tests.sources.test_layout import make, passed
 
 
@@ -48,8 +48,49 @@ def test_bare_names_are_found_in_folders_unless_two_files_share_one(tmp_path):
     text = "filename,label,patient\na.png,glioma,7\nb.png,notumor,8\n"
     assert [file.label for file in read(root, table(tmp_path, text)).files] == ["notumor", "glioma"]
     make(tmp_path / "s", "more/a.png")
-    with pytest.raises(UserError, match=r"leaves out 2 of 3 images of source s \(more/a.png, pictures/a.png\)"):
+    said = r"leaves out 2 of 3 images of source s \(more/a.png, pictures/a.png\); several files are named a.png"
+    with pytest.raises(UserError, match=said):
         read(root, table(tmp_path, text))
+
+
+class CountedRows(dict[tuple[str, str], Row]):
+    """Rows that count how often somebody goes through all of them."""
+
+    rounds = 0
+
+    def __iter__(self):
+        self.rounds += 1
+        return super().__iter__()
+
+
+def test_bare_names_are_found_without_going_through_the_table_for_every_image(tmp_path):
+    rows = CountedRows({("", f"{number}.png"): Row(patient="1") for number in range(1, 41)})
+    bare = Table("t", "", None, frozenset({"patient"}), rows)
+    root = make(tmp_path / "s", "x/{1-20}.png", "y/{21-40}.png")
+    assert {file.patient for file in read(root, [bare]).files} == {"1"}
+    assert rows.rounds <= 1
+
+
+@pytest.mark.parametrize("column", ["label", "patient", "split"])
+def test_two_tables_that_contradict_each_other_are_refused(tmp_path, column):
+    root = make(tmp_path / "s", "x/a.png", "y/b.png")
+    one, same, other = "train", "train", "test"
+    tables = [
+        *table(tmp_path, f"filename,{column}\nx/a.png,{one}\ny/b.png,test\n", "one.csv"),
+        *table(tmp_path, f"filename,{column}\nx/a.png,{same}\ny/b.png,\n", "same.csv"),
+    ]
+    assert len(read(root, tables, allow_unlisted=True).files) == 2
+    tables += table(tmp_path, f"filename,{column}\nx/a.png,{other}\ny/b.png,test\n", "other.csv")
+    with pytest.raises(UserError, match=rf"other.csv: x/a.png has another {column} in an earlier --table"):
+        read(root, tables, allow_unlisted=True)
+
+
+def test_empty_lines_are_skipped_and_lines_are_counted_as_an_editor_does(tmp_path):
+    root = make(tmp_path / "s", "x/a.png", "y/b.png")
+    text = "\n\nfilename,patient\n\nx/a.png,1\n,\ny/b.png,2\n"
+    assert [file.patient for file in read(root, table(tmp_path, text)).files] == ["1", "2"]
+    with pytest.raises(UserError, match=r"line 8: y/b.png has another entry already"):
+        table(tmp_path, text + "y/b.png,3\n")
 
 
 def test_split_folders_still_name_the_split_of_a_flat_set(tmp_path):
@@ -159,6 +200,8 @@ def test_rows_of_a_one_hot_table_with_no_class_or_two_are_no_labels(tmp_path):
         ("filename,patient,group\na,1,2\n", "two columns for patient"),
         ('filename,patient\n"a,1\n', "is no CSV or TSV in UTF-8"),
         ("filename,patient\na\0,1\n", "is no CSV or TSV in UTF-8"),
+        ("filename,patient\na,Smith, John\n", "line 2: has 3 values for 2 columns; put a value that holds ',' in"),
+        ("filename;patient\na;1\n\nb;2;3;\n", "line 4: has 4 values for 2 columns; put a value that holds ';' in"),
     ],
 )
 def test_a_wrong_table_is_named(tmp_path, text, message):
@@ -176,6 +219,13 @@ def test_an_error_about_a_table_holds_no_id(tmp_path):
 def test_a_table_that_is_not_there_or_a_folder_is_named(tmp_path, make_path):
     with pytest.raises(UserError, match="--table"):
         read_tables([str(make_path(tmp_path))], [])
+
+
+def test_a_table_for_a_source_that_is_not_there_names_those_that_are(tmp_path):
+    (tmp_path / "t.csv").write_text("filename,patient\na,1\n")
+    sources = [Source("mri", tmp_path), Source("ct", tmp_path)]
+    with pytest.raises(UserError, match=r"no source is named rmi; the sources are mri, ct"):
+        read_tables([f"rmi={tmp_path / 't.csv'}"], sources)
 
 
 def test_a_file_name_with_an_equals_sign_is_a_file_name(tmp_path):
