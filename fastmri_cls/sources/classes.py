@@ -82,7 +82,7 @@ def read_classes(path: Path) -> ClassNames:
         UserError: the file cannot be read, is empty, or gives a spelling to two classes.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"--classes {path}: cannot be read ({error})") from None
     exact: dict[str, str] = {}

@@ -100,17 +100,20 @@ def parse_sources(arguments: list[str]) -> list[Source]:
     """Parse `[NAME=]PATH` arguments; a name defaults to the folder's or archive's.
 
     Raises:
-        UserError: a source is missing, a name has characters unfit for a file name or the name of a set of several
-            sources, or two sources share one.
+        UserError: a source is empty or does not exist, a name has characters unfit for a file name or the name of a set
+            of several sources, or two sources share one.
     """
     sources: list[Source] = []
     for argument in arguments:
-        name, separator, path = argument.partition("=")
-        folder = Path(path if separator else argument).expanduser().absolute()
+        name, separator, _ = argument.partition("=")
+        folder = source_path(argument)
         own_name = folder.stem if is_archive(folder) else folder.name
         name = name if separator else re.sub(r"[^A-Za-z0-9_-]+", "-", own_name).strip("-") or "source"
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
-            raise UserError(f"source {argument}: the name {name!r} may hold letters, digits, - and _ only")
+            raise UserError(
+                f"source {argument}: the name {name!r} may hold letters, digits, - and _ only; give NAME=SOURCE, also "
+                "for a path that holds ="
+            )
         if name in _RESERVED or name.endswith(_CLEAN):
             raise UserError(f"source {argument}: results have a test set {name} of their own; give another NAME=FOLDER")
         if not folder.is_dir() and not is_archive(folder):
@@ -121,6 +124,18 @@ def parse_sources(arguments: list[str]) -> list[Source]:
             )
         sources.append(Source(name, folder))
     return sources
+
+
+def source_path(argument: str) -> Path:
+    """Return the path of a `[NAME=]PATH` argument.
+
+    Raises:
+        UserError: it is empty, as `mri=$DATA` is without the variable; Python would take the current folder.
+    """
+    name, separator, path = argument.partition("=")
+    if not (path if separator else name):
+        raise UserError(f"source {argument!r}: names no folder; give [NAME=]SOURCE")
+    return Path(path if separator else name).expanduser().absolute()
 
 
 def read_folder(root: Path) -> Folder:

@@ -93,12 +93,29 @@ def read_layout(source: Source, root: Folder, classes: ClassNames) -> Layout:
     """Apply the rule above to the tree `root` of `source`.
 
     Raises:
-        UserError: folders contradict each other, or hold several sets.
+        UserError: folders contradict each other, hold several sets, or divide the set by something else than classes.
     """
     layout = Layout()
     layout.pass_over(LOOPS, root.all_loops())
     _Reader(source, classes, layout).read(root, None)
+    if not classes.names:
+        _refuse_splits(source, sorted({image.class_name for image in layout.images}))
     return layout
+
+
+def _refuse_splits(source: Source, names: list[str]) -> None:
+    """Refuse class folders that are splits by their names, as training_set and test_set or seg_train and seg_test."""
+    first: dict[str, str] = {}  # split -> the first folder named like it
+    for name in names:
+        for word in re.split(r"[\s._-]+", name.casefold()):
+            if word in SPLITS:
+                first.setdefault(SPLITS[word], name)
+    if len(first) > 1:
+        one, other, *_ = first.values()
+        raise UserError(
+            f"source {source.name}: its class folders {one} and {other} are named like splits; name them train and "
+            "test, with the class folders right in them, or list the classes in a --classes file"
+        )
 
 
 def images_below(folder: Folder, layout: Layout, keep: Sequence[str] = ()) -> list[str]:
@@ -166,7 +183,8 @@ class _Reader:
 
     def _read_classes(self, folders: list[Folder], split: str | None) -> None:
         folders = [f for f in folders if any(f.below())]
-        sets = [f for f in folders if self._is_set(f, folders)]
+        all_names = {self._classes.canonical(f.name) for f in folders}
+        sets = [f for f in folders if self._is_set(f, all_names)]
         classes = [f for f in folders if f not in sets]
         if not sets and len(folders) == 1 and split is None and self._is_wrapper(folders[0]):
             sets, classes = classes, []
@@ -212,7 +230,7 @@ class _Reader:
                 self._place(images_below(child, self._layout), self._checked_split(child, split), folder.name)
             return
         own = self._classes.canonical(folder.name)
-        strangers = [f for f in folder.folders if self._names_class(f, classes - {own}) and folder.files]
+        strangers = [f for f in folder.folders if self._names_other(f, own, classes) and folder.files]
         self._pass_folders(OWN_SET, strangers)
         rest = Folder(folder.path, tuple(f for f in folder.folders if f not in strangers), folder.files)
         self._place(images_below(rest, self._layout), split, folder.name)
@@ -220,19 +238,21 @@ class _Reader:
     def _place(self, paths: list[str], split: str | None, class_name: str) -> None:
         self._layout.images += [PlacedImage(path, split, class_name) for path in paths]
 
-    def _is_set(self, folder: Folder, siblings: list[Folder]) -> bool:
-        """Return whether a folder holds a set's split or class folders, so that it cannot be a class itself."""
+    def _is_set(self, folder: Folder, classes: set[str]) -> bool:
+        """Return whether a folder holds a set's split or class folders, so that it cannot be a class itself.
+
+        `classes` are the classes that it and the folders beside it would be.
+        """
         if self._classes.names and self._classes.knows(folder.name):
             return False
         own = self._classes.canonical(folder.name)
-        others = {self._classes.canonical(f.name) for f in siblings} - {own}
         splits = [f for f in folder.folders if self._split_of(f)]
         if splits:  # bottle/{train,test}/good is a set; in cat/{train,test} the folders below are patients, say
             inner = [f for s in splits for f in s.folders if not _IMAGE_FOLDER.fullmatch(f.name.casefold())]
             inner = [f for f in inner if not _FOLDER_BESIDE.fullmatch(f.name.casefold())]
             names = Counter(self._classes.canonical(f.name) for f in inner)
-            return max(names.values(), default=0) > 1 or any(self._names_class(f, others) for f in inner)
-        named = sum(self._names_class(f, others) for f in folder.folders)
+            return max(names.values(), default=0) > 1 or any(self._names_other(f, own, classes) for f in inner)
+        named = sum(self._names_other(f, own, classes) for f in folder.folders)
         has_images = any(not is_no_image(name) for name in folder.files)
         return not has_images and named > 0 and 2 * named >= len(folder.folders)
 
@@ -243,9 +263,10 @@ class _Reader:
             return False
         return len(inner) > 1 or any(self._split_of(f) or self._is_wrapper(f) for f in inner)
 
-    def _names_class(self, folder: Folder, others: set[str]) -> bool:
+    def _names_other(self, folder: Folder, own: str, classes: set[str]) -> bool:
+        """Return whether a folder below that of class `own`, one of `classes`, is named as another class."""
         name = self._classes.canonical(folder.name)
-        return name in others or (self._classes.knows(folder.name) and bool(others))
+        return (name in classes and name != own) or (self._classes.knows(folder.name) and len(classes) > 1)
 
     def _split_of(self, folder: Folder) -> str | None:
         """Return the split a folder's name means, None for a class that --classes lists (`train` beside `car`)."""

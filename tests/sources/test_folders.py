@@ -121,6 +121,9 @@ def test_a_source_is_named_after_its_folder(tmp_path: Path) -> None:
         (["{0}/missing"], "is no folder"),
         (["a/b={0}"], "may hold letters"),
         (["={0}"], "may hold letters"),
+        (["{0}/rate=1"], "give NAME=SOURCE, also for a path that holds ="),
+        (["one="], "source 'one=': names no folder"),
+        ([""], "source '': names no folder"),
         (["one={0}", "ONE={0}"], "another source is named"),
     ],
 )
@@ -136,6 +139,11 @@ def test_a_classes_file_maps_spellings_and_gives_the_label_order(tmp_path: Path)
     assert classes.order(["ill"]) == ["Healthy", "ill"]
     source = make(tmp_path / "source", "normal/a.png", "No_Finding/b.png", "PNEUMONIA/c.png", "healthy/d.png")
     assert [label for _, label in found(source, classes).values()] == ["Healthy", "ill", "Healthy", "Healthy"]
+
+
+def test_a_classes_file_may_begin_with_the_mark_that_windows_editors_write(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("a\nb\n", encoding="utf-8-sig")
+    assert read_classes(tmp_path / "classes.txt").names == ("a", "b")
 
 
 def test_a_folder_the_classes_file_does_not_know_is_named(tmp_path: Path) -> None:

@@ -216,6 +216,28 @@ def test_subjects_of_a_bids_folder_are_not_taken_for_classes(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "names",
+    [
+        ("training_set/{0}/1.png", "test_set/{0}/1.png"),
+        ("seg_train/seg_train/{0}/1.png", "seg_test/seg_test/{0}/1.png"),
+        ("train/seg_train/{0}/1.png", "test/seg_test/{0}/1.png"),
+        ("Images Train/{0}/1.png", "val-images/{0}/1.png"),
+    ],
+)
+def test_folders_named_like_splits_are_no_classes_unless_listed(tmp_path, names):
+    make(tmp_path / "s", *(name.format(label) for name in names for label in ("cat", "dog")))
+    with pytest.raises(UserError, match=r"its class folders .* are named like splits; name them train and test"):
+        read(tmp_path / "s")
+    (tmp_path / "classes.txt").write_text("training_set\nseg_train\nImages Train\ntest_set\nseg_test\nval-images\n")
+    assert len(found(read(tmp_path / "s", read_classes(tmp_path / "classes.txt")))) == 4
+
+
+def test_one_folder_named_like_a_split_may_be_a_class(tmp_path):
+    make(tmp_path, "tested/1.png", "stress test/1.png", "normal/1.png")
+    assert len(found(read(tmp_path))) == 3
+
+
+@pytest.mark.parametrize(
     "names", [("images/1.png", "masks/1.png"), ("imagesTr/1.nii.gz", "imagesTs/2.nii.gz", "labelsTr/1.nii.gz")]
 )
 def test_images_and_their_masks_are_no_two_classes(tmp_path, names):
