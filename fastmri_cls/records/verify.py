@@ -1,5 +1,6 @@
 """Compares a dataset folder with its dataset.json, byte by byte and record by record, and sources with images.csv."""
 
+import shlex
 from collections import Counter
 from itertools import chain
 from pathlib import Path
@@ -12,7 +13,7 @@ from fastmri_cls.records.example import Example, decode_pixels, parse
 from fastmri_cls.records.images_csv import FILE_NAME, ImageRow, read_images_csv
 from fastmri_cls.records.manifest import CURE, Manifest, Split, shard_problem
 from fastmri_cls.records.tfrecord import read_records
-from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.classes import ClassNames, read_classes
 from fastmri_cls.sources.folders import Source, printable
 from fastmri_cls.sources.images import read_images
 from fastmri_cls.sources.nifti import file_of
@@ -46,21 +47,23 @@ def find_problems(directory: Path, manifest: Manifest) -> list[str]:
     if not problems:  # damaged shards cannot be read
         for name, split in track(manifest.splits.items(), "reading splits", len(manifest.splits)):
             problems += _split_problems(directory, name, split, manifest, _of_split(rows, name))
-    tables = _tables(manifest)
+    given = _classes_and_tables(manifest)
     for source in manifest.sources:
         of_source = [row for row in rows if row.source == source["name"]]
         rejected = {r["path"].removeprefix(f"{source['name']}/") for r in manifest.rejected}
         keep_colour = manifest.channels == 3
         here = Source(source["name"], Path(source["path"]))
-        problems += _source_problems(here, of_source, rejected, tables, keep_colour)
+        problems += _source_problems(here, of_source, rejected, given, keep_colour)
     return problems
 
 
-def _tables(manifest: Manifest) -> list[Table] | None:
-    """Return the tables of labels, patients and splits that the dataset was built with; None if one is not here."""
+def _classes_and_tables(manifest: Manifest) -> tuple[ClassNames, list[Table]] | None:
+    """Return the classes and tables that the dataset was built with; None if one of their files is not here."""
     sources = [Source(source["name"], Path(source["path"])) for source in manifest.sources]
+    words = shlex.split(str(manifest.options.get("command", "")))
     try:
-        return read_tables(manifest.options.get("metadata", {}).get("table", ()), sources)
+        classes = read_classes(Path(words[words.index("--classes") + 1])) if "--classes" in words else ClassNames()
+        return classes, read_tables(manifest.options.get("metadata", {}).get("table", ()), sources)
     except UserError as error:
         log.warning(f"{error}; so whether sources have new images stays unknown")
         return None
@@ -113,7 +116,11 @@ def _has_form(record: Example, form: tuple[int, int, str]) -> bool:
 
 
 def _source_problems(
-    source: Source, rows: list[ImageRow], rejected: set[str], tables: list[Table] | None, keep_colour: bool
+    source: Source,
+    rows: list[ImageRow],
+    rejected: set[str],
+    given: tuple[ClassNames, list[Table]] | None,
+    keep_colour: bool,
 ) -> list[str]:
     """Compare the files of a source with those in images.csv; one line for each kind of difference."""
     if not source.path.exists():
@@ -123,8 +130,7 @@ def _source_problems(
     for row in rows:
         by_file.setdefault(file_of(row.filename), []).append(row)
     try:
-        # The classes do not matter here, only which files there are.
-        found = [] if tables is None else image_paths(source, ClassNames(), tables)
+        found = image_paths(source, *given) if given else []
         gone = {name: None for name in by_file if not is_file(source.path / name)}
         changed = [
             name

@@ -214,6 +214,28 @@ def test_a_stale_source_is_found(own_sources: tuple[Path, Path]) -> None:
     ]
 
 
+def test_folders_are_read_with_the_classes_file_of_the_build(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    from fastmri_cls.records.build import build_dataset
+    from fastmri_cls.records.options import BuildOptions
+    from fastmri_cls.sources.classes import read_classes
+    from fastmri_cls.sources.folders import parse_sources
+    from tests.records.conftest import draw, save
+
+    for number in range(20):
+        save(tmp_path / "s" / ("car", "train")[number % 2] / f"{number}.png", draw(number))
+    (tmp_path / "classes.txt").write_text("car\ntrain\n")  # without it, train is a split and car lies beside it
+    classes = read_classes(tmp_path / "classes.txt")
+    build_dataset(parse_sources([str(tmp_path / "s")]), classes, BuildOptions(image_size=32), tmp_path / "out", 1)
+    assert problems(tmp_path / "out") == []
+    save(tmp_path / "s" / "car" / "new.png", draw(20))
+    [problem] = problems(tmp_path / "out")
+    assert problem.startswith("source s: 1 files are new since the build (the first: car/new.png)")
+    (tmp_path / "classes.txt").unlink()
+    with caplog.at_level("WARNING", logger="fastmri_cls"):
+        assert problems(tmp_path / "out") == []
+    assert "classes.txt: cannot be read" in caplog.text
+
+
 def test_a_source_that_is_elsewhere_is_a_note_not_a_problem(
     own_sources: tuple[Path, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
