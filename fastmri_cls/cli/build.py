@@ -2,18 +2,24 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from fastmri_cls.cli.cluster import Dask
 from fastmri_cls.cli.metadata import PANEL, AllowUnlisted, Classes, Inherit, PatientPattern, Slices, Tables
-from fastmri_cls.cli.output import AsJson, print_document
+from fastmri_cls.cli.output import AsJson, command_line, print_document
+from fastmri_cls.records.options import (
+    LARGEST_IMAGE,
+    LARGEST_PART,
+    LARGEST_SEED,
+    SMALLEST_IMAGE,
+    Channels,
+    Encoding,
+    Leakage,
+    Resize,
+)
 
-Resize = Literal["bilinear", "nearest", "lanczos"]
-Channels = Literal["auto", "1", "3"]
-Encoding = Literal["raw", "png", "jpeg"]
-Leakage = Literal["report", "drop", "fail"]
 _IMAGES, _SPLIT = "Images", "Split"
 
 
@@ -26,7 +32,9 @@ def build_tfrecords(
         ),
     ],
     out: Annotated[Path, typer.Option(help="The dataset folder to make.")],
-    image_size: Annotated[int, typer.Option(min=16, max=2048, help="Pixels, square.", rich_help_panel=_IMAGES)] = 224,
+    image_size: Annotated[
+        int, typer.Option(min=SMALLEST_IMAGE, max=LARGEST_IMAGE, help="Pixels, square.", rich_help_panel=_IMAGES)
+    ] = 224,
     resize: Annotated[
         Resize,
         typer.Option(metavar="FILTER", help="bilinear (antialiased), nearest or lanczos.", rich_help_panel=_IMAGES),
@@ -50,7 +58,7 @@ def build_tfrecords(
         float,
         typer.Option(
             min=0.0,
-            max=0.9,
+            max=LARGEST_PART,
             metavar="FRACTION",
             help="Fraction of the images outside the test set.",
             rich_help_panel=_SPLIT,
@@ -59,7 +67,11 @@ def build_tfrecords(
     test_fraction: Annotated[
         float,
         typer.Option(
-            min=0.0, max=0.9, metavar="FRACTION", help="Fraction of all images, for grouped.", rich_help_panel=_SPLIT
+            min=0.0,
+            max=LARGEST_PART,
+            metavar="FRACTION",
+            help="Fraction of all images, for grouped.",
+            rich_help_panel=_SPLIT,
         ),
     ] = 0.2,
     leakage: Annotated[
@@ -119,7 +131,12 @@ def build_tfrecords(
         int | None, typer.Option(min=1, metavar="N", help="Number of processes. [default: one per core]")
     ] = None,
     dask: Dask = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, rich_help_panel=_SPLIT)] = 0,  # what numpy takes
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, max=LARGEST_SEED, help="Seed of the split and the order of training images.", rich_help_panel=_SPLIT
+        ),
+    ] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace the dataset folder.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -160,7 +177,7 @@ def build_tfrecords(
         overwrite=force,
     )
     print_dataset(dataset)
-    print(f"next: fastmri-cls train --data {out} --model small-cnn --out RUN")
+    print(f"next: {command_line('train', '--data', out, '--model', 'small-cnn', '--out', 'RUN')}")
     if as_json:
         counts = {name: split.num_examples for name, split in dataset.splits.items()}
         rejected = len(dataset.manifest.rejected)

@@ -1,9 +1,11 @@
 """The options of `build-tfrecords` and `audit` that say which images are read, and what is known of them."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
+
+from fastmri_cls.records import options
 
 PANEL = "Labels and patients"
 
@@ -41,7 +43,7 @@ PatientPattern = Annotated[
     ),
 ]
 Inherit = Annotated[
-    Literal["patients"] | None,
+    options.Inherit | None,
     typer.Option(
         help="patients: an image without a patient gets that of the image it duplicates.", rich_help_panel=PANEL
     ),
