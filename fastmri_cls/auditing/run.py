@@ -12,7 +12,12 @@ import numpy as np
 from fastmri_cls.auditing.collection import Collection, read_dataset, read_folders
 from fastmri_cls.auditing.findings import Findings
 from fastmri_cls.auditing.leakage import Columns, count_groups, count_leaks, count_pairs
-from fastmri_cls.auditing.patients import describe_patients, inherit_patients, write_patients_csv
+from fastmri_cls.auditing.patients import (
+    check_patients_file,
+    describe_patients,
+    inherit_patients,
+    write_patients_csv,
+)
 from fastmri_cls.auditing.report import write_audit_report
 from fastmri_cls.duplicates.groups import connected_groups
 from fastmri_cls.duplicates.index import MAX_NEIGHBOURS
@@ -27,6 +32,7 @@ from fastmri_cls.records.options import MetadataOptions
 from fastmri_cls.records.patients import join_groups
 from fastmri_cls.records.workers import Workers
 from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.folders import source_path
 
 FILE_NAME = "audit.json"
 _PAIR_COLUMNS = (
@@ -67,11 +73,14 @@ def audit(
     """
     metadata = metadata or MetadataOptions()
     dataset = _find_dataset(sources)
-    if dataset and metadata != MetadataOptions():
-        raise UserError(f"{dataset}: is a dataset, whose groups are fixed; give tables and patients with its sources")
-    if write_patients and not (metadata.inherit and metadata.table):
-        raise UserError("--write-patients: needs --inherit patients and a --table with patients")
-    check_target(out, map(_path, sources), "audit", FILE_NAME, force=force)
+    if dataset and (classes.file or metadata != MetadataOptions()):
+        raise UserError(
+            f"{dataset}: is a dataset, whose classes and groups are fixed; audit its sources to give --classes, tables "
+            "or patients"
+        )
+    if write_patients:
+        check_patients_file(write_patients, out, metadata)
+    check_target(out, map(source_path, sources), "audit", FILE_NAME, force=force)
     if labels:
         import_tensorflow()
         from fastmri_cls.auditing import doubtful
@@ -114,17 +123,12 @@ def audit(
 
 def _find_dataset(sources: list[str]) -> Path | None:
     """Return the dataset folder among `sources`, which must then be alone."""
-    datasets = [source for source in sources if (_path(source) / DATASET_FILE).is_file()]
+    datasets = [source for source in sources if (source_path(source) / DATASET_FILE).is_file()]
     if datasets and len(sources) > 1:
         raise UserError(
             f"source {datasets[0]}: is a dataset folder; audit it alone, or audit the folders it was made of"
         )
-    return _path(datasets[0]) if datasets else None
-
-
-def _path(source: str) -> Path:
-    name, separator, path = source.partition("=")
-    return Path(path if separator else name).expanduser()
+    return source_path(datasets[0]) if datasets else None
 
 
 def _count_images(columns: Columns) -> dict[str, dict[str, int]]:
@@ -151,7 +155,7 @@ def _baselines(images: Collection) -> dict[str, dict[str, float]]:
 
 
 def _write_pairs(path: Path, pairs: Sequence[Pair], groups: np.ndarray, images: Collection) -> None:
-    """Write audit.csv: every pair of copies."""
+    """Write audit.csv: every pair of duplicates."""
     known = images.columns
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

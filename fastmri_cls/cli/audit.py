@@ -1,7 +1,6 @@
 """`fastmri-cls audit`."""
 
 import json
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +8,7 @@ import typer
 
 from fastmri_cls.cli.cluster import Dask
 from fastmri_cls.cli.metadata import PANEL, AllowUnlisted, Classes, Inherit, PatientPattern, Slices, Tables
-from fastmri_cls.cli.output import AsJson, print_document
+from fastmri_cls.cli.output import AsJson, command_line, print_document
 
 
 def audit(
@@ -57,8 +56,10 @@ def audit(
     """
     import fastmri_cls as fc
     from fastmri_cls.auditing.report import print_audit
+    from fastmri_cls.records.manifest import FILE_NAME as DATASET_FILE
     from fastmri_cls.records.options import BuildOptions, MetadataOptions, as_flags
     from fastmri_cls.report.tables import terminal
+    from fastmri_cls.sources.folders import source_path
 
     findings = fc.audit(
         sources,
@@ -85,6 +86,10 @@ def audit(
         slices=slices,
     )
     flags = as_flags(BuildOptions(metadata=metadata)) + (["--classes", str(classes)] if classes else [])
-    console.print(f"next: fastmri-cls build-tfrecords {shlex.join([*sources, *flags])} --out DATASET", soft_wrap=True)
+    if (source_path(sources[0]) / DATASET_FILE).is_file():
+        following = command_line("train", "--data", source_path(sources[0]), "--model", "small-cnn", "--out", "RUN")
+    else:
+        following = command_line("build-tfrecords", *sources, *flags, "--out", "DATASET")
+    console.print(f"next: {following}", soft_wrap=True)
     if as_json:
         print_document(json.dumps({"out": str(out), **findings}, ensure_ascii=False))

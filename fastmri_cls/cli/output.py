@@ -1,10 +1,14 @@
-"""What commands share about their output: the option --json, and the help of a group called without a command."""
+"""What commands share about their output: the option --json, commands to run next, PNG files, the help of a group."""
 
+import shlex
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Annotated, TextIO
 
 import typer
+
+from fastmri_cls.foundation.errors import UserError
 
 _document_stream: TextIO | None = None
 
@@ -29,6 +33,21 @@ AsJson = Annotated[
 def print_document(text: str) -> None:
     """Print the JSON document that --json asks for; a command calls it once."""
     print(text, file=_document_stream)
+
+
+def command_line(*words: object) -> str:
+    """Return a command of this program as a shell takes it, with paths quoted where they need it."""
+    return shlex.join(["fastmri-cls", *map(str, words)])
+
+
+def check_png(flag: str, path: Path) -> None:
+    """Refuse a file to draw to that is no PNG by its name.
+
+    Raises:
+        UserError: see above; matplotlib chooses the format by the suffix, and adds one where there is none.
+    """
+    if path.suffix != ".png":
+        raise UserError(f"{flag} {path}: is not a PNG file; give a name that ends in .png")
 
 
 def show_help(context: typer.Context) -> None:

@@ -14,7 +14,8 @@ from PIL import Image
 from fastmri_cls.auditing.report import sample_pairs
 from fastmri_cls.auditing.run import audit
 from fastmri_cls.foundation.errors import UserError
-from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.records.options import MetadataOptions
+from fastmri_cls.sources.classes import ClassNames, read_classes
 from fastmri_cls.sources.phantom import CLASSES, draw_phantom
 from tests.html_pages import Page
 
@@ -170,6 +171,7 @@ def test_a_dataset_folder_is_audited_as_it_was_split(dataset, cli, tmp_path):
     assert all(row["a_split"] == row["b_split"] for row in rows)
     assert all(leaks["any"]["clean"] == leaks["images"] for leaks in findings["test_sets"].values())
     assert set(findings["baselines"]["pooled"]) == {"majority class", "1-nearest neighbour"}  # shards keep no metadata
+    assert result.stdout.splitlines()[-1] == f"next: fastmri-cls train --data {dataset} --model small-cnn --out RUN"
 
 
 def test_an_earlier_audit_is_replaced_only_by_force(conflicting, tmp_path):
@@ -220,6 +222,38 @@ def test_a_source_without_an_image_is_one_clear_line(cli, tmp_path):
 def test_a_dataset_is_audited_alone(dataset, conflicting, tmp_path):
     with pytest.raises(UserError, match="audit it alone"):
         audit([str(dataset), str(conflicting)], ClassNames(), tmp_path / "out", workers=1)
+
+
+def test_a_dataset_takes_neither_classes_nor_patients(dataset, tmp_path):
+    (tmp_path / "classes.txt").write_text("glioma\nnotumor\n")
+    for classes, metadata in (
+        (read_classes(tmp_path / "classes.txt"), MetadataOptions()),
+        (ClassNames(), MetadataOptions(patient_pattern="(.)")),
+    ):
+        with pytest.raises(UserError, match="is a dataset, whose classes and groups are fixed"):
+            audit([str(dataset)], classes, tmp_path / "out", 1, metadata)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("out/patients.csv", "lies in --out .*out, which is made anew; choose a file beside it"),
+        ("kept/../table.csv", "is a --table and would be replaced"),
+        ("kept", "is a folder; give a file"),
+    ],
+)
+def test_patients_are_written_neither_into_the_audit_nor_over_a_table(conflicting, tmp_path, name, message):
+    (tmp_path / "table.csv").write_text("filename,patient\nglioma/scan 0, ü.png,1\n")
+    (tmp_path / "kept").mkdir()
+    metadata = MetadataOptions((f"kliniek={tmp_path / 'table.csv'}",), inherit="patients")
+    with pytest.raises(UserError, match=message):
+        audit([str(conflicting)], ClassNames(), tmp_path / "out", 1, metadata, write_patients=tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "table.csv"]
+
+
+def test_a_source_without_a_path_is_not_the_current_folder(tmp_path):
+    with pytest.raises(UserError, match="source 'mri=': names no folder"):
+        audit(["mri="], ClassNames(), tmp_path / "out", workers=1)
 
 
 def test_the_sample_shows_each_pair_once_conflicts_first_and_groups_in_turn(phantom_sources):
