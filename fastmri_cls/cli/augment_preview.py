@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fastmri_cls.cli.completion import complete_policy
-from fastmri_cls.cli.output import AsJson, print_document
+from fastmri_cls.cli.output import AsJson, check_png, print_document
 
 
 def augment_preview(
@@ -29,11 +29,9 @@ def augment_preview(
     Example: `fastmri-cls augment-preview --data data/mri --augment randaugment --out preview.png`
     """
     from fastmri_cls.dataset import Dataset
-    from fastmri_cls.foundation.errors import UserError
     from fastmri_cls.foundation.quiet import import_tensorflow
 
-    if out.suffix != ".png":
-        raise UserError(f"--out {out}: is not a PNG file; give a name that ends in .png")
+    check_png("--out", out)
     dataset = Dataset(data, verify=True)
     import_tensorflow()
     from fastmri_cls.foundation.atomic import new_file

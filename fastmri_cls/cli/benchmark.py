@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fastmri_cls.cli.device import DeviceOption, import_tensorflow_for
-from fastmri_cls.cli.output import AsJson, print_document, show_help
+from fastmri_cls.cli.output import AsJson, check_png, print_document, show_help
 from fastmri_cls.foundation.quiet import import_tensorflow
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def benchmark_input(
 
     Example: `fastmri-cls benchmark input --source archive/Training`
     """
+    if chart:
+        check_png("--chart", chart)
     import_tensorflow_for(device)
     from fastmri_cls.benchmark.inputs import benchmark_input as benchmark
     from fastmri_cls.benchmark.measure import Timing
@@ -62,6 +64,8 @@ def benchmark_augment(
 
     Example: `fastmri-cls benchmark augment --source archive/Training`
     """
+    if chart:
+        check_png("--chart", chart)
     import_tensorflow_for(device)
     from fastmri_cls.benchmark.augmentations import benchmark_augment as benchmark
     from fastmri_cls.benchmark.measure import Timing

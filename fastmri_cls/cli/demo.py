@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fastmri_cls.cli.output import AsJson, print_document
+from fastmri_cls.cli.output import AsJson, command_line, print_document
 
 _PRETRAINED = "efficientnet-lite0"
 
@@ -18,6 +18,7 @@ _FINE_TUNING = {
 }  # fmt: skip
 _FROM_SCRATCH = {"phase1_epochs": 12, "phase2_epochs": 3, "batch_size": 16}
 _FEATURE_VIEWS = 2
+_MADE = ("sources", "dataset", "run")  # the folders of a demo; others beside them are the user's
 
 
 def demo(
@@ -77,7 +78,7 @@ def demo(
     seconds, report = time.monotonic() - started, found.folder / files.REPORT
     print(f"report: {report}  ({seconds:.0f} s in total)")
     example = next((out / "sources").rglob("Testing"))
-    print(f"next: fastmri-cls predict {out / 'run'} {example} --out {out / 'predictions.csv'}")
+    print(f"next: {command_line('predict', out / 'run', example, '--out', out / 'predictions.csv')}")
     if as_json:
         document = {"report": str(report), "seconds": round(seconds, 1), "tests": to_json(found.metrics)["tests"]}
         print_document(json.dumps(document))
@@ -90,11 +91,17 @@ def _has_pretrained() -> bool:
 
 
 def _make_room(out: Path) -> None:
-    """Remove an earlier demo; refuse any other folder."""
+    """Remove what an earlier demo made in `out`, and nothing else; refuse a folder that no demo has written to.
+
+    Raises:
+        UserError: see above.
+    """
     from fastmri_cls.foundation.errors import UserError
 
     if not out.exists() or not any(out.iterdir()):
         return
-    if not (out / "sources" / "alpha").is_dir():
+    if not any((out / begun).is_dir() for begun in ("sources/alpha", ".sources.incomplete")):
         raise UserError(f"{out}: exists and is not an earlier demo; choose another --out")
-    shutil.rmtree(out)
+    for name in _MADE:
+        if (out / name).exists():
+            shutil.rmtree(out / name)

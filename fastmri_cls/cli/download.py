@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from fastmri_cls.cli.output import AsJson, print_document
+from fastmri_cls.cli.output import AsJson, command_line, print_document
 
 
 class SetName(StrEnum):
@@ -91,7 +91,7 @@ def download(
             f"note: {training} and {testing} images in Training and Testing; the published study had "
             f"{chosen.training} and {chosen.testing}, so the set on Kaggle has changed since"
         )
-    following = f"fastmri-cls build-tfrecords {name}={folder} --out data/{name}"
+    following = command_line("build-tfrecords", f"{name}={folder}", "--out", f"data/{name}")
     print(f"{folder}: {training + testing} images\nnext: {following}")
     if as_json:
         print_document(json.dumps({"path": str(folder), "training": training, "testing": testing, "next": following}))

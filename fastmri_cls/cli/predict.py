@@ -59,10 +59,13 @@ def predict(
 
     Example: `fastmri-cls predict runs/first scans/ --out predictions.csv --gradcam heat`
     """
+    from fastmri_cls.foundation.errors import UserError
+
+    if out and gradcam and out.resolve().is_relative_to(gradcam.resolve()):
+        raise UserError(f"--out {out}: lies in --gradcam {gradcam}, which is made anew; choose a file beside it")
     if device == "gpu":
         import_tensorflow_for(device)  # so that a machine without one is refused first
     from fastmri_cls.foundation.atomic import new_directory, new_file
-    from fastmri_cls.foundation.errors import UserError
     from fastmri_cls.foundation.progress import log, track
     from fastmri_cls.hub.cached import open_run
     from fastmri_cls.inference.predictor import PredictOptions, Predictor, UnusableFile, find_images

@@ -1,6 +1,7 @@
 """`fastmri-cls profile`."""
 
 import json
+import shlex
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -54,7 +55,7 @@ def profile(
         operations = slowest_operations(folder)
     sentences = advice(times, options, phase)
     print_profile(times, operations, sentences)
-    print(f"trace: tensorboard --logdir {out}")
+    print(f"trace: tensorboard --logdir {shlex.quote(str(out))}")
     if find_spec("tensorboard_plugin_profile") is None:
         print(f"its profile page {missing_extra('profile')}")
     if as_json:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fastmri_cls.cli.output import AsJson, print_document
+from fastmri_cls.cli.output import AsJson, command_line, print_document
 
 
 def pull(
@@ -25,9 +25,9 @@ def pull(
 
     found = fc.pull(name, out)
     if isinstance(found, fc.Dataset):
-        kind, following = "dataset", f"train --data {out} --model small-cnn --out RUN"
+        kind, following = "dataset", command_line("train", "--data", out, "--model", "small-cnn", "--out", "RUN")
     else:
-        kind, following = "RUN", f"predict {out} IMAGE..."
-    print(f"{kind}: {out}\nnext: fastmri-cls {following}")
+        kind, following = "RUN", command_line("predict", out, "IMAGE...")
+    print(f"{kind}: {out}\nnext: {following}")
     if as_json:
         print_document(json.dumps({"kind": kind.lower(), "path": str(out)}))

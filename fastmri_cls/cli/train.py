@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,7 +10,7 @@ import typer
 
 from fastmri_cls.cli.completion import complete_model, complete_optimizer, complete_policy
 from fastmri_cls.cli.device import DEVICE_HELP
-from fastmri_cls.cli.output import AsJson, print_document
+from fastmri_cls.cli.output import AsJson, command_line, print_document
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.gpus import Device
 from fastmri_cls.runs.options import Cache, Precision, Strategy, Tracker, Xla
@@ -252,8 +253,8 @@ def train(
 
     print_metrics(run.metrics)
     print(f"report: {run.report}")
-    print(f"next: fastmri-cls predict {out} IMAGE...")
-    print(f"next: tensorboard --logdir {run.tensorboard}")
+    print(f"next: {command_line('predict', out, 'IMAGE...')}")
+    print(f"next: tensorboard --logdir {shlex.quote(str(run.tensorboard))}")
     if as_json:
         print_document(json.dumps(to_json(run.metrics)["tests"]))
 

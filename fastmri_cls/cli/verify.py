@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fastmri_cls.cli.output import AsJson, print_document
+from fastmri_cls.cli.output import AsJson, command_line, print_document
 
 
 def verify(
@@ -30,4 +30,4 @@ def verify(
     if problems:
         raise typer.Exit(1)
     print(f"{data}: {images} images in {len(manifest.splits)} splits are as dataset.json says")
-    print(f"next: fastmri-cls train --data {data} --model small-cnn --out RUN")
+    print(f"next: {command_line('train', '--data', data, '--model', 'small-cnn', '--out', 'RUN')}")

@@ -32,6 +32,14 @@ def test_a_missing_source_is_a_usage_error(cli, tmp_path, command):
     assert "--source" in done.stderr  # the path itself may be broken over lines
 
 
+@pytest.mark.parametrize("command", ["input", "augment"])
+@pytest.mark.parametrize("name", ["chart", "chart.doc"])
+def test_a_chart_that_is_no_png_is_refused_before_anything_is_measured(cli, tmp_path, command, name):
+    done = cli("benchmark", command, "--source", tmp_path, "--chart", name)
+    assert done.returncode == 1
+    assert done.stderr == f"fastmri-cls: error: --chart {name}: is not a PNG file; give a name that ends in .png\n"
+
+
 def test_a_source_without_class_folders_is_one_line(cli, tmp_path):
     done = cli("benchmark", "augment", "--source", tmp_path)
     assert done.returncode == 1

@@ -1,6 +1,7 @@
 """build-tfrecords as people call it."""
 
 import json
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,16 @@ def test_a_users_error_is_one_line_and_code_1(
     [line] = result.stderr.splitlines()
     assert line.startswith("fastmri-cls: error: ")
     assert message in line
+
+
+def test_the_next_command_can_be_pasted_into_a_shell(
+    cli: Cli, phantom_sources: dict[str, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "my data's folder"
+    result = cli("build-tfrecords", phantom_sources["alpha"], "--out", out, "--image-size", 32, "--workers", 1)
+    assert result.returncode == 0, result.stderr
+    following = shlex.split(result.stdout.splitlines()[-1])
+    assert following == ["next:", "fastmri-cls", "train", "--data", str(out), "--model", "small-cnn", "--out", "RUN"]
 
 
 @pytest.mark.parametrize("flags", [["--folds", 1], ["--image-size", 0], ["--encoding", "gif"], ["--leakage", "maybe"]])

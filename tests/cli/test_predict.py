@@ -67,6 +67,14 @@ def test_nothing_usable_is_an_error_and_leaves_nothing(cli, trained_run, tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in"]
 
 
+@pytest.mark.parametrize("name", ["heat", "heat/predictions.csv"])
+def test_predictions_are_not_written_into_the_folder_that_the_overlays_replace(cli, trained_run, tmp_path, name):
+    result = cli("predict", trained_run, tmp_path, "--out", tmp_path / name, "--gradcam", tmp_path / "heat")
+    assert result.returncode == 1
+    assert "lies in --gradcam" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_overlays_are_written_one_an_image(trained_run, sources, tmp_path):
     files = find_images([sources / "alpha" / "Testing" / "meningioma"])
     results = list(Predictor(Run(trained_run), PredictOptions(batch_size=4, gradcam=tmp_path)).predict(files))
