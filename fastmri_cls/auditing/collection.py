@@ -37,7 +37,10 @@ class Collection:
     """Images, number i of each column for image i.
 
     Attributes:
-        paths: relative to their sources. facts: of the files; None for a dataset, which does not keep them.
+        columns: source, split and class.
+        paths: relative to their sources.
+        fingerprints: by which duplicates are found.
+        facts: of the files; None for a dataset, which does not keep them.
         known_groups: str [n], what belongs together whatever the pixels say (patients), or None.
         volumes: str [n], what each image is a slice of, empty for none.
         patients: of each image.
@@ -115,7 +118,7 @@ def read_folders(
 
 
 def read_dataset(directory: Path, temporary: Path) -> Collection:
-    """Fingerprint every image of a dataset folder: near copies by the stored pixels, exact ones by the files' sha256.
+    """Fingerprint every image of a dataset folder: its stored pixels find near duplicates, its sha256 exact ones.
 
     Raises:
         UserError: the folder is no whole dataset.

@@ -30,8 +30,9 @@ class DoubtfulLabels(TypedDict):
     """How far a classifier that has not seen an image supports its label.
 
     Attributes:
-        backbone: whose features were used. weights: the published set.
-        folds: of the predictions.
+        backbone: whose features were used.
+        weights: name of its published weights.
+        folds: number of folds of the out-of-fold predictions.
         images: number of images.
         accuracy: fraction of the labels that the out-of-fold predictions agree with.
         suspected: number of labels that cleanlab takes for wrong.

@@ -189,7 +189,12 @@ def cut_validation(
     """Cut `val_fraction` off the training images of every source that brings no validation of its own.
 
     Args:
-        split: str [n] of "train", "val", "test" or "" (left out). labels, sources: str [n]. groups: int [n].
+        split: str [n] of "train", "val", "test" or "" (left out).
+        labels: str [n].
+        sources: str [n].
+        groups: int [n], what stays together.
+        val_fraction: fraction of the images to divide.
+        seed: of the division.
 
     Returns:
         str [n], `split` with some "train" turned into "val"; no group of the images that were divided is in both.

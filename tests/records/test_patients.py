@@ -109,10 +109,13 @@ def test_patients_are_found_in_file_names(tmp_path: Path, build: Build) -> None:
         splits.setdefault(row.filename[:-6], set()).add(row.split)
     assert all(len(names) == 1 for names in splits.values())
     assert described(manifest) == f"{PATIENTS} patients from file names"
+    assert f"- {PATIENTS} patients from file names.\n" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
 
 
 def test_without_ids_the_dataset_says_that_patients_are_unknown(two_classes: Path, build: Build) -> None:
     assert described(build([two_classes])) == "patients unknown: slices of one patient may be on both sides"
+    card = (two_classes.parent / "out" / "README.md").read_text(encoding="utf-8")
+    assert "- Patients unknown: slices of one patient may be on both sides.\n" in card
 
 
 def test_a_label_table_builds_as_class_folders_do_byte_for_byte(
