@@ -18,7 +18,8 @@ from fastmri_cls.records.catalogue import collect
 from fastmri_cls.records.ingest import ingest
 from fastmri_cls.records.options import MetadataOptions
 from fastmri_cls.records.patient_counts import PatientCounts
-from fastmri_cls.records.patients import Patients, compile_pattern, find_patients, unknown_patients
+from fastmri_cls.records.patient_ids import compile_pattern, find_patients
+from fastmri_cls.records.patients import Patients, unknown_patients
 from fastmri_cls.records.split_names import kind_of
 from fastmri_cls.records.workers import Workers
 from fastmri_cls.sources.classes import ClassNames

@@ -23,14 +23,8 @@ from fastmri_cls.records.ingest import StorageForm, ingest, recode
 from fastmri_cls.records.manifest import FILE_NAME, Manifest, SourceSummary, Split
 from fastmri_cls.records.options import BuildOptions, as_flags
 from fastmri_cls.records.patient_counts import Inheritance, PatientCounts
-from fastmri_cls.records.patients import (
-    Patients,
-    compile_pattern,
-    count_patients,
-    find_patients,
-    inherit,
-    join_groups,
-)
+from fastmri_cls.records.patient_ids import compile_pattern, find_patients
+from fastmri_cls.records.patients import Patients, count_patients, inherit, join_groups
 from fastmri_cls.records.split_names import fold_name, test_name
 from fastmri_cls.records.splits import Assignment, assign, check_method, check_splits, straddling_groups
 from fastmri_cls.records.training_part import check_training_part

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -100,3 +101,14 @@ def build(tmp_path: Path) -> Callable[..., Manifest]:
         return build_dataset(parsed, classes or ClassNames(), chosen, tmp_path / out, workers, force=force)
 
     return run
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines that are logged."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("fastmri_cls")
+    monkeypatch.setattr(logger, "handlers", [*logger.handlers, handler])
+    return lines

@@ -1,20 +1,15 @@
 """Patients: slices of one are never on both sides, whatever names the patient, and no id is written or printed."""
 
 import csv
-import logging
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.records.images_csv import read_images_csv
 from fastmri_cls.records.manifest import Manifest, read_manifest
 from fastmri_cls.records.options import BuildOptions, MetadataOptions, SplitOptions
-from fastmri_cls.records.patients import Patients, compile_pattern, find_patients, inherit, join_groups
-from fastmri_cls.sources.folders import SourceFile
-from fastmri_cls.sources.patient_tags import PatientTags
+from fastmri_cls.records.patients import Patients, inherit, join_groups
 from tests.records.conftest import Build, draw, options, save, shard_bytes, with_table
 from tests.records.patient_sets import (
     PATIENTS,
@@ -37,17 +32,6 @@ def assert_no_id(folder: Path, said: str) -> None:
 def described(manifest: Manifest) -> str:
     assert manifest.patients is not None
     return manifest.patients.sentence()
-
-
-@pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The lines that are logged."""
-    lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("fastmri_cls")
-    monkeypatch.setattr(logger, "handlers", [*logger.handlers, handler])
-    return lines
 
 
 @pytest.mark.slow
@@ -165,57 +149,6 @@ def test_a_published_split_says_how_many_test_images_have_their_patient_in_train
     assert dropped.patients is not None
     assert dropped.patients.tests["one"].in_training == 0
     assert dropped.duplicates["dropped"] == {"shares a patient with a test image": 6}
-
-
-# Where ids come from
-
-
-def files(*names: str, patients: dict[int, str] | None = None) -> list[SourceFile]:
-    ids = patients or {}
-    return [SourceFile("s", Path(name), name, None, "a", ids.get(i, ""), "table") for i, name in enumerate(names)]
-
-
-def test_the_table_comes_before_dicom_and_dicom_before_file_names() -> None:
-    tags = [PatientTags("d1", ""), PatientTags("d2", ""), PatientTags("d2", ""), None, None]
-    named = files("p1_0", "p1_1", "p1_2", "p1_3", "x", patients={0: "t1"})
-    found = find_patients(named, tags, compile_pattern("(p[0-9])"))
-    assert found.origins.tolist() == ["table", "PatientID", "PatientID", "file names", ""]
-    assert found.codes[1] == found.codes[2]
-    assert len({*found.codes[[0, 1, 3]].tolist()}) == 3
-    assert found.codes[4] == -1
-
-
-def test_a_placeholder_for_all_files_is_no_patient(said: list[str]) -> None:
-    found = find_patients(files("a", "b", "c"), [PatientTags("ANON", "1.2")] * 3, None)
-    assert not found.known.any()
-    assert "PatientID is the same in all 3 files" in said[0]
-    assert "ANON" not in said[0]
-
-
-def test_a_pid_that_all_files_share_leaves_the_ids_of_dicom_files_alone(said: list[str]) -> None:
-    tags = [PatientTags("x", origin="PID"), PatientTags("x", origin="PID"), PatientTags("d"), PatientTags("e")]
-    found = find_patients(files("a", "b", "c", "d"), tags, None)
-    assert found.origins.tolist() == ["", "", "PatientID", "PatientID"]
-    assert said == ["PID is the same in all 2 files, taken for a placeholder; patients of these files are unknown"]
-
-
-def test_ids_that_look_like_something_else_are_questioned(said: list[str]) -> None:
-    names = [f"f{number}" for number in range(20)]
-    find_patients(files(*names, patients={n: f"i{n}" for n in range(20)}), [None] * 20, None)
-    find_patients(files(*names, patients=dict.fromkeys(range(20), "one")), [None] * 20, None)
-    find_patients(files(*names, patients={n: f"i{n // 4}" for n in range(20)}), [None] * 20, None)
-    assert len(said) == 2
-    assert "20 ids for 20 images; is it an id of the patient" in said[0]
-    assert "one id for all 20 images" in said[1]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "message"),
-    [("(", "is no regular expression"), ("sub-[0-9]+", "has no group"), ("(nothing)", "matches no file name")],
-)
-def test_a_wrong_pattern_is_named(pattern: str, message: str) -> None:
-    with pytest.raises(UserError, match=re.escape(f"--patient-pattern {pattern}") + ".*" + message):
-        find_patients(files("a"), [None], compile_pattern(pattern))
 
 
 def test_groups_of_duplicates_are_joined_by_patients() -> None:
