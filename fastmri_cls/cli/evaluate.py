@@ -32,9 +32,9 @@ def evaluate(
     preprocessing: Annotated[
         str | None,
         typer.Option(
-            help="What the model wants done to values of 0..255: `0..255`, `0..1`, `-1..1`, `torch`, `caffe`, or "
-            "`keras:MODULE` such as keras:xception. By default each of the first five is tried on validation images, "
-            "and the best one is reported as a guess.",
+            help="How the model expects values of 0..255 to be preprocessed: `0..255`, `0..1`, `-1..1`, `torch`, "
+            "`caffe`, or `keras:MODULE` such as keras:xception. By default each of the first five is tried on "
+            "validation images, and the best one is reported as a guess.",
             rich_help_panel=_OTHERS,
         ),
     ] = None,

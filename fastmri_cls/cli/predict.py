@@ -47,7 +47,7 @@ def predict(
             metavar="ENGINE",
             help="keras, in float32; onnx or litert, an export in RUN/exports, which starts without TensorFlow; "
             "openvino, faster on a CPU; auto: an export if it is up to date, else keras, and for 1000 images or more "
-            "what is faster in a trial and agrees.",
+            "another engine if a trial shows that it is faster and agrees.",
         ),
     ] = "auto",
     device: DeviceOption = "auto",

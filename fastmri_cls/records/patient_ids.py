@@ -100,7 +100,7 @@ def _useful(source: str, tags: list[PatientTags], in_use: set[str]) -> set[str]:
         in_use: ids that are none of a placeholder.
     """
     placeholder = _one_for_all(tag.patient for tag in tags) - in_use
-    useful = set() if placeholder or not any(tag.patient for tag in tags) else {"patient"}
+    useful: set[str] = set() if placeholder or not any(tag.patient for tag in tags) else {"patient"}
     if any(tag.study for tag in tags) and not _one_for_all(tag.study for tag in tags):
         useful.add("study")
     if placeholder:

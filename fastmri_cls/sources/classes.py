@@ -83,8 +83,10 @@ def read_classes(path: Path) -> ClassNames:
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--classes {path}: cannot be read ({error})") from None
+    except OSError as error:
+        raise UserError(f"--classes {path}: cannot be read ({error.strerror}); give a text file") from None
+    except UnicodeDecodeError:
+        raise UserError(f"--classes {path}: is no text in UTF-8; save it as UTF-8") from None
     exact: dict[str, str] = {}
     meanings: dict[str, set[str]] = {}
     names: list[str] = []
@@ -100,7 +102,7 @@ def read_classes(path: Path) -> ClassNames:
                 raise UserError(f"--classes {path}: {spelling.strip()!r} stands for two classes; keep one of them")
             meanings.setdefault(_normalise(spelling), set()).add(names[-1])
     if len(set(names)) < 2:
-        raise UserError(f"--classes {path}: names {len(set(names))} classes; a classifier needs at least two")
+        raise UserError(f"--classes {path}: names {len(set(names))} classes; name at least two, one a line")
     # A normalised spelling that two classes share decides nothing: those classes are told apart as they are written.
     aliases = {spelling: next(iter(classes)) for spelling, classes in meanings.items() if len(classes) == 1}
     return ClassNames(aliases, exact, tuple(dict.fromkeys(names)), path.absolute())

@@ -163,8 +163,14 @@ def test_a_wrong_classes_file_is_refused(tmp_path: Path, text: str, message: str
 
 
 def test_a_missing_classes_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match=r"nothing.txt: cannot be read \(No such file or directory\); give a text file"):
         read_classes(tmp_path / "nothing.txt")
+
+
+def test_a_classes_file_in_another_encoding_is_named(tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("Tumör\nother\n", encoding="utf-16")
+    with pytest.raises(UserError, match=r"classes.txt: is no text in UTF-8; save it as UTF-8"):
+        read_classes(tmp_path / "classes.txt")
 
 
 @pytest.mark.parametrize("name", ["pooled", "mean", "alpha-clean"])
