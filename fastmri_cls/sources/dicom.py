@@ -24,6 +24,12 @@ _BLOCK = 1 << 16
 _BYTES_A_PIXEL = 4  # more than RGB or 16-bit grey take: an image of Pillow's largest size fits
 _DIRECTORY = "1.2.840.10008.1.3.10"
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+# Kinds of files (SOP classes) that lie in the folders of a series and have pixels, but no picture of the patient.
+_NO_PICTURES = {
+    "1.2.840.10008.5.1.4.1.1.66.4": "segmentation, a mask",
+    "1.2.840.10008.5.1.4.1.1.66.7": "label map, a mask",
+    "1.2.840.10008.5.1.4.1.1.481.2": "radiotherapy dose, numbers",
+}
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 # What pixel_array returns as RGB; YBR_ICT and YBR_RCT are undone by the JPEG 2000 codec.
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
@@ -57,7 +63,7 @@ def read_dicom(file: BinaryIO) -> tuple[np.ndarray, str, tuple[Note, ...]]:
         file.seek(0)
         _refuse_bomb(file)
         dataset = pydicom.dcmread(file, force=True)
-        _refuse_without_pixels(dataset)
+        _refuse_without_picture(dataset)
         photometric = _complete(dataset, notes)
         frame, frames = _read_frame(dataset, photometric)
         if frames > 1:
@@ -89,11 +95,13 @@ def _refuse_bomb(file: BinaryIO) -> None:
     file.seek(0)
 
 
-def _refuse_without_pixels(dataset: Any) -> None:
-    """Say which kind of DICOM file has no image."""
+def _refuse_without_picture(dataset: Any) -> None:
+    """Refuse a file that has no image, or whose pixels are none, and say which kind it is."""
+    kind = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
+    if str(kind) in _NO_PICTURES:  # text, since a damaged tag may hold several
+        raise RejectedImage(f"DICOM {_NO_PICTURES[str(kind)]} and not an image")
     if any(keyword in dataset for keyword in _PIXELS):
         return
-    kind = dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID")
     if kind == _DIRECTORY or "DirectoryRecordSequence" in dataset:
         raise RejectedImage("DICOMDIR, an index of files and not an image")
     name = getattr(kind, "name", "")  # an unknown UID's name is the UID

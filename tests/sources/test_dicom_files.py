@@ -17,6 +17,8 @@ from pydicom.uid import (  # noqa: E402
     ImplicitVRLittleEndian,
     JPEGLosslessSV1,
     MediaStorageDirectoryStorage,
+    RTDoseStorage,
+    SegmentationStorage,
 )
 
 from tests.sources.dicom_files import VALUES, dataset_of, to_255, write  # noqa: E402
@@ -111,6 +113,20 @@ def test_each_kind_of_file_without_pixels_has_its_own_sentence(
     tmp_path: Path, tags: dict[str, str], reason: str
 ) -> None:
     path = write(tmp_path / "a.dcm", VALUES, PixelData=None, **tags)
+    with pytest.raises(RejectedImage, match=reason):
+        decode(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (SegmentationStorage, "DICOM segmentation, a mask and not an image"),
+        ("1.2.840.10008.5.1.4.1.1.66.7", "DICOM label map, a mask and not an image"),
+        (RTDoseStorage, "DICOM radiotherapy dose, numbers and not an image"),
+    ],
+)
+def test_pixels_that_are_no_picture_of_the_patient_are_refused(tmp_path: Path, kind: str, reason: str) -> None:
+    path = write(tmp_path / "a.dcm", (VALUES > 999).astype(np.uint8), SOPClassUID=kind)
     with pytest.raises(RejectedImage, match=reason):
         decode(path)
 
