@@ -72,7 +72,7 @@ def audit(
             lacks an extra, weights, or independent groups of a class.
     """
     metadata = metadata or MetadataOptions()
-    dataset = _find_dataset(sources)
+    dataset = find_dataset(sources)
     if dataset and (classes.file or metadata != MetadataOptions()):
         raise UserError(
             f"{dataset}: is a dataset, whose classes and groups are fixed; audit its sources to give --classes, tables "
@@ -121,8 +121,12 @@ def audit(
     return findings
 
 
-def _find_dataset(sources: list[str]) -> Path | None:
-    """Return the dataset folder among `sources`, which must then be alone."""
+def find_dataset(sources: list[str]) -> Path | None:
+    """Return the dataset folder that is audited, None for folders of images.
+
+    Raises:
+        UserError: a dataset is given together with other sources, or a source is empty.
+    """
     datasets = [source for source in sources if (source_path(source) / DATASET_FILE).is_file()]
     if datasets and len(sources) > 1:
         raise UserError(

@@ -56,10 +56,9 @@ def audit(
     """
     import fastmri_cls as fc
     from fastmri_cls.auditing.report import print_audit
-    from fastmri_cls.records.manifest import FILE_NAME as DATASET_FILE
+    from fastmri_cls.auditing.run import find_dataset
     from fastmri_cls.records.options import BuildOptions, MetadataOptions, as_flags
     from fastmri_cls.report.tables import terminal
-    from fastmri_cls.sources.folders import source_path
 
     findings = fc.audit(
         sources,
@@ -86,8 +85,8 @@ def audit(
         slices=slices,
     )
     flags = as_flags(BuildOptions(metadata=metadata)) + (["--classes", str(classes)] if classes else [])
-    if (source_path(sources[0]) / DATASET_FILE).is_file():
-        following = command_line("train", "--data", source_path(sources[0]), "--model", "small-cnn", "--out", "RUN")
+    if dataset := find_dataset(sources):
+        following = command_line("train", "--data", dataset, "--model", "small-cnn", "--out", "RUN")
     else:
         following = command_line("build-tfrecords", *sources, *flags, "--out", "DATASET")
     console.print(f"next: {following}", soft_wrap=True)
