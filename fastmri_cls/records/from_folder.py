@@ -49,6 +49,8 @@ def dataset_of(path: Path, options: BuildOptions) -> Path:
     try:
         build_dataset(parse_sources([named]), ClassNames(), options, folder, available_cores())
     except UserError as error:
+        if "another process is writing it" in str(error):
+            raise UserError(f"{path}: another process builds a dataset from it; run again when that is done") from None
         if " --" not in str(error):
             raise
         raise UserError(

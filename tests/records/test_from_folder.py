@@ -6,9 +6,11 @@ import shutil
 import pytest
 
 from fastmri_cls.dataset import Dataset
+from fastmri_cls.foundation.atomic import new_directory
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.records import from_folder
+from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.from_folder import dataset_of
 from fastmri_cls.records.options import BuildOptions
 from fastmri_cls.sources.phantom import write_phantom_sources
@@ -50,6 +52,22 @@ def test_class_folders_are_built_once_and_again_after_a_change(tmp_path, monkeyp
     rebuilt = dataset_of(source, OPTIONS)
     assert rebuilt != built
     assert Dataset(rebuilt).fingerprint != dataset.fingerprint
+
+
+def test_a_folder_that_another_process_builds_from_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTMRI_CLS_CACHE", str(tmp_path / "cache"))
+    write_phantom_sources(tmp_path, training=1, testing=1)
+
+    def built_twice_at_once(sources, classes, options, folder, workers):
+        with new_directory(folder):
+            build_dataset(sources, classes, options, folder, workers)
+
+    monkeypatch.setattr(from_folder, "build_dataset", built_twice_at_once)
+    with pytest.raises(UserError) as caught:
+        dataset_of(tmp_path / "alpha", OPTIONS)
+    assert str(caught.value) == (
+        f"{tmp_path / 'alpha'}: another process builds a dataset from it; run again when that is done"
+    )
 
 
 @pytest.mark.parametrize("broken", [9, 0])
