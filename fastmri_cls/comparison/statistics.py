@@ -16,6 +16,7 @@ from fastmri_cls.evaluation.paired import DeLong, McNemar, delong_macro, detecta
 from fastmri_cls.evaluation.sets import evaluation_sets
 from fastmri_cls.evaluation.statistics import (
     cluster_bootstrap,
+    difference_ci,
     percentile_ci,
     proportion_ci,
     weighted_accuracy,
@@ -147,7 +148,7 @@ def compute(systems: Sequence[System]) -> Numbers:
             system: _estimate(aucs[chosen].mean(), percentile_ci(draws[_AUC][chosen].mean(axis=0)), _sd(aucs[chosen]))
             for system, chosen in rows.items()
         },
-        [_difference(a, b, rows, correct, aucs, draws) for a, b in combinations(rows, 2)],
+        [_difference(a, b, rows, correct, aucs, draws, first.groups) for a, b in combinations(rows, 2)],
         paired_tests(systems),
     )
 
@@ -237,13 +238,19 @@ def _mean_of_sources(
 
 
 def _difference(
-    a: str, b: str, rows: dict[str, slice], correct: np.ndarray, aucs: np.ndarray, draws: dict[str, np.ndarray]
+    a: str,
+    b: str,
+    rows: dict[str, slice],
+    correct: np.ndarray,
+    aucs: np.ndarray,
+    draws: dict[str, np.ndarray],
+    groups: np.ndarray,
 ) -> Difference:
     def drawn(name: str) -> np.ndarray:
         return np.asarray(draws[name][rows[a]].mean(axis=0) - draws[name][rows[b]].mean(axis=0))
 
     by_image = correct[rows[a]].mean(axis=0) - correct[rows[b]].mean(axis=0)
-    accuracy = _estimate(by_image.mean(), percentile_ci(drawn(_POOLED)))
+    accuracy = _estimate(by_image.mean(), difference_ci(drawn(_POOLED), by_image, groups))
     assert accuracy is not None  # an accuracy is always defined
     auc = _estimate(aucs[rows[a]].mean() - aucs[rows[b]].mean(), percentile_ci(drawn(_AUC)))
     return Difference(a, b, accuracy, auc, detectable_difference(by_image, float(drawn(_POOLED).std(ddof=1))))

@@ -29,6 +29,7 @@ from fastmri_cls.runs.predictions import Predictions
 
 BOOTSTRAP_SEED = 0
 _SUM_TOLERANCE = 1e-3  # of a row of probabilities: float16 softmax is within 1e-3 of 1
+_NO_GROUP = ("nan", "None", "<NA>", "NaT", "")  # how numpy and pandas spell a missing value
 
 
 def classification_report(
@@ -47,15 +48,16 @@ def classification_report(
     Args:
         y_true: true labels, [n]: indices into `classes`, or names.
         y_prob: predicted probabilities, [n, classes]; each row sums to 1.
-        groups: what belongs together, such as the patient of each image, [n] of numbers or strings. By default every
-            image is a group of its own.
+        groups: what belongs together, such as the patient of each image, [n] of numbers or strings, none missing. By
+            default every image is a group of its own.
         classes: the class names in the order of the columns of `y_prob`. By default the sorted names in `y_true`, or
             "0", "1", ... for indices.
         draws: bootstrap draws.
         seed: of the draws; equal seeds give equal intervals.
 
     Returns:
-        The metrics; `str(report.accuracy)` is "0.956 [0.943, 0.968]".
+        The metrics; `str(report.accuracy)` is "0.956 [0.943, 0.968]". What is not defined is None. An estimate has no
+        interval if all draws give one value.
 
     Raises:
         UserError: the arrays do not fit together, or a row is not a probability distribution.
@@ -65,11 +67,9 @@ def classification_report(
         >>> report.accuracy.value
         0.6666666666666666
     """
-    probabilities = _checked_probabilities(np.asarray(y_prob))
-    labels, names = _checked_labels(np.asarray(y_true), probabilities, classes)
-    members = np.arange(len(labels)) if groups is None else np.asarray(groups)
-    if members.shape != labels.shape:
-        raise UserError(f"groups: shape {members.shape}, y_true has {labels.shape}; give one group for each image")
+    probabilities = _checked_probabilities(_as_array("y_prob", y_prob))
+    labels, names = _checked_labels(_as_array("y_true", y_true), probabilities, classes)
+    members = np.arange(len(labels)) if groups is None else _checked_groups(_as_array("groups", groups), labels)
     if draws < 1:
         raise UserError(f"draws: {draws}; give 1 or more")
     return _set_metrics(labels, probabilities, members, names, None, draws, seed)
@@ -180,14 +180,12 @@ def _class_metrics(
     """Return the metrics of one class against the rest, for the most probable class and at its operating point."""
     truth, called, scores = labels == label, probabilities.argmax(axis=1) == label, probabilities[:, label]
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(
-        truth, called, average="binary", pos_label=True, zero_division=0.0
+        truth, called, average="binary", pos_label=True, zero_division=np.nan
     )
     return ClassMetrics(
-        precision=float(precision),
-        recall=estimate(
-            float(recall) if truth.any() else None, proportion_ci(drawn.recall[label], called[truth], groups[truth])
-        ),
-        f1=float(f1),
+        precision=_if_defined(precision),
+        recall=estimate(_if_defined(recall), proportion_ci(drawn.recall[label], called[truth], groups[truth])),
+        f1=_if_defined(f1),
         specificity=estimate(
             _fraction(~called, ~truth), proportion_ci(drawn.specificity[label], ~called[~truth], groups[~truth])
         ),
@@ -223,14 +221,29 @@ def _kappa(labels: np.ndarray, predicted: np.ndarray) -> float | None:
     return float(metrics.cohen_kappa_score(labels, predicted))
 
 
+def _if_defined(value: float) -> float | None:
+    """Return a number that scikit-learn computed; None for NaN, its 0/0."""
+    return None if np.isnan(value) else float(value)
+
+
 def _fraction(hit: np.ndarray, counted: np.ndarray) -> float | None:
     return float(hit[counted].mean()) if counted.any() else None
+
+
+def _as_array(name: str, values: object) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise UserError(f"{name}: its rows differ in length; give one array") from None
 
 
 def _checked_probabilities(y_prob: np.ndarray) -> np.ndarray:
     if y_prob.ndim != 2 or y_prob.shape[1] < 2 or not len(y_prob):
         raise UserError(f"y_prob: shape {y_prob.shape}; give [images, classes] with at least one image and two classes")
-    probabilities = y_prob if y_prob.dtype == np.float32 else y_prob.astype(np.float64)
+    try:
+        probabilities = y_prob if y_prob.dtype == np.float32 else y_prob.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"y_prob: holds values that are no numbers ({error})") from None
     off = ~((probabilities >= 0).all(axis=1) & (np.abs(probabilities.sum(axis=1) - 1) <= _SUM_TOLERANCE))  # NaN too
     if off.any():
         row = int(off.argmax())
@@ -247,6 +260,8 @@ def _checked_labels(
     images, columns = probabilities.shape
     if y_true.shape != (images,):
         raise UserError(f"y_true: shape {y_true.shape}; give one label for each of the {images} rows of y_prob")
+    if y_true.dtype == object and all(isinstance(label, str) for label in y_true.tolist()):
+        y_true = y_true.astype(str)  # as pandas has names
     is_index = np.issubdtype(y_true.dtype, np.integer)
     if not is_index and y_true.dtype.kind != "U":
         raise UserError(f"y_true: {y_true.dtype} labels; give class indices (integers) or class names (strings)")
@@ -264,3 +279,16 @@ def _checked_labels(
     if len(unknown):
         raise UserError(f"y_true: label {unknown[0]} is none of the {columns} classes {', '.join(names)}")
     return labels, names
+
+
+def _checked_groups(groups: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the groups as an array that sorts."""
+    if groups.shape != labels.shape:
+        raise UserError(f"groups: shape {groups.shape}, y_true has {labels.shape}; give one group for each image")
+    missing = np.isin(groups.astype(str), _NO_GROUP)
+    if missing.any():
+        raise UserError(
+            f"groups: no group for {missing.sum()} of {len(groups)} images (the first: number {missing.argmax()}), "
+            "which would count as one group; give each a group of its own if nothing is known of it"
+        )
+    return groups.astype(str) if groups.dtype == object else groups  # numbers beside strings do not sort

@@ -1,7 +1,7 @@
 """Two models on the same images: McNemar's exact test of accuracy, DeLong's of the AUC, Holm's correction of several.
 
-Both tests take images as independent; the differences with their intervals from a bootstrap over groups, which do not,
-stand beside them in every report. Sources: McNemar 1947 (exact: binomial); DeLong, DeLong and Clarke-Pearson 1988,
+Both tests take images as independent. The intervals of the differences, from a bootstrap over groups, do not; every
+report has both. Sources: McNemar 1947 (exact: binomial); DeLong, DeLong and Clarke-Pearson 1988,
 by midranks as in Sun and Xu 2014; Holm 1979. How large a difference such a test can show: Connor 1987, Sample size for
 testing differences in proportions for the paired-sample design, Biometrics 43, 207-211.
 """
@@ -25,10 +25,14 @@ class McNemar(NamedTuple):
 
 
 class DeLong(NamedTuple):
-    """First AUC minus second, its standard error, and the two-sided p-value (None without any error)."""
+    """First AUC minus second, its standard error, and the two-sided p-value.
+
+    The standard error is None if it cannot be estimated: a class has a single image. The p-value is None then, and if
+    the standard error is 0 and the difference is not.
+    """
 
     difference: float
-    standard_error: float
+    standard_error: float | None
     p: float | None
 
 
@@ -47,11 +51,16 @@ def delong(positive: np.ndarray, first: np.ndarray, second: np.ndarray) -> DeLon
 
 
 def delong_macro(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> DeLong:
-    """The same for the mean over classes of the one-against-rest AUC; probabilities [n, classes].
+    """Test the same of the mean over classes of the one-vs-rest AUC.
 
     An image is a positive of its own class and a negative of all others, so its share in the mean is the mean of its
     shares; images are independent draws from their class, which makes the classes the strata of the variance. With two
     classes this is DeLong's test.
+
+    Args:
+        labels: int [n]; the test is not defined, and its p-value None, if all are of one class.
+        first: probabilities [n, classes].
+        second: likewise.
     """
     present = np.unique(labels)
     if len(present) < 2:
@@ -115,13 +124,13 @@ def detectable_difference(differences: np.ndarray, standard_error: float) -> flo
 
 def _test(shares: np.ndarray, strata: np.ndarray) -> DeLong:
     """Test a difference of AUCs by each image's share in it; the images of a stratum are independent draws."""
+    if not shares.any():  # equal scores, as far as their order goes
+        return DeLong(0.0, 0.0, 1.0)
     difference = float(shares.sum() / 2)  # positives and negatives both sum to it
-    variance = 0.0
-    for stratum in np.unique(strata):
-        inside = shares[strata == stratum]
-        if len(inside) > 1:
-            variance += len(inside) * float(np.var(inside, ddof=1))
-    error = float(np.sqrt(variance))
+    parts = [shares[strata == stratum] for stratum in np.unique(strata)]
+    if min(map(len, parts)) < 2:
+        return DeLong(difference, None, None)
+    error = float(np.sqrt(sum(len(part) * float(np.var(part, ddof=1)) for part in parts)))
     if error == 0.0:
         return DeLong(difference, error, 1.0 if difference == 0 else None)
     return DeLong(difference, error, float(2 * stats.norm.sf(abs(difference) / error)))

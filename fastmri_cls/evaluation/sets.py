@@ -52,7 +52,8 @@ def evaluation_sets(tests: Predictions) -> dict[str, np.ndarray]:
 def mean_metrics(tests: Predictions, per_source: Sequence[SetMetrics]) -> SetMetrics:
     """Return the mean over sources of every metric: each source counts the same, whatever its size.
 
-    Images, supports and the confusion matrix are sums. Accuracy and macro AUC have the interval of the mean.
+    A metric that is not defined in a source is the mean over the others. Images, supports and the confusion matrix are
+    sums. Accuracy and macro AUC have the interval of the mean.
     """
     masks = [tests.sources == source for source in tests.source_names]
     accuracies, aucs = [], []
@@ -86,9 +87,9 @@ def mean_metrics(tests: Predictions, per_source: Sequence[SetMetrics]) -> SetMet
 def _mean_class(several: Sequence[ClassMetrics]) -> ClassMetrics:
     points = [of_class.operating for of_class in several if of_class.operating]
     return ClassMetrics(
-        precision=float(np.mean([of_class.precision for of_class in several])),
+        precision=mean([of_class.precision for of_class in several]),
         recall=estimate(mean_value([of_class.recall for of_class in several])),
-        f1=float(np.mean([of_class.f1 for of_class in several])),
+        f1=mean([of_class.f1 for of_class in several]),
         specificity=estimate(mean_value([of_class.specificity for of_class in several])),
         auc=estimate(mean_value([of_class.auc for of_class in several])),
         average_precision=mean([of_class.average_precision for of_class in several]),

@@ -49,9 +49,12 @@ def _majority_labels(member: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def percentile_ci(values: np.ndarray) -> Bounds | None:
-    """Return the 95 % percentile interval of the finite `values`; None if there are none."""
+    """Return the 95 % percentile interval of the finite `values`; None if there are none, or all are equal.
+
+    If all draws give one value (one group in each class, an AUC of 1), they do not show how uncertain it is.
+    """
     finite = values[np.isfinite(values)]
-    if len(finite) == 0:
+    if len(finite) == 0 or finite.min() == finite.max():
         return None
     tail = (1 - LEVEL) / 2
     low, high = np.quantile(finite, (tail, 1 - tail))
@@ -62,7 +65,7 @@ def proportion_ci(drawn: np.ndarray, hit: np.ndarray, groups: np.ndarray) -> Bou
     """Return the 95 % interval of a proportion (accuracy, sensitivity, specificity) from its bootstrap draws.
 
     If all images are hit, or none, the bootstrap is degenerate; the exact binomial interval (Clopper and Pearson) with
-    the number of groups as n takes its place.
+    the number of groups as n takes its place. Otherwise as `percentile_ci`.
 
     Args:
         drawn: the proportion in each draw, float [draws].
@@ -72,8 +75,35 @@ def proportion_ci(drawn: np.ndarray, hit: np.ndarray, groups: np.ndarray) -> Bou
     if len(hit) == 0 or len(set(hit.tolist())) > 1:
         return percentile_ci(drawn)
     trials = len(np.unique(groups))
-    exact = stats.binomtest(trials if hit[0] else 0, trials).proportion_ci(LEVEL, method="exact")
-    return float(exact.low), float(exact.high)
+    return _exact_ci(trials if hit[0] else 0, trials)
+
+
+def difference_ci(drawn: np.ndarray, differences: np.ndarray, groups: np.ndarray) -> Bounds | None:
+    """Return the 95 % interval of the difference of two models' accuracies from its bootstrap draws.
+
+    If the models agree on all images, or one is right and the other wrong on all, the bootstrap is degenerate. The
+    exact binomial interval of the fraction of groups on which they differ takes its place; the difference is at most
+    that fraction.
+
+    Args:
+        drawn: the difference in each draw, float [draws].
+        differences: the difference on each image, float [n], -1 to 1.
+        groups: [n], the groups of the images.
+    """
+    trials, first = len(np.unique(groups)), float(differences[0])
+    if first not in (-1, 0, 1) or (differences != first).any():
+        return percentile_ci(drawn)
+    if first == 0:
+        _, most = _exact_ci(0, trials)
+        return -most, most
+    least, _ = _exact_ci(trials, trials)
+    return (least, 1.0) if first > 0 else (-1.0, -least)
+
+
+def _exact_ci(hits: int, trials: int) -> Bounds:
+    """Return the exact binomial interval (Clopper and Pearson)."""
+    found = stats.binomtest(hits, trials).proportion_ci(LEVEL, method="exact")
+    return float(found.low), float(found.high)
 
 
 def weighted_proportion(hit: np.ndarray, counted: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -160,17 +160,18 @@ def _difference(first: Estimate, second: Estimate, drawn: np.ndarray) -> Estimat
     """Return the difference of two accuracies with its interval.
 
     If all images of a part are right, or none, the bootstrap does not see how uncertain that part is. The interval then
-    combines the two parts' own intervals by square-and-add (Newcombe 1998, Statistics in Medicine 17, 873-890).
+    combines the two parts' own intervals by square-and-add (Newcombe 1998, Statistics in Medicine 17, 873-890). There
+    is none if one of the parts has none.
     """
     value = first.value - second.value
-    bounds = percentile_ci(drawn)
     low, high, other_low, other_high = first.low, first.high, second.low, second.high
-    is_degenerate = bool({first.value, second.value} & {0.0, 1.0})
-    if is_degenerate and low is not None and high is not None and other_low is not None and other_high is not None:
+    if low is None or high is None or other_low is None or other_high is None:
+        return Estimate(value)
+    if {first.value, second.value} & {0.0, 1.0}:
         below = np.hypot(first.value - low, other_high - second.value)
         above = np.hypot(high - first.value, second.value - other_low)
-        bounds = float(value - below), float(value + above)
-    return Estimate(value, *(bounds or ()))
+        return Estimate(value, float(value - below), float(value + above))
+    return Estimate(value, *(percentile_ci(drawn) or ()))
 
 
 def _accuracy(part: Predictions, drawn: np.ndarray) -> Estimate | None:

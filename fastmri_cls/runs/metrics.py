@@ -63,13 +63,19 @@ class ClassMetrics:
     """One class against the rest, where the most probable class is called.
 
     Attributes:
+        precision: fraction of the images called the class that are of it; None if none is called.
+        recall: fraction of the class's images that are called; None if there are none.
+        f1: harmonic mean of the two; None if no image is of the class or called it.
+        specificity: fraction of the other images that are not called; None if there are none.
+        auc: area under the one-vs-rest ROC curve; None if one side is empty.
+        average_precision: area under the precision-recall curve as a sum of steps; None without images of the class.
         support: images of the class.
         operating: the same at the class's operating point; None without a calibration.
     """
 
-    precision: float
+    precision: float | None
     recall: Estimate | None
-    f1: float
+    f1: float | None
     specificity: Estimate | None
     auc: Estimate | None
     average_precision: float | None

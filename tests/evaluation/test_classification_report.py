@@ -54,9 +54,21 @@ def test_copies_narrow_the_interval_of_a_report_only_if_it_is_not_told_of_them()
         ({"classes": ["a", "a"]}, "classes: a, a; y_prob has 2 columns"),
         ({"groups": [1]}, r"groups: shape \(1,\)"),
         ({"draws": 0}, "draws: 0"),
+        ({"y_prob": [[0.5, 0.5], [1.0]]}, "y_prob: its rows differ in length"),
+        ({"y_prob": [["a", "b"], ["c", "d"]]}, "y_prob: holds values that are no numbers"),
+        ({"groups": ["a", None]}, r"groups: no group for 1 of 2 images \(the first: number 1\)"),
+        ({"groups": ["a", float("nan")]}, "groups: no group for 1 of 2 images"),
+        ({"groups": [float("nan"), float("nan")]}, "groups: no group for 2 of 2 images"),
     ],
 )
 def test_arrays_that_do_not_fit_together_are_refused_by_name(changes, problem):
     arguments = {"y_true": [0, 1], "y_prob": [[0.6, 0.4], [0.2, 0.8]]} | changes
     with pytest.raises(UserError, match=f"^{problem}"):
         classification_report(**arguments)
+
+
+def test_names_and_groups_as_pandas_has_them_are_those_of_numpy():
+    names, groups, y_prob = ["a", "b", "b"], ["x", "y", 3], [[0.6, 0.4], [0.2, 0.8], [0.9, 0.1]]
+    expected = classification_report(names, y_prob, groups=["x", "y", "3"], draws=50)
+    found = classification_report(np.array(names, object), y_prob, groups=np.array(groups, object), draws=50)
+    assert found == expected

@@ -10,6 +10,7 @@ from sklearn import metrics
 from fastmri_cls.evaluation.metrics import set_metrics
 from fastmri_cls.evaluation.statistics import (
     cluster_bootstrap,
+    difference_ci,
     percentile_ci,
     weighted_accuracy,
     weighted_auc_macro,
@@ -108,3 +109,33 @@ def test_class_intervals_are_those_of_repeated_sets():
     for name, values in zip(("recall", "specificity", "auc"), np.array(drawn).T, strict=True):
         estimate = getattr(found, name)
         assert [estimate.low, estimate.high] == pytest.approx(np.quantile(values, (0.025, 0.975)).tolist())
+
+
+def test_one_group_a_class_has_no_interval_rather_than_one_without_width():
+    p = predictions(80)
+    found = set_metrics(replace(p, groups=p.labels))
+    of_class = found.per_class["glioma"]
+    assert 0 < found.accuracy.value < 1
+    for estimate in (found.accuracy, found.balanced_accuracy, found.auc_macro, of_class.recall, of_class.auc):
+        assert (estimate.low, estimate.high) == (None, None)
+    assert str(found.accuracy) == f"{found.accuracy.value:.3f}"
+
+
+def test_a_perfect_auc_has_no_interval():
+    p = replace(predictions(120), probabilities=np.eye(4, dtype=np.float32)[predictions(120).labels])
+    found = set_metrics(p).auc_macro
+    assert (found.value, found.low, found.high) == (1, None, None)
+
+
+@pytest.mark.parametrize(
+    ("difference", "expected"),
+    [
+        (0.0, (0.025 ** (1 / 30) - 1, 1 - 0.025 ** (1 / 30))),
+        (1.0, (0.025 ** (1 / 30), 1)),
+        (-1.0, (-1, -(0.025 ** (1 / 30)))),
+        (0.5, None),
+    ],
+)
+def test_models_that_never_differ_or_always_have_the_exact_interval_of_the_groups(difference, expected):
+    found = difference_ci(np.full(500, difference), np.full(60, difference), np.arange(60) // 2)
+    assert found == (expected and pytest.approx(expected))

@@ -150,3 +150,20 @@ def test_tiny_sets_of_any_composition_have_metrics(n, seed, classes):
     p = predictions(n, seed, tuple(f"class {c}" for c in range(classes)))
     found, _ = all_metrics(p, p, fit_calibration(p))
     assert of_all_sets(found["pooled"]) == n
+
+
+def test_a_class_that_is_never_called_has_no_precision_and_one_that_is_not_there_no_f1():
+    p = predictions(60)
+    never = replace(p, probabilities=p.probabilities * np.float32([1, 1, 0, 1]))
+    of_class = set_metrics(never).per_class["notumor"]
+    assert (of_class.precision, of_class.recall.value, of_class.f1) == (None, 0, 0)
+    absent = set_metrics(never.where(p.labels != 2)).per_class["notumor"]
+    assert (absent.precision, absent.recall, absent.f1) == (None, None, None)
+
+
+def test_a_source_without_a_class_does_not_lower_the_mean_of_its_precision():
+    p = predictions(90)
+    p = p.where((p.sources == "a") | (p.labels != 2))
+    right = replace(p, probabilities=np.eye(4, dtype=np.float32)[p.labels])
+    mean = all_metrics(right, None, None)[0]["mean"].per_class["notumor"]
+    assert (mean.precision, mean.recall.value, mean.f1) == (1, 1, 1)

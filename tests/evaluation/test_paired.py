@@ -184,3 +184,14 @@ def test_models_that_hardly_differ_would_have_to_differ_more():
     assert 6 / 1000 < delta < 10 / 1000
     assert detectable_difference(np.zeros(50), 0.0) is None
     assert detectable_difference(np.array([1.0, 0.0, 0.0]), 0.3) is None
+
+
+def test_a_class_with_a_single_image_has_no_standard_error_of_the_auc():
+    """S10 of DeLong divides by m - 1."""
+    rng = np.random.default_rng(5)
+    labels = np.array([0] + [1] * 20 + [2] * 20)
+    first, second = probabilities(labels, 1.5, rng), probabilities(labels, 1.0, rng)
+    found = delong_macro(labels, first, second)
+    assert found.difference != 0
+    assert found[1:] == (None, None)
+    assert delong_macro(labels, first, first) == (0.0, 0.0, 1.0)
