@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fastmri_cls.comparison.settings import Settings, identity, names, settings_of
+from fastmri_cls.comparison.settings import Setting, Settings, identity, names, settings_of
 from fastmri_cls.evaluation.sets import POOLED
 from fastmri_cls.foundation import json_files
+from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.runs import files
@@ -48,8 +49,11 @@ class ComparedRun:
 
     @cached_property
     def settings(self) -> Settings:
-        """Every option of the run."""
-        return settings_of(json_files.to_plain(self.config))
+        """Every option of the run; a function, which has no file, is told by what it predicts."""
+        found = settings_of(json_files.to_plain(self.config))
+        if isinstance(self.config, ModelFacts) and self.config.sha256 is None:
+            found["folder"] = Setting(file_sha256(self.path / files.PREDICTIONS), self.path.name)
+        return found
 
     @property
     def repeat(self) -> tuple[int | None, int | None]:
@@ -121,7 +125,10 @@ def group_into_systems(runs: Sequence[ComparedRun]) -> list[System]:
         members.sort(key=lambda run: (run.repeat[0] or 0, run.repeat[1] or 0))
         for one, other in pairwise(members):
             if one.repeat == other.repeat:
-                raise UserError(f"{other.path}: repeats {one.path} with the same {one.repeat_name}; leave one out")
+                same = f"repeats {one.path} with the same {one.repeat_name}"
+                if one.repeat[0] is None:
+                    same = f"is of the same model as {one.path}"
+                raise UserError(f"{other.path}: {same}; leave one out")
     found = names([members[0].settings for members in groups.values()])
     return [System(name, tuple(members)) for name, members in zip(found, groups.values(), strict=True)]
 

@@ -57,8 +57,8 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Setting]:
     fingerprint = config["dataset"]["fingerprint"]
     found["dataset"] = Setting(fingerprint, PurePath(str(config["data"])).name or fingerprint[:8])
     if "kind" in config:  # evaluation.json, of a model that was not trained here
-        sha256 = str(config["sha256"])
-        found["file"] = Setting(sha256, sha256[:8])
+        if config["sha256"]:
+            found["file"] = Setting(config["sha256"], config["sha256"][:8])
         return found
     loaded = config.get("loaded_weights")
     spec = PurePath(str(config["weights"])).name if loaded else "none"

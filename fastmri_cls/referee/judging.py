@@ -125,12 +125,19 @@ def _judge_table(path: Path, dataset: Dataset, *, has_options: bool) -> Judged:
         first = f"{facts.sources[missing[0]]}/{facts.filenames[missing[0]]}"
         raise UserError(f"{path}: has no row for {len(missing)} of {len(rows)} test images (the first: {first})")
     validation_rows = table.rows_of(dataset.facts(VAL)) if VAL in dataset.splits else np.empty(0, int)
-    has_validation = len(validation_rows) > 0 and bool((validation_rows >= 0).all())
+    found = int((validation_rows >= 0).sum())
+    has_validation = 0 < found == len(validation_rows)
     used = np.concatenate([rows, validation_rows]) if has_validation else rows
     probabilities, what = as_probabilities(table.outputs(used))
     notes = []
-    if len(table) > len(used):
-        notes.append(f"{len(table) - len(used)} rows of the table are of no image that is evaluated, and left out.")
+    if found < len(validation_rows):
+        notes.append(
+            f"The table has rows for {found} of {len(validation_rows)} validation images. A calibration needs all of "
+            "them, so there is none."
+        )
+    left = len(table) - len(rows) - found
+    if left:
+        notes.append(f"{left} rows of the table are of no test or validation image, and left out.")
     labels = table.labels(rows)
     others = sum(a != b for a, b in zip(labels, facts.class_names.tolist(), strict=True)) if labels else 0
     if others:

@@ -84,12 +84,18 @@ def try_preprocessings(
 def as_probabilities(outputs: np.ndarray) -> tuple[np.ndarray, str]:
     """Return probabilities float32 [n, classes], and what the outputs were.
 
-    Values outside of 0..1 are logits, to which softmax is applied. Values within 0..1 that do not sum to 1 are scores
-    of independent classes, which are divided by their sum. The most probable class stays in both cases.
+    Rows that all sum to 100 are percentages, which are divided by their sum. Other values outside of 0..1 are logits:
+    softmax is applied. Values within 0..1 that do not sum to 1 are scores of independent classes, which are divided by
+    their sum. The most probable class stays in each case.
     """
-    if (outputs < 0).any() or (outputs > 1).any():
-        return special.softmax(outputs.astype(np.float64), axis=1).astype(np.float32), "logits: softmax was applied"
     sums = outputs.sum(axis=1, keepdims=True)
+    whole_percents = outputs.shape[1] / 2  # what rounding each to a whole number adds to a sum, at most
+    if (outputs >= 0).all() and (np.abs(sums - 100) <= whole_percents).all():
+        return outputs / sums, "percentages: divided by their sum"
+    # A sum of float32 probabilities may be above 1 in its last digit.
+    if (outputs < -_SUM_TOLERANCE).any() or (outputs > 1 + _SUM_TOLERANCE).any():
+        return special.softmax(outputs.astype(np.float64), axis=1).astype(np.float32), "logits: softmax was applied"
+    outputs = outputs.clip(0, 1)
     if (np.abs(sums - 1) <= _SUM_TOLERANCE).all():
         return outputs, PROBABILITIES
     even = np.full_like(outputs, 1 / outputs.shape[1])

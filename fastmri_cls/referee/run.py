@@ -4,6 +4,8 @@ RUN."""
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.evaluation.baselines import dataset_baselines
 from fastmri_cls.evaluation.calibration import fit_calibration
@@ -25,8 +27,8 @@ from fastmri_cls.runs import checksums, files
 from fastmri_cls.runs.calibration import write_calibration
 from fastmri_cls.runs.config import DatasetFacts
 from fastmri_cls.runs.metrics import EvaluatedDataset, RunMetrics, write_metrics
-from fastmri_cls.runs.model_evaluation import ModelFacts, holds_evaluation_of, write_facts
-from fastmri_cls.runs.predictions import write_predictions
+from fastmri_cls.runs.model_evaluation import ModelEvaluation, ModelFacts, holds_evaluation_of, write_facts
+from fastmri_cls.runs.predictions import Predictions, write_predictions
 from fastmri_cls.runs.run import is_taken
 
 
@@ -73,9 +75,11 @@ def evaluate_model(
     judged = judge(model, dataset, options.preprocessing, options.classes)
     facts = _facts(judged, dataset)
     folder = out or Path(f"{Path(judged.name).stem}-on-{dataset.name}")
-    is_again = holds_evaluation_of(folder, facts)
+    is_again = _is_again(folder, facts, judged.tests)
     if is_taken(folder) and not is_again:
-        raise UserError(f"--out {folder}: exists already, with other things than this model on this dataset")
+        raise UserError(
+            f"--out {folder}: exists already, with other things than this model on this dataset; choose another"
+        )
     seen = _seen(dataset, options.trained_on)
     tests, validation = judged.tests, judged.validation
     calibration = fit_calibration(validation) if validation else None
@@ -109,6 +113,21 @@ def evaluate_model(
         write_text(place / files.CARD, evaluation_card(facts, metrics, evaluated))
         checksums.record(place, [files.EVALUATION, files.PREDICTIONS, files.METRICS, files.CALIBRATION])
     return folder, metrics
+
+
+def _is_again(folder: Path, facts: ModelFacts, tests: Predictions) -> bool:
+    """Whether a folder holds an evaluation of the same model on the same dataset, which may be replaced.
+
+    A function has no file to be told by: it is the same if it predicts the same.
+    """
+    if not holds_evaluation_of(folder, facts):
+        return False
+    if facts.sha256:
+        return True
+    try:
+        return np.array_equal(ModelEvaluation(folder).predictions.probabilities, tests.probabilities)
+    except UserError:
+        return False
 
 
 def _facts(judged: Judged, dataset: Dataset) -> ModelFacts:

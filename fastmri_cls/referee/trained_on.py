@@ -42,7 +42,7 @@ class Seen:
     Attributes:
         training_sets: its parts, by name.
         images: images in it.
-        not_compared: images of it that the dataset does not store.
+        not_compared: images of it that the dataset leaves out, if it is not known what they duplicate.
         seen: bool [n], one entry for each test image, in the dataset's order.
         duplicate_of: str [n], a training image that each seen one duplicates: itself, the most similar, or one that
             a chain of duplicates leads to; empty for the others.
@@ -63,6 +63,9 @@ def seen_in_published_training(dataset: Dataset, sources: Sequence[str]) -> Seen
     Args:
         dataset: the dataset, which may have pooled and split the images anew.
         sources: names of sources; empty for all.
+
+    Training images that the dataset leaves out (`--leakage drop`) are not there to be compared. If the dataset knows no
+    patients, its groups hold duplicates alone and tell which test images such an image duplicates.
 
     Returns:
         None if no source has a Training folder.
@@ -93,10 +96,16 @@ def seen_in_published_training(dataset: Dataset, sources: Sequence[str]) -> Seen
     is_test = np.array([kind_of(name) == TEST for name in facts.splits.tolist()])
     files = [f"{source}/{name}" for source, name in zip(facts.sources.tolist(), facts.filenames.tolist(), strict=True)]
     seen, duplicate_of, orientation = _match(fingerprints, is_test, in_training, files)
-    not_compared = sum(row.sha256 not in stored for row in training)
-    return Seen(
-        tuple(f"{name}: Training" for name in names), len(training), not_compared, seen, duplicate_of, orientation
-    )
+    left_out = [row for row in training if row.sha256 not in stored]
+    patients = dataset.manifest.patients
+    if patients and not patients.known and not patients.volumes:
+        by_group = {row.group: f"{row.source}/{row.filename}" for row in left_out}
+        originals = [by_group.get(group, "") for group in facts.groups[is_test].tolist()]
+        duplicate_of = np.where(seen, duplicate_of, originals)
+        seen |= duplicate_of != ""
+        left_out = []
+    sets = tuple(f"{name}: Training" for name in names)
+    return Seen(sets, len(training), len(left_out), seen, duplicate_of, orientation)
 
 
 def seen_in_folder(dataset: Dataset, folder: Path) -> Seen:

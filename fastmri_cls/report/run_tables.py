@@ -55,7 +55,7 @@ def calibration_table(metrics: RunMetrics) -> Table:
     note = (
         f"Calibrated: after temperature scaling with {temperature:.3f}, fitted on the validation split."
         if temperature
-        else "Not calibrated: there was no validation split to fit a temperature on."
+        else "Not calibrated: there are no predictions of validation images, outside of training, to fit a temperature."
     )
     return Table("calibration", "Agreement and calibration by test set", tuple(columns), rows, note)
 

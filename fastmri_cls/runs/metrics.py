@@ -177,7 +177,7 @@ class TrainedOn:
     Attributes:
         training_sets: names of the training sets that test images were compared with.
         images: images in them.
-        not_compared: images of them that the dataset does not store and no image with the same pixels stands for.
+        not_compared: images of them that could not be compared: unreadable, or left out of the dataset.
         sets: {test set: its seen and unseen part}, `pooled` last.
     """
 

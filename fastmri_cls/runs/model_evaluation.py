@@ -122,7 +122,7 @@ def write_facts(folder: Path, facts: ModelFacts) -> None:
 
 
 def holds_evaluation_of(folder: Path, facts: ModelFacts) -> bool:
-    """Whether a folder holds an evaluation of the same model on the same dataset, which may be replaced."""
+    """Whether a folder holds an evaluation of the same model on the same dataset; functions are told by name alone."""
     try:
         there = ModelEvaluation(folder).facts
     except (UserError, OSError):

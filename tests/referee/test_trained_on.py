@@ -5,8 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fastmri_cls.dataset import Dataset
+from fastmri_cls.records.build import build_dataset
 from fastmri_cls.records.images_csv import read_images_csv
+from fastmri_cls.records.options import BuildOptions, SplitOptions
 from fastmri_cls.referee.trained_on import Seen, compare_seen, seen_in_folder, seen_in_published_training
+from fastmri_cls.report.trained_on import trained_on_findings
+from fastmri_cls.runs.metrics import SeenPart, TrainedOn
+from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.folders import parse_sources
 from tests.comparison_runs import make_predictions
 
 pytestmark = pytest.mark.slow
@@ -25,6 +32,27 @@ def test_seen_images_are_those_whose_group_reaches_into_the_published_training_f
         True
     )
     assert ((found.duplicate_of != "") == found.seen).all()
+
+
+def test_training_images_that_the_dataset_leaves_out_are_seen_by_their_groups(phantom_sources, tmp_path):
+    sources = parse_sources([f"{name}={path}" for name, path in phantom_sources.items()])
+    found = {}
+    for leakage in ("report", "drop"):
+        options = BuildOptions(image_size=64, splitting=SplitOptions("published", leakage=leakage))
+        build_dataset(sources, ClassNames(), options, tmp_path / leakage, workers=1)
+        found[leakage] = seen_in_published_training(Dataset(tmp_path / leakage), ())
+    assert found["report"].seen.any()
+    assert found["drop"].seen.tolist() == found["report"].seen.tolist()
+    assert found["drop"].not_compared == 0
+    assert ((found["drop"].duplicate_of != "") == found["drop"].seen).all()
+
+
+def test_images_that_could_not_be_compared_are_in_the_finding():
+    part = SeenPart(0, None, 10, None, None)
+    (sentence,) = trained_on_findings(TrainedOn(["a: Training"], 100, 7, {"pooled": part}))
+    assert "7 of the training images could not be compared" in sentence
+    (sentence,) = trained_on_findings(TrainedOn(["a: Training"], 100, 0, {"pooled": part}))
+    assert "compared" not in sentence
 
 
 def test_a_training_set_elsewhere_is_compared_in_every_orientation(data, tmp_path):
