@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from fastmri_cls.dataset import Dataset
+from fastmri_cls.records.patient_counts import PatientCounts
 from fastmri_cls.runs.predictions import Predictions
 
 
@@ -15,7 +16,8 @@ class EvaluatedData:
         split: the split method.
         fingerprint: see `Manifest.fingerprint`.
         splits: {split: images}.
-        clean: {source: (test images without a duplicate in training or validation, all test images)}.
+        clean: {source: (test images whose group has no training or validation image, all test images)}.
+        patients: what is known of patients; None in datasets of versions that did not record it.
     """
 
     name: str
@@ -23,11 +25,21 @@ class EvaluatedData:
     fingerprint: str
     splits: dict[str, int]
     clean: dict[str, tuple[int, int]]
+    patients: PatientCounts | None
 
     @property
     def leaking(self) -> bool:
-        """Whether any test image has a duplicate in training or validation."""
+        """Whether any test image shares its group with a training or validation image."""
         return any(clean < images for clean, images in self.clean.values())
+
+    @property
+    def grouping(self) -> str:
+        """What the groups hold that intervals and leakage go by, in sentences."""
+        known = self.patients.sentence() if self.patients else "this dataset does not record which"
+        text = f"A group holds the duplicates of an image and all images of a patient, as far as known ({known})."
+        if self.patients and self.patients.known == self.patients.images:
+            return text
+        return f"{text} Images of an unknown patient count as independent, which makes the intervals too narrow."
 
 
 def evaluated_data(dataset: Dataset, tests: Predictions) -> EvaluatedData:
@@ -41,4 +53,5 @@ def evaluated_data(dataset: Dataset, tests: Predictions) -> EvaluatedData:
             source: (int(tests.clean[tests.sources == source].sum()), int((tests.sources == source).sum()))
             for source in tests.source_names
         },
+        patients=dataset.manifest.patients,
     )

@@ -32,19 +32,20 @@ def baseline_findings(accuracies: Mapping[str, Estimate], baselines: Mapping[str
         return []
     name, best = max(baselines.items(), key=lambda item: item[1])
     baseline = f"{name} ({best:.3f}), a baseline without a network"
-    worse = [model for model, found in accuracies.items() if found.value <= best]
-    unclear = [model for model, found in accuracies.items() if model not in worse and (found.low or 0) <= best]
+    better = {model: found for model, found in accuracies.items() if found.value > best}
+    worse = [model for model in accuracies if model not in better]
+    unclear = [model for model, found in better.items() if found.low is not None and found.low <= best]
+    unknown = [model for model, found in better.items() if found.low is None]
     sentences = []
     if worse and len(worse) == len(accuracies) > 1:
         sentences.append(f"No model is more accurate than {baseline}.")
     elif worse:
         sentences.append(f"{listed(worse)} {'is' if len(worse) == 1 else 'are'} not more accurate than {baseline}.")
-    if unclear:
-        verb = "is" if len(unclear) == 1 else "are"
-        sentences.append(
-            f"{listed(unclear)} {verb} not clearly more accurate than {baseline}: the 95 % interval includes it."
-        )
-    if not worse and not unclear:
+    for models, reason in ((unclear, "the 95 % interval includes it"), (unknown, "there is no interval")):
+        if models:
+            verb = "is" if len(models) == 1 else "are"
+            sentences.append(f"{listed(models)} {verb} not clearly more accurate than {baseline}: {reason}.")
+    if not sentences:
         who = {1: f"{next(iter(accuracies))} is", 2: "Both models are"}.get(
             len(accuracies), f"All {len(accuracies)} models are"
         )

@@ -38,6 +38,7 @@ def write_run_report(
         config=config,
         command=train_command(config),
         **result_values(config.model, metrics, pictures, evaluated, mistakes),
+        trained_elsewhere=evaluated.fingerprint != config.dataset.fingerprint,
         protocol=protocol_table(config.protocol),
     )
 

@@ -11,6 +11,11 @@ from fastmri_cls.runs.config import RunConfig
 from fastmri_cls.runs.metrics import OperatingPoint, RunMetrics, SetMetrics
 from fastmri_cls.runs.protocol import Protocol
 
+NO_INTERVAL = (
+    " Without brackets: all draws of the bootstrap give one value (one group in each class, or an AUC of 1), which "
+    "does not show how uncertain it is."
+)
+CLEAN = " “-clean”: without the images that have a duplicate, or their patient, in training or validation."
 _BASELINES = (
     " The last rows are shortcut baselines without a network, on all test images: the most frequent class, properties "
     "of the image files, the most similar training thumbnail. A model must be clearly more accurate."
@@ -26,17 +31,22 @@ def shown_sets(metrics: RunMetrics) -> dict[str, SetMetrics]:
 
 def sets_table(metrics: RunMetrics) -> Table:
     """Return the metrics of every test set, of the validation split and of the shortcut baselines."""
-    baselines = metrics.baselines.get(POOLED, {})
-    rows = [_set_row(name, found) for name, found in shown_sets(metrics).items()]
-    if metrics.val:
-        rows.append(_set_row("validation", metrics.val))
+    baselines, sets = metrics.baselines.get(POOLED, {}), shown_sets(metrics)
+    named = [*sets.items(), *([("validation", metrics.val)] if metrics.val else [])]
+    rows = [_set_row(name, found) for name, found in named]
     rows += [(name, None, accuracy, None, None, None, None) for name, accuracy in baselines.items()]
     note = (
-        f"Brackets: 95 % confidence interval, bootstrap over groups of duplicates, stratified by class, {DRAWS} draws. "
-        "AUC: mean of the one-vs-rest AUCs of the classes in the set. ECE: expected calibration error. “pooled”: all "
-        "test images; “mean”: mean over the sources, each with the same weight; “-clean”: without the images that have "
-        "a duplicate in training or validation."
+        "Brackets: 95 % confidence interval, bootstrap over groups of duplicates and known patients, stratified by "
+        f"class, {DRAWS} draws. AUC: mean of the one-vs-rest AUCs of the classes in the set. ECE: expected calibration "
+        "error."
     )
+    estimates = [estimate for _, found in named for estimate in (found.accuracy, found.auc_macro)]
+    if any(estimate.low is None for estimate in estimates if estimate):
+        note += NO_INTERVAL
+    if POOLED in sets:
+        note += " “pooled”: all test images; “mean”: mean over the sources, each with the same weight."
+    if any(name.endswith("-clean") for name in sets):
+        note += CLEAN
     columns = ("test set", "images", "accuracy", "AUC", "loss", "ECE", "Brier score")
     return Table("sets", "Metrics by test set", columns, rows, note + (_BASELINES if baselines else ""))
 
@@ -85,10 +95,10 @@ def classes_table(name: str, found: SetMetrics) -> Table:
             )
         )
     note = (
-        "Precision to average precision: the most probable class is predicted. Last two columns: a class is predicted "
-        "if its probability reaches the threshold with the largest Youden index (sensitivity + specificity - 1) on the "
-        "validation split. If no image of a set is misclassified, the interval is the exact binomial one for the "
-        "number of groups."
+        "Precision, sensitivity, specificity and F1: the most probable class is predicted. Last two columns: a class "
+        "is predicted if its probability reaches the threshold with the largest Youden index (sensitivity + "
+        "specificity - 1) on the validation split. If a sensitivity or specificity is 0 or 1, its interval is the "
+        "exact binomial one for the number of groups."
     )
     return Table(f"classes-{name}", f"Classes, test set {name} ({found.n:,} images)", columns, rows, note)
 

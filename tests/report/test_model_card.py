@@ -15,7 +15,7 @@ from fastmri_cls.runs.config import LoadedWeights, RunConfig
 from fastmri_cls.runs.run import Run
 from tests.comparison_runs import make_predictions, write_run
 
-EVALUATED = EvaluatedData("mri", "grouped", "c" * 64, {"train": 40}, {"alpha": (75, 100), "beta": (60, 60)})
+EVALUATED = EvaluatedData("mri", "grouped", "c" * 64, {"train": 40}, {"alpha": (75, 100), "beta": (60, 60)}, None)
 
 
 @pytest.fixture
@@ -42,9 +42,12 @@ def test_the_card_states_data_protocol_metrics_and_limits(run):
     assert "\nfastmri-cls train --data nowhere --model small-cnn --protocol strict " in card
     assert f"This model has an accuracy of {pooled.accuracy} on 160 test images." in card
     assert "| train | 10 | 10 | 10 | 10 | 40 |" in card
-    assert "25 of 100 test images of alpha have a duplicate in training" in card
+    assert "25 of 100 test images of alpha have a duplicate, or their patient, in training" in card
     assert "of beta have a duplicate" not in card
     assert "One run with seed 3" in card
+    assert "- Trained on another dataset than it was evaluated on." in card
+    assert "trained with precision float32, evaluated in float32" in " ".join(card.split())
+    assert "A group holds the duplicates of an image" in card
     calibrated = f"{pooled.calibrated.ece:.3f} after temperature scaling with {run.metrics.temperature:.3f}"
     assert calibrated in " ".join(card.split())
     assert f"{DRAWS} draws" in card

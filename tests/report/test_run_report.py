@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
+from fastmri_cls.evaluation.metrics import set_metrics
 from fastmri_cls.evaluation.statistics import DRAWS
+from fastmri_cls.records.patient_counts import PatientCounts
 from fastmri_cls.report import figures, run_tables
 from fastmri_cls.report.drawing import GREYS
 from fastmri_cls.report.evaluated import EvaluatedData
 from fastmri_cls.report.mistakes import find_mistakes
 from fastmri_cls.report.pictures import render_all
 from fastmri_cls.report.run_report import write_run_report
+from fastmri_cls.runs.metrics import RunMetrics
 from fastmri_cls.runs.protocol import PROTOCOLS
 from fastmri_cls.runs.run import Run
 from tests.comparison_runs import make_predictions, write_run
@@ -26,6 +29,7 @@ EVALUATED = EvaluatedData(
     fingerprint="c" * 64,
     splits={"train": 40, "test.alpha": 100},
     clean={"alpha": (75, 100), "beta": (60, 60)},
+    patients=None,
 )
 
 NO_IMAGES = SimpleNamespace(
@@ -87,7 +91,44 @@ def test_the_protocol_reads_as_options_not_as_python(page):
 def test_a_model_below_a_baseline_and_leakage_are_said(page):
     text, _ = page
     assert "The model is not more accurate than 1-nearest neighbour (0.999)" in text
-    assert "25 of 100 test images of alpha have a duplicate in training or validation" in text
+    assert "25 of 100 test images of alpha have a duplicate, or their patient, in training or validation" in text
+
+
+def test_what_is_known_of_patients_and_what_follows_for_the_intervals_is_said(page):
+    assert "as far as known (this dataset does not record which)" in page[0]
+    assert "which makes the intervals too narrow" in page[0]
+
+    def grouping(known: int) -> str:
+        counts = PatientCounts(known // 10, 100, known, {"table": known} if known else {}, 0, {})
+        return replace(EVALUATED, patients=counts).grouping
+
+    assert "as far as known (patients unknown: " in grouping(0)
+    assert "(5 patients from table; of 50 images unknown: " in grouping(50)
+    assert grouping(50).endswith("too narrow.")
+    assert grouping(100).endswith("as far as known (10 patients from table).")
+
+
+def test_a_run_on_another_dataset_does_not_claim_to_know_its_leaks(page):
+    """The fingerprints of RUN and evaluated dataset differ."""
+    said = "This model need not have been trained on the training split of mri, by which leakage and “-clean” go."
+    assert said in page[0]
+    assert "trained with precision float32, evaluated in float32" in page[0]
+
+
+def test_the_note_below_the_sets_explains_what_is_shown_and_nothing_else(page):
+    note = page[0].split("Metrics by test set", 1)[1].split('class="note-below">', 1)[1].split("</p>", 1)[0]
+    assert "“pooled”" in note
+    assert "“-clean”" in note
+    assert "Without brackets" not in note
+    tests = make_predictions()
+    alpha = tests.where((tests.sources == "alpha") & tests.clean)
+    alone = set_metrics(replace(alpha, groups=alpha.labels))
+    note = run_tables.sets_table(
+        RunMetrics({"alpha": alone, "pooled": alone, "mean": alone}, None, None, {}, None)
+    ).note
+    assert "“pooled”" not in note
+    assert "“-clean”" not in note
+    assert "Without brackets: all draws of the bootstrap give one value" in note
 
 
 def test_no_folder_of_somebodys_machine_is_told(page):
