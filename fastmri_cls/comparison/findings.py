@@ -18,10 +18,9 @@ def findings_of(numbers: Numbers, baselines: Mapping[str, Mapping[str, float]]) 
     """
     pooled = numbers.sets[POOLED]
     accuracies = pooled.by_system
-    best = max(accuracies, key=lambda name: accuracies[name].value or 0.0)
+    best = max(accuracies, key=lambda name: accuracies[name].value)
     is_alone = len(accuracies) == 1
-    subject = best if is_alone else f"The most accurate of {len(accuracies)} models, {best},"
-    sentences = [first_sentence(subject, accuracies[best], pooled.images, baselines[best])]
+    sentences = [first_sentence(_subject(best, accuracies), accuracies[best], pooled.images, baselines[best])]
     if all(of_system == baselines[best] for of_system in baselines.values()):
         sentences += baseline_findings(accuracies, baselines[best])
     else:
@@ -30,6 +29,17 @@ def findings_of(numbers: Numbers, baselines: Mapping[str, Mapping[str, float]]) 
     if is_alone:
         return sentences
     return [*sentences, *_other_pairs(numbers, best), _what_can_be_shown(numbers)]
+
+
+def _subject(best: str, accuracies: Mapping[str, Estimate]) -> str:
+    """Return the best model as the subject of a sentence that says of how many it is the best, and whether it ties."""
+    if len(accuracies) == 1:
+        return best
+    equal = sum(found.value == accuracies[best].value for found in accuracies.values())
+    if equal == len(accuracies):
+        return f"One of {equal} equally accurate models, {best},"
+    which = "The most accurate" if equal == 1 else f"One of the {equal} most accurate"
+    return f"{which} of {len(accuracies)} models, {best},"
 
 
 def _against_own_baselines(
@@ -87,7 +97,10 @@ def _what_can_be_shown(numbers: Numbers) -> str:
     """Say how large a difference these test images can show at all."""
     known = sorted(d.detectable for d in numbers.differences if d.detectable is not None)
     if not known:
-        return "The models agree on so many test images that no difference between them could be shown."
+        return (
+            "These test images cannot show any difference in accuracy between the models: there are too few, or the "
+            "models agree on nearly all of them."
+        )
     range_ = f"{known[0]:.3f}" if len(known) == 1 else f"{known[0]:.3f} to {known[-1]:.3f}, depending on the pair,"
     return (
         f"These test images can show a difference in accuracy of {range_} or more: it would be found in "

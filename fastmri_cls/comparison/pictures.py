@@ -80,13 +80,14 @@ def read_pictures(runs: Iterable[ComparedRun], wanted: set[Key]) -> dict[Key, np
     """Return test images, uint8 [size, size, channels], from the first dataset folder that still exists.
 
     Args:
-        runs: their dataset folders are tried in order.
+        runs: their dataset folders are tried in order; of an evaluation on another dataset no folder is known.
         wanted: source and file name of each image.
 
     Returns:
         {key: image}; empty if no folder is there, or none is the dataset of its run any more.
     """
-    folders = dict.fromkeys((run.config.data, run.config.dataset.fingerprint) for run in runs)
+    own = (run for run in runs if run.is_on_own_dataset)
+    folders = dict.fromkeys((run.config.data, run.config.dataset.fingerprint) for run in own)
     for directory, fingerprint in folders:
         try:
             dataset = Dataset(directory, verify=True)

@@ -26,7 +26,7 @@ from fastmri_cls.report import figures
 from fastmri_cls.report.html import write_page
 from fastmri_cls.report.pictures import render_all
 from fastmri_cls.report.tables import print_table
-from fastmri_cls.runs.metrics import Estimate
+from fastmri_cls.runs.metrics import Estimate, EvaluatedDataset
 from fastmri_cls.runs.run import is_taken
 
 STUDY_FILE = "study.json"  # marks the folder of a study
@@ -136,6 +136,7 @@ def write_comparison(
         disagreeing=len(found.disagreements),
         images=len(first.tests),
         systems=found.systems,
+        evaluated=_evaluated(found),
     )
     write_text(out / _JSON, json.dumps(as_json(found), indent=2, allow_nan=False) + "\n")
 
@@ -263,7 +264,13 @@ def _command(found: Comparison) -> str:
 def _lead(found: Comparison) -> str:
     first = found.systems[0].runs[0]
     runs, models = sum(len(system.runs) for system in found.systems), len(found.systems)
+    split = f", split {first.config.dataset.split}" if first.is_on_own_dataset else ""
     return (
         f"{runs} run{'s' if runs > 1 else ''} of {models} model{'s' if models > 1 else ''} on {len(first.tests):,} "
-        f"test images ({', '.join(first.tests.source_names)}), split {first.config.dataset.split}"
+        f"test images of {first.evaluated.name} ({', '.join(first.tests.source_names)}){split}"
     )
+
+
+def _evaluated(found: Comparison) -> list[EvaluatedDataset]:
+    """Return the datasets that hold the test images, each once."""
+    return list(dict.fromkeys(run.evaluated for system in found.systems for run in system.runs))

@@ -21,7 +21,7 @@ from fastmri_cls.foundation.progress import log
 from fastmri_cls.runs import files
 from fastmri_cls.runs.config import RunConfig
 from fastmri_cls.runs.history import Epoch
-from fastmri_cls.runs.metrics import RunMetrics
+from fastmri_cls.runs.metrics import EvaluatedDataset, RunMetrics
 from fastmri_cls.runs.model_evaluation import ModelEvaluation, ModelFacts, is_model_evaluation
 from fastmri_cls.runs.predictions import Predictions
 from fastmri_cls.runs.run import Run
@@ -54,6 +54,17 @@ class ComparedRun:
         if isinstance(self.config, ModelFacts) and self.config.sha256 is None:
             found["folder"] = Setting(file_sha256(self.path / files.PREDICTIONS), self.path.name)
         return found
+
+    @property
+    def evaluated(self) -> EvaluatedDataset:
+        """The dataset whose test images were predicted."""
+        own = EvaluatedDataset(self.config.data.name, self.config.dataset.fingerprint)
+        return self.metrics.dataset or own
+
+    @property
+    def is_on_own_dataset(self) -> bool:
+        """Whether that is the dataset that `config` describes, and not another one that a RUN was evaluated on."""
+        return self.evaluated.fingerprint == self.config.dataset.fingerprint
 
     @property
     def repeat(self) -> tuple[int | None, int | None]:

@@ -11,8 +11,13 @@ from fastmri_cls.evaluation.metrics import mean, mean_value
 from fastmri_cls.evaluation.paired import POWER, SIGNIFICANCE
 from fastmri_cls.evaluation.sets import POOLED
 from fastmri_cls.foundation.tables import Cell, PValue, Rounded, Seconds, Table
+from fastmri_cls.report.findings import listed
+from fastmri_cls.report.run_tables import CLEAN, NO_INTERVAL
 from fastmri_cls.runs.config import RunConfig
 from fastmri_cls.runs.metrics import Estimate
+from fastmri_cls.runs.predictions import Predictions
+
+_COVERED = "the choice of test images, not the choice of seeds"
 
 
 def table_one(systems: Sequence[System], numbers: Numbers) -> Table:
@@ -40,14 +45,13 @@ def table_one(systems: Sequence[System], numbers: Numbers) -> Table:
         rows.append(tuple(row))
     note = (
         f"All {numbers.sets['pooled'].images} test images. Brackets: 95 % confidence interval from a bootstrap over "
-        "groups of duplicates, stratified by class. AUC: mean of the one-vs-rest AUCs. ECE: expected calibration "
-        "error, as trained and after temperature scaling fitted on the validation split."
+        "groups of duplicates and known patients, stratified by class. AUC: mean of the one-vs-rest AUCs. ECE: "
+        "expected calibration error, as trained and after temperature scaling fitted on the validation split."
     )
+    if any(found.low is None for found in numbers.auc.values() if found):
+        note += NO_INTERVAL
     if any(len(system.runs) > 1 for system in systems):
-        note += (
-            " Several runs: mean ± standard deviation over the runs; the interval of the mean covers the choice of "
-            "test images, not the choice of seeds."
-        )
+        note += f" Several runs: mean ± standard deviation over the runs; the interval of the mean covers {_COVERED}."
     if compared_with_paper:
         note += " Paper: arXiv 2511.18326, one run on the published split (1705 test images), without an interval."
     return Table("table1", "Accuracy and AUC on all test images", tuple(columns), rows, note)
@@ -68,7 +72,12 @@ def sets_table(systems: Sequence[System], numbers: Numbers) -> Table:
         owner = f", training images of {system.name}" if len(with_baselines) > 1 else ""
         for name in system.baselines.get(POOLED, {}):
             rows.append((f"{name}{owner}", *(system.baselines.get(set_name, {}).get(name) for set_name in sets)))
-    note = "Columns: test set (images). “-clean”: without the images that have a duplicate in training or validation."
+    note = "Columns: test set (images)."
+    if any(name.endswith("-clean") for name in sets):
+        note += CLEAN
+    leaking = _without_clean_images([run.tests for system in systems for run in system.runs])
+    if leaking:
+        note += f" Of {listed(leaking)} every test image has a duplicate, or its patient, in training or validation."
     if len(numbers.sources) > 1:
         note += " “mean”: mean over the sources, each with the same weight."
     if with_baselines:
@@ -77,6 +86,13 @@ def sets_table(systems: Sequence[System], numbers: Numbers) -> Table:
             "files, the most similar training thumbnail. A model must be clearly more accurate."
         )
     return Table("test-sets", "Accuracy by test set", columns, rows, note)
+
+
+def _without_clean_images(several: Sequence[Predictions]) -> list[str]:
+    """Return the sources of which no test image is clean for every run."""
+    clean = np.all([tests.clean for tests in several], axis=0)
+    tests = several[0]
+    return [source for source in tests.source_names if not clean[tests.sources == source].any()]
 
 
 def classes_table(systems: Sequence[System]) -> Table:
@@ -113,6 +129,8 @@ def classes_table(systems: Sequence[System]) -> Table:
         "operating point: a class is predicted if its probability reaches the threshold with the largest Youden index "
         "(sensitivity + specificity - 1) on the validation split."
     )
+    if any(len(system.runs) > 1 for system in systems):
+        note += " Several runs: mean ± standard deviation over the runs, without an interval."
     return Table("classes", "Sensitivity and specificity by class", columns, rows, note)
 
 
@@ -122,9 +140,10 @@ def differences_table(numbers: Numbers) -> Table:
     columns = ("first", "second", "accuracy", "detectable", "AUC")
     note = (
         "First minus second, means over runs, on all test images; 95 % interval from a bootstrap over groups. The data "
-        "show a difference if the interval does not include 0. Detectable: the smallest difference in accuracy that a "
-        f"paired test (two-sided, {SIGNIFICANCE:.0%}) finds in {POWER:.0%} of such test sets, by Connor's formula "
-        "(Biometrics 1987, 43:207-211) with the effective number of images that the bootstrap over groups gives."
+        "show a difference between these trained models if the interval does not include 0: it covers "
+        f"{_COVERED}. Detectable: the smallest difference in accuracy that a paired test (two-sided, "
+        f"{SIGNIFICANCE:.0%}) finds in {POWER:.0%} of such test sets, by Connor's formula (Biometrics 1987, "
+        "43:207-211) with the effective number of images that the bootstrap over groups gives."
     )
     return Table("differences", "Differences of the models", columns, rows, note)
 
