@@ -4,14 +4,19 @@ A cell is one `train`; its RUN folder lies below the study's.
 """
 
 import shlex
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Literal
 
 from fastmri_cls.dataset import Dataset
+from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.templates import base_name, without_folder
 from fastmri_cls.models.registry import find_model
+from fastmri_cls.records.images_csv import read_images_csv
+from fastmri_cls.records.split_names import is_test
 from fastmri_cls.runs.run import is_finished
 
 # Named variants as flags of `train`. Leakage kept or dropped is decided when a dataset is built: give both folders.
@@ -90,7 +95,11 @@ class Cell:
 
 
 def plan(options: StudyOptions) -> list[Cell]:
-    """Return the cells: seeds outermost, so that a study that is stopped early has every model with the first seed."""
+    """Return the cells: seeds outermost, so that a study that is stopped early has every model with the first seed.
+
+    Raises:
+        UserError: there is no such dataset or model, or two cells would have one name, and so one RUN folder.
+    """
     folds = {data: range(Dataset(data).manifest.folds) or (None,) for data in options.data}
     variants = {model: _variants(model, options) for model in options.models}
     cells = []
@@ -113,7 +122,36 @@ def plan(options: StudyOptions) -> list[Cell]:
             fixed = ["--data", str(data), "--model", architecture, "--seed", str(seed), "--out", str(run), "--resume"]
             log_file = options.out / "logs" / f"{name}.log"
             cells.append(Cell(name, architecture, [*options.train_flags, *flags, *fixed], run, log_file))
+    twice = [name for name, count in Counter(cell.name for cell in cells).items() if count > 1]
+    if twice:
+        raise UserError(
+            f"two cells would be called {twice[0]}, by the last part of their --data or of their weights' path; give "
+            "the folders or files different names, and each of them once"
+        )
     return cells
+
+
+def check_tests(data: Sequence[Path]) -> None:
+    """Refuse datasets that cannot be compared, before anything is trained.
+
+    Raises:
+        UserError: they differ in classes or in test images.
+    """
+    first, *others = [Dataset(folder) for folder in data]
+    for other in others:
+        images, found = _test_images(first), _test_images(other)
+        if other.classes != first.classes:
+            raise UserError(f"--data {other.path}: has other classes than {first.path}; study them apart")
+        if found != images:
+            raise UserError(
+                f"--data {other.path}: has other test images than {first.path} ({len(found & images)} in common, of "
+                f"{len(found)} and {len(images)}), so that their runs cannot be compared; study them apart"
+            )
+
+
+def _test_images(dataset: Dataset) -> set[tuple[str, str, str]]:
+    """Return source, file and class of each test image."""
+    return {(row.source, row.filename, row.class_name) for row in read_images_csv(dataset.path) if is_test(row.split)}
 
 
 def _variants(model: str, options: StudyOptions) -> list[tuple[tuple[str, tuple[str, ...]], ...]]:

@@ -19,7 +19,7 @@ from fastmri_cls.foundation.signals import stop_requests
 from fastmri_cls.runs.run import exclusive, is_taken
 from fastmri_cls.study.cells import precision_flags, train_cell
 from fastmri_cls.study.cluster import train_on_cluster
-from fastmri_cls.study.plan import Cell, StudyOptions, plan, study_command
+from fastmri_cls.study.plan import Cell, StudyOptions, check_tests, plan, study_command
 from fastmri_cls.study.progress import live_table
 
 
@@ -45,6 +45,7 @@ def run_study(options: StudyOptions) -> Comparison:
         data = tuple(folder.absolute() for folder in options.data)
         options = replace(options, data=data, out=options.out.absolute())
     cells = plan(options)
+    check_tests(options.data)
     with exclusive(options.out), _stopping_on_signals(options.out):
         _remember(options)
         _train(cells, options)

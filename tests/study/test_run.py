@@ -13,6 +13,10 @@ import pytest
 
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.records.build import build_dataset
+from fastmri_cls.records.options import BuildOptions, SplitOptions
+from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.folders import parse_sources
 from fastmri_cls.study.plan import StudyOptions, plan, study_command
 from fastmri_cls.study.run import run_study
 
@@ -111,6 +115,31 @@ def test_two_datasets_are_an_axis_of_their_own(dataset, tmp_path):
     cells = plan(StudyOptions((dataset, other), ("small-cnn",), (0,), tmp_path))
     assert [cell.name for cell in cells] == ["grouped-small-cnn-seed0", "dropped-small-cnn-seed0"]
     assert cells[1].flags[:2] == ["--data", str(other)]
+
+
+def test_cells_of_one_name_are_refused_before_one_takes_the_others_run(dataset, tmp_path):
+    namesake = tmp_path / "elsewhere" / dataset.name
+    namesake.parent.mkdir()
+    namesake.symlink_to(dataset)
+    with pytest.raises(UserError, match="two cells would be called grouped-small-cnn-seed0, by the last part of their"):
+        plan(StudyOptions((dataset, namesake), ("small-cnn",), (0,), tmp_path / "out"))
+    weights = ("convnext-tiny=a/best.h5", "convnext-tiny=b/best.h5")
+    with pytest.raises(UserError, match=r"two cells would be called convnext-tiny-best\.h5-seed0"):
+        plan(options(dataset, tmp_path / "out", models=weights, seeds=(0,)))
+
+
+def test_datasets_with_other_test_images_are_refused_before_anything_is_trained(
+    dataset, phantom_sources, tmp_path, monkeypatch
+):
+    sources = parse_sources([f"{name}={path}" for name, path in phantom_sources.items()])
+    build = BuildOptions(image_size=64, splitting=SplitOptions("grouped", seed=1))
+    build_dataset(sources, ClassNames(), build, tmp_path / "other", workers=1)
+    monkeypatch.setattr("fastmri_cls.study.run.train_cell", lambda *_: pytest.fail("a cell was trained"))
+    with pytest.raises(
+        UserError, match=r"other: has other test images than .*grouped \(\d+ in common, of \d+ and \d+\)"
+    ):
+        run_study(options(dataset, tmp_path / "out", data=(dataset, tmp_path / "other")))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_study_ends_in_a_comparison_of_its_cells(dataset, tmp_path):
