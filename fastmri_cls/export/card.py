@@ -1,5 +1,6 @@
 """README.md of an exported model: use, origin, check, limits. The prose is in templates/export_card.md.j2."""
 
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.export.formats import FORMATS
 from fastmri_cls.export.litert import LITERT_FILE
 from fastmri_cls.export.onnx import ONNX_FILE
@@ -10,12 +11,14 @@ from fastmri_cls.inference.agreement import Agreement
 from fastmri_cls.runs.config import RunConfig
 
 
-def export_card(format_: str, config: RunConfig, agreement: Agreement) -> str:
+def export_card(format_: str, config: RunConfig, resize: str, dataset: Dataset, agreement: Agreement) -> str:
     """Return the card in Markdown.
 
     Args:
         format_: one of FORMATS.
         config: of the exported RUN.
+        resize: how image files are resized.
+        dataset: whose images the exported model was checked on.
         agreement: how far the exported model agrees with the RUN's.
     """
     return render(
@@ -24,7 +27,8 @@ def export_card(format_: str, config: RunConfig, agreement: Agreement) -> str:
         title=FORMATS[format_].title,
         config=config,
         agreement=agreement,
-        resize=config.dataset.resize or "the method of the dataset",
+        resize=resize,
+        dataset=dataset,
         saved_model_version=SAVED_MODEL_VERSION,
         onnx_file=ONNX_FILE,
         litert_file=LITERT_FILE,

@@ -17,6 +17,7 @@ from fastmri_cls.foundation.quiet import without_native_output
 from fastmri_cls.inference.agreement import Agreement
 from fastmri_cls.inference.runtimes import Outputs
 from fastmri_cls.models.surgery import split_classifier
+from fastmri_cls.records.split_names import fold_name, is_training
 from fastmri_cls.runs.exports import ExportRecord, export_folder, write_record
 from fastmri_cls.runs.run import Run
 
@@ -44,19 +45,30 @@ def export_run(run: Run, format_: str, out: Path, dataset: Dataset | None = None
     _check_fits(dataset, run)
     model = run.model()
     checked = spread_images(dataset, dataset.manifest.test_splits or list(dataset.splits), _CHECKED_IMAGES)
-    calibration = spread_images(dataset, list(dataset.splits)[:1], CALIBRATION_IMAGES)
+    calibration = spread_images(dataset, _training_split(run, dataset), CALIBRATION_IMAGES)
+    if format_ == "litert-int8" and not len(calibration):
+        raise UserError(f"--data {dataset.path}: has no training images to calibrate int8 on; give the RUN's dataset")
+    resize = run.config.dataset.resize or str(dataset.manifest.options["resize"])
     features, probabilities = split_classifier(model).forward(tf.cast(checked, tf.float32), training=False)
     expected = Outputs(np.asarray(probabilities), np.asarray(features))
     is_own = out == export_folder(run.path, format_)
     with new_directory(out, force=True if is_own else None) as folder:
-        exported = Exported(model, dataset.classes, str(dataset.manifest.options["resize"]), calibration)
+        exported = Exported(model, dataset.classes, resize, calibration)
         with without_native_output():
             FORMATS[format_].write(exported, folder)
             agreement = check_export(format_, folder, checked, expected)
         (folder / "labels.txt").write_text("".join(f"{name}\n" for name in dataset.classes), encoding="utf-8")
-        (folder / "README.md").write_text(export_card(format_, run.config, agreement), encoding="utf-8")
+        (folder / "README.md").write_text(
+            export_card(format_, run.config, resize, dataset, agreement), encoding="utf-8"
+        )
         write_record(folder, _record(run, format_, folder, agreement))
     return agreement
+
+
+def _training_split(run: Run, dataset: Dataset) -> list[str]:
+    """Return the split `train`, or the first fold that the RUN did not validate on."""
+    held_out = None if run.config.fold is None else fold_name(run.config.fold)
+    return [name for name in dataset.splits if is_training(name) and name != held_out][:1]
 
 
 def _record(run: Run, format_: str, folder: Path, agreement: Agreement) -> ExportRecord:

@@ -6,19 +6,25 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from fastmri_cls.api.runs import export_model
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.export import run as exporting
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.inference.agreement import Agreement
 from fastmri_cls.inference.engines import ENGINES
 from fastmri_cls.inference.predictor import PredictOptions, Predictor, find_images
+from fastmri_cls.records.build import build_dataset
+from fastmri_cls.records.options import BuildOptions, SplitOptions
 from fastmri_cls.runs.predictions import read_predictions
 from fastmri_cls.runs.run import Run
+from fastmri_cls.sources.classes import ClassNames
+from fastmri_cls.sources.folders import parse_sources
 
 pytestmark = pytest.mark.slow
 
@@ -39,6 +45,7 @@ def test_a_served_model_takes_image_files_as_they_are(cli, trained_run, phantom_
     card = (out / "README.md").read_text()
     assert "Not a medical device" in card
     assert "image_bytes" in card
+    assert f"over the test images of\ndataset (fingerprint `{Dataset(phantom_dataset).fingerprint}`):\non " in card
 
     # What TensorFlow Serving does with a request, on the very files: JPEG of source beta, PNG of source alpha.
     evaluated = read_predictions(trained_run / "predictions.csv")
@@ -114,6 +121,26 @@ def test_a_failed_check_leaves_nothing(trained_run, phantom_dataset, tmp_path, m
 def test_another_dataset_is_refused_with_what_differs(trained_run, dataset, tmp_path):
     with pytest.raises(UserError, match="image_size is 64"):
         export_model(trained_run, "saved_model", tmp_path / "served", dataset=dataset)
+
+
+def test_images_of_a_fold_that_was_validated_on_do_not_calibrate(trained_run):
+    run = Run(trained_run)
+    folds = SimpleNamespace(splits=["fold-0", "fold-1", "fold-2", "test.alpha"])
+    assert exporting._training_split(run, SimpleNamespace(splits=["train", "val", "test.alpha"])) == ["train"]
+    for fold, calibrated in ((0, "fold-1"), (1, "fold-0")):
+        run.config = replace(run.config, fold=fold)
+        assert exporting._training_split(run, folds) == [calibrated]
+
+
+def test_test_images_alone_cannot_calibrate_int8(trained_run, phantom_dataset, tmp_path):
+    shutil.copytree(phantom_dataset.parent / "sources" / "alpha" / "Testing", tmp_path / "alpha" / "Testing")
+    options = BuildOptions(image_size=128, resize="lanczos", splitting=SplitOptions("published"))
+    build_dataset(parse_sources([f"alpha={tmp_path / 'alpha'}"]), ClassNames(), options, tmp_path / "tests", workers=1)
+    with pytest.raises(UserError, match=r"tests: has no training images to calibrate int8 on; give the RUN's dataset"):
+        export_model(trained_run, "litert-int8", tmp_path / "served", dataset=tmp_path / "tests")
+    assert not (tmp_path / "served").exists()
+    export_model(trained_run, "saved_model", tmp_path / "served", dataset=tmp_path / "tests")
+    assert "resizes them (bilinear)" in (tmp_path / "served" / "README.md").read_text()  # as the RUN's images were
 
 
 def test_a_dataset_that_moved_is_asked_for(trained_run, tmp_path):
