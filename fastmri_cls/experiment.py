@@ -20,6 +20,7 @@ from fastmri_cls.foundation.progress import busy
 from fastmri_cls.inference.gradcam import make_explain, make_overlay
 from fastmri_cls.inference.ood_features import write_reference
 from fastmri_cls.models.for_inference import for_inference
+from fastmri_cls.records.split_names import is_training
 from fastmri_cls.report import figures
 from fastmri_cls.report.augmented import augmented_grid
 from fastmri_cls.report.evaluated import evaluated_data
@@ -249,11 +250,11 @@ def _report(
 
 
 def _draw(run: Run, dataset: Dataset, tests: Predictions, calibration: Calibration | None) -> dict[str, Figure]:
+    """Return the figures of the report; a dataset of test images alone has no training image to show augmented."""
     temperature = calibration.temperature if calibration else None
-    protocol = run.config.protocol
-    return figures.result_figures(tests, temperature) | {
-        "Training curves": figures.training_curves(run.history),
-        "Augmented examples": augmented_grid(
-            dataset, protocol.augment, contrast=protocol.contrast, seed=run.config.seed
-        ),
-    }
+    protocol, seed = run.config.protocol, run.config.seed
+    drawn = figures.result_figures(tests, temperature)
+    drawn["Training curves"] = figures.training_curves(run.history)
+    if any(is_training(name) and split.num_examples for name, split in dataset.splits.items()):
+        drawn["Augmented examples"] = augmented_grid(dataset, protocol.augment, contrast=protocol.contrast, seed=seed)
+    return drawn

@@ -108,6 +108,22 @@ def test_another_dataset_gets_a_folder_of_its_own_and_the_runs_results_stay(run,
     assert evaluation.config == opened.config
 
 
+def test_a_dataset_of_test_images_alone_can_be_evaluated_on(evaluated, own, tmp_path) -> None:
+    run = Path(shutil.copytree(evaluated, tmp_path / "run"))
+    sources = Path(own.manifest.sources[0]["path"])
+    shutil.copytree(sources / "Testing", tmp_path / "clinic" / "Testing")
+    options = BuildOptions(image_size=64, splitting=SplitOptions("published"))
+    build_dataset(
+        parse_sources([f"clinic={tmp_path / 'clinic'}"]), ClassNames(), options, tmp_path / "tests", workers=1
+    )
+    data = Dataset(tmp_path / "tests")
+    assert data.count("train") == 0
+    found = evaluate(Run(run), data)
+    assert found.metrics["clinic"].n == data.count("test.clinic")
+    assert (found.folder / "report.html").exists()
+    assert not (found.folder / "figures" / "augmented-examples.png").exists()
+
+
 def test_its_own_dataset_in_another_place_is_its_own_dataset(run, own, tmp_path) -> None:
     moved = Dataset(shutil.copytree(own.path, tmp_path / "moved"))
     before = contents(run, ("predictions.csv", "calibration.json"))
