@@ -54,8 +54,6 @@ def accuracy_overview(
     for axes, (set_name, by_system) in zip(grid, accuracies.items(), strict=True):
         papers, lines, words = [], [], []
         for row, (system, found) in enumerate(by_system.items()):
-            if found.value is None:
-                continue
             errors = None
             if found.low is not None and found.high is not None:
                 errors = [[found.value - found.low], [found.high - found.value]]
@@ -174,13 +172,16 @@ def _by_class(systems: Panels, points: Points, x: str, y: str, area: str) -> Fig
         handles = []
         for number, (name, repeats) in enumerate(systems.items()):
             found = [curve for p in repeats if (curve := points(p, label)) is not None]
-            if not found:
-                continue
+            if not found:  # of all systems likewise: they have the same images
+                axes.text(0.5, 0.5, f"{area} not defined", ha="center", fontsize=9)
+                describe(axes, f"{area} not defined")
+                break
             curves, areas = zip(*found, strict=True)
             (line,) = axes.plot(_GRID, np.mean(curves, axis=0), color=colour(number), linestyle=line_style(number))
             line.set_label(f"{name}, {area} {np.mean(areas):.3f}")
             handles.append(line)
         unit_square(axes, x, y, class_name)
         legend_below(axes, handles)
-        describe(axes, "; ".join(str(line.get_label()) for line in handles))
+        if handles:
+            describe(axes, "; ".join(str(line.get_label()) for line in handles))
     return figure

@@ -39,6 +39,8 @@ from fastmri_cls.runs.predictions import Predictions
 
 Panels = Mapping[str, Sequence[Predictions]]
 
+_NO_CURVE = Curve(np.empty(0), np.empty(0), np.nan)  # of a class without images, or without others; in the legend alone
+
 
 def figure_sets(p: Predictions) -> dict[str, list[Predictions]]:
     """Return the sets that figures show side by side: the test images of each source; all of them if several."""
@@ -178,11 +180,10 @@ def _curves(panels: Panels, curve_of: Callable[[Predictions, int], Curve | None]
     for axes, (name, (p,)) in zip(grid, panels.items(), strict=True):
         handles = []
         for label, class_name in enumerate(p.classes):
-            curve = curve_of(p, label)
-            if curve is None:
-                continue
+            curve = curve_of(p, label) or _NO_CURVE
             (line,) = axes.plot(curve.x, curve.y, color=colour(label), linestyle=line_style(label))
-            line.set_label(f"{class_name}, {area} {curve.area:.3f}")
+            value = "not defined" if curve is _NO_CURVE else f"{curve.area:.3f}"
+            line.set_label(f"{class_name}, {area} {value}")
             if curve_of is precision_recall:
                 line.set_drawstyle("steps-post")
             handles.append(line)

@@ -10,6 +10,8 @@ from fastmri_cls.comparison import figures as side_by_side
 from fastmri_cls.evaluation.calibration import expected_calibration_error
 from fastmri_cls.evaluation.temperature import scale_by_temperature
 from fastmri_cls.report import figures
+from fastmri_cls.report.drawing import description_of
+from fastmri_cls.report.pictures import render_all
 from fastmri_cls.runs.history import Epoch
 from fastmri_cls.runs.metrics import Estimate
 from tests.comparison_runs import CLASSES, make_predictions
@@ -45,6 +47,20 @@ def test_a_class_without_images_has_no_bar():
     p = SYSTEMS["poor"][0]
     axes = figures.class_accuracy({"poor": [p.where(p.labels != 2)]}).axes[0]
     assert [text.get_text() for text in axes.texts][2] == "none"
+
+
+def test_a_class_without_images_has_no_curve_and_the_figure_says_so():
+    p = SYSTEMS["poor"][0]
+    p = p.where(p.labels != 2)
+    for draw, area in ((figures.roc_curves, "AUC"), (figures.precision_recall_curves, "AP")):
+        axes = draw({"poor": [p]}).axes[0]
+        labels = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert labels[2] == f"notumor, {area} not defined"
+        assert "not defined" not in labels[1]
+    axes = side_by_side.roc_curves({"poor": [p], "again": [p]}).axes[2]
+    assert [text.get_text() for text in axes.texts] == ["AUC not defined"]
+    assert description_of(axes) == "notumor: AUC not defined"
+    render_all({"ROC": figures.roc_curves({"poor": [p]})}, {})  # a line without points can be drawn
 
 
 def test_roc_curves_of_a_run_are_scikit_learns():
