@@ -11,6 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from fastmri_cls.comparison.settings import Setting, Settings, identity, names, settings_of
 from fastmri_cls.evaluation.sets import POOLED
@@ -121,6 +123,24 @@ def read_runs(paths: Sequence[Path]) -> list[ComparedRun]:
         folders.setdefault(path.resolve(), path)
     runs = [_read_run(path) for path in folders.values()]
     return [runs[0], *(_aligned(run, runs[0]) for run in runs[1:])]
+
+
+def joined_groups(runs: Sequence[ComparedRun]) -> tuple[np.ndarray, bool]:
+    """Return the groups of the test images, int [n], and whether the runs know different ones, which are then joined.
+
+    Datasets of the same images may differ in what they know of patients. An interval must not depend on the order in
+    which runs are given, nor leave out what one of them knows.
+    """
+    firsts = []  # for each run the first image of each image's group, which says the same whatever the numbers
+    for run in runs:
+        _, first, group = np.unique(run.tests.groups, return_index=True, return_inverse=True)
+        firsts.append(first[group])
+    if all(np.array_equal(one, firsts[0]) for one in firsts):
+        return runs[0].tests.groups, False
+    images = np.arange(len(firsts[0]))
+    edges = (np.tile(images, len(runs)), np.concatenate(firsts))
+    graph = coo_array((np.ones(len(edges[0]), bool), edges), shape=(len(images), len(images)))
+    return connected_components(graph, directed=False)[1], True
 
 
 def group_into_systems(runs: Sequence[ComparedRun]) -> list[System]:

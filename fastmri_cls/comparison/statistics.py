@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 
-from fastmri_cls.comparison.runs import ComparedRun, System
+from fastmri_cls.comparison.runs import ComparedRun, System, joined_groups
 from fastmri_cls.evaluation.metrics import BOOTSTRAP_SEED
 from fastmri_cls.evaluation.paired import DeLong, McNemar, delong_macro, detectable_difference, holm, mcnemar
 from fastmri_cls.evaluation.sets import evaluation_sets
@@ -93,6 +93,7 @@ class Numbers:
         auc: {system: macro AUC on all test images}; None if it is not defined.
         differences: of all pairs of systems.
         tests: of all pairs of systems, repeat by repeat.
+        are_groups_joined: whether the runs know different groups of the test images, see `joined_groups`.
     """
 
     sources: list[str]
@@ -100,6 +101,7 @@ class Numbers:
     auc: dict[str, Estimate | None]
     differences: list[Difference]
     tests: list[PairedTest]
+    are_groups_joined: bool = False
 
     @property
     def shown_sets(self) -> dict[str, SetAccuracies]:
@@ -111,7 +113,8 @@ class Numbers:
 def compute(systems: Sequence[System]) -> Numbers:
     """Return the numbers of `systems`; the predictions of all runs must be in the same order."""
     runs = [run for system in systems for run in system.runs]
-    first = runs[0].tests
+    groups, are_joined = joined_groups(runs)
+    first = replace(runs[0].tests, groups=groups)
     correct = np.stack([run.tests.predicted == run.tests.labels for run in runs])
     sets = _common_sets(runs)
     draws = {
@@ -150,6 +153,7 @@ def compute(systems: Sequence[System]) -> Numbers:
         },
         [_difference(a, b, rows, correct, aucs, draws, first.groups) for a, b in combinations(rows, 2)],
         paired_tests(systems),
+        are_joined,
     )
 
 

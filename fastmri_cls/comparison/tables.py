@@ -48,6 +48,8 @@ def table_one(systems: Sequence[System], numbers: Numbers) -> Table:
         "groups of duplicates and known patients, stratified by class. AUC: mean of the one-vs-rest AUCs. ECE: "
         "expected calibration error, as trained and after temperature scaling fitted on the validation split."
     )
+    if numbers.are_groups_joined:
+        note += " The runs know different groups of these images, as of patients: a group here joins those of all runs."
     if any(found.low is None for found in numbers.auc.values() if found):
         note += NO_INTERVAL
     if any(len(system.runs) > 1 for system in systems):
@@ -145,6 +147,8 @@ def differences_table(numbers: Numbers) -> Table:
         f"{SIGNIFICANCE:.0%}) finds in {POWER:.0%} of such test sets, by Connor's formula (Biometrics 1987, "
         "43:207-211) with the effective number of images that the bootstrap over groups gives."
     )
+    if len(rows) > 1:
+        note += " The intervals are not corrected for the number of pairs; the p-values of the paired tests are."
     return Table("differences", "Differences of the models", columns, rows, note)
 
 

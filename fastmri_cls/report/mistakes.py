@@ -118,7 +118,7 @@ def find_mistakes(tests: Predictions, dataset: Dataset, overlay: Overlay | None 
     Args:
         tests: of all test images.
         dataset: has them; its sources are used where their files are still there.
-        overlay: draws heat maps; None for a model that is no Keras model.
+        overlay: draws heat maps; None for a model that is no Keras model, or none of whose layers gives a feature map.
     """
     worst, unsure, confusions = worst_errors(tests), least_sure_hits(tests), _largest_confusions(tests)
     large = [*worst, *unsure]
@@ -199,7 +199,7 @@ def _heat_maps(
 ) -> tuple[dict[int, str], str]:
     """Return {image: address of its picture with the heat map}, or why there is none."""
     if overlay is None:
-        return {}, "Without heat maps: they need a model in Keras' own format."
+        return {}, "Without heat maps: they need a Keras model whose layers give feature maps."
     if not numbers:
         return {}, ""
     keys = _keys(tests, numbers)

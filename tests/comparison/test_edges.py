@@ -12,7 +12,7 @@ from fastmri_cls.comparison.findings import findings_of
 from fastmri_cls.comparison.report import analyse, write_comparison
 from fastmri_cls.comparison.runs import group_into_systems, read_runs
 from fastmri_cls.comparison.statistics import Difference, Numbers, SetAccuracies, compute
-from fastmri_cls.comparison.tables import differences_table, sets_table
+from fastmri_cls.comparison.tables import differences_table, sets_table, table_one
 from fastmri_cls.runs.metrics import Estimate
 from tests.comparison_runs import make_predictions, write_run
 
@@ -65,6 +65,26 @@ def test_a_source_without_a_clean_image_is_said_to_leak(tmp_path: Path) -> None:
     clean = replace(tests, clean=np.ones(len(tests), bool))
     systems = group_into_systems(read_runs([write_run(tmp_path / "clean", clean)]))
     assert "clean" not in sets_table(systems, compute(systems)).note
+
+
+def test_groups_that_one_run_knows_count_for_all_in_whatever_order_they_are_given(tmp_path: Path) -> None:
+    tests = make_predictions()  # groups of two
+    patients = np.arange(160) // 2 // 5 * 10 + 7  # groups of ten, in other numbers
+    folders = [
+        write_run(tmp_path / "a", tests, model="small-cnn"),
+        write_run(tmp_path / "b", replace(tests, groups=patients), model="convnext-tiny"),
+    ]
+    alone = [run.metrics["pooled"].accuracy for run in read_runs(folders)]
+    assert (alone[0].low, alone[0].high) != (alone[1].low, alone[1].high)
+    for order in (folders, folders[::-1]):
+        systems = group_into_systems(read_runs(order))
+        numbers = compute(systems)
+        for found in numbers.sets["pooled"].by_system.values():
+            assert (found.low, found.high) == (alone[1].low, alone[1].high)
+        assert "a group here joins those of all runs" in table_one(systems, numbers).note
+    same = write_run(tmp_path / "c", replace(tests, groups=160 - tests.groups), model="convnext-tiny")
+    systems = group_into_systems(read_runs([folders[0], same]))
+    assert "joins" not in table_one(systems, compute(systems)).note
 
 
 @pytest.mark.slow

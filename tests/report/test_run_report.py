@@ -174,7 +174,7 @@ def test_the_confusion_matrix_is_a_table_whose_numbers_lead_to_their_images(page
     found = [[int(cell.strip()) for cell in row[1:]] for row in table[1:]]
     np.testing.assert_array_equal(found, metrics.confusion_matrix(p.labels, p.predicted))
     assert len(re.findall(r'href="#confusion-\d-\d"', text)) == np.count_nonzero(found) - 4
-    assert "Without heat maps: they need a model in Keras&#39; own format." in text
+    assert "Without heat maps: they need a Keras model whose layers give feature maps." in text
 
 
 def test_names_of_classes_are_text_whatever_they_hold(tmp_path):
