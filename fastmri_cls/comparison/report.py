@@ -258,7 +258,7 @@ def _common_baselines(systems: Sequence[System]) -> Mapping[str, Mapping[str, fl
 
 def _command(found: Comparison) -> str:
     """Return the command that makes such a report, with the RUNs by name."""
-    return shlex.join(["fastmri-cls", "compare", *(r.path.name for s in found.systems for r in s.runs), "--out", "DIR"])
+    return shlex.join(["fastmri-cls", "compare", *(r.folder for s in found.systems for r in s.runs), "--out", "DIR"])
 
 
 def _lead(found: Comparison) -> str:

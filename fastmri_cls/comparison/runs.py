@@ -54,8 +54,14 @@ class ComparedRun:
         """Every option of the run; a function, which has no file, is told by what it predicts."""
         found = settings_of(json_files.to_plain(self.config))
         if isinstance(self.config, ModelFacts) and self.config.sha256 is None:
-            found["folder"] = Setting(file_sha256(self.path / files.PREDICTIONS), self.path.name)
+            found["folder"] = Setting(file_sha256(self.path / files.PREDICTIONS), self.folder)
         return found
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder, RUN/evaluations/NAME of an evaluation on another dataset."""
+        parts = self.path.absolute().parts
+        return "/".join(parts[-3:]) if parts[-2] == files.EVALUATIONS else parts[-1]
 
     @property
     def evaluated(self) -> EvaluatedDataset:

@@ -230,7 +230,7 @@ def runs_table(systems: Sequence[System]) -> Table:
                     validation.accuracy.value if validation else None,
                     len(run.history) or None,
                     Seconds(training_seconds(run)) if run.history else None,
-                    run.path.name,
+                    run.folder,
                 )
             )
     return Table("runs", "Every run", columns, rows, "All test images.")

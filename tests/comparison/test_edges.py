@@ -111,4 +111,5 @@ def test_runs_evaluated_on_another_dataset_are_said_to_be_and_show_no_picture_of
     assert "split grouped" not in text
     assert f"<dt>evaluated on</dt><dd>elsewhere (fingerprint {'e' * 12})</dd>" in text
     assert "trained in float32 on nowhere (grouped, fingerprint ffffffffffff), evaluated in float32" in text
+    assert "fastmri-cls compare small-cnn/evaluations/other convnext-tiny/evaluations/other --out DIR" in text
     assert "Without pictures: the dataset that was evaluated is not in a folder that these runs name." in text
