@@ -17,7 +17,7 @@ POWER = 0.8
 
 
 class McNemar(NamedTuple):
-    """Images that only the first, and only the second model has right, and the two-sided p-value."""
+    """Images that only the first model classifies correctly, those that only the second does; the two-sided p-value."""
 
     only_first: int
     only_second: int
@@ -51,11 +51,11 @@ def delong(positive: np.ndarray, first: np.ndarray, second: np.ndarray) -> DeLon
 
 
 def delong_macro(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> DeLong:
-    """Test the same of the mean over classes of the one-vs-rest AUC.
+    """Test whether two models have the same mean over classes of the one-vs-rest AUC.
 
-    An image is a positive of its own class and a negative of all others, so its share in the mean is the mean of its
-    shares; images are independent draws from their class, which makes the classes the strata of the variance. With two
-    classes this is DeLong's test.
+    An image is a positive of its own class and a negative of all others, so its contribution to the mean is the mean of
+    its contributions to the AUCs. Images are independent draws from their class, so the classes are the strata of the
+    variance. With two classes this is DeLong's test.
 
     Args:
         labels: int [n]; the test is not defined, and its p-value None, if all are of one class.
@@ -65,14 +65,17 @@ def delong_macro(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> D
     present = np.unique(labels)
     if len(present) < 2:
         return DeLong(0.0, 0.0, None)
-    shares = [auc_components(labels == c, first[:, c]) - auc_components(labels == c, second[:, c]) for c in present]
-    return _test(np.mean(shares, axis=0), labels)
+    contributions = [
+        auc_components(labels == c, first[:, c]) - auc_components(labels == c, second[:, c]) for c in present
+    ]
+    return _test(np.mean(contributions, axis=0), labels)
 
 
 def auc_components(positive: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return float64 [n], each image's share of the AUC, which both the positives' and the negatives' sum to.
+    """Return each image's contribution to the AUC, float64 [n]: those of the positives sum to it, the others' as well.
 
-    DeLong's structural components V10 / m and V01 / n: the share of the other side an image is ordered right with.
+    DeLong's structural components V10 / m and V01 / n: the fraction of the images of the other side with which an image
+    is in the right order, divided by the number of images of its own side.
     """
     ranks, positives, negatives = stats.rankdata(scores), int(positive.sum()), int((~positive).sum())
     components = np.empty(len(scores))
@@ -122,12 +125,12 @@ def detectable_difference(differences: np.ndarray, standard_error: float) -> flo
     return float(optimize.brentq(surplus, 1e-9, 1.0))
 
 
-def _test(shares: np.ndarray, strata: np.ndarray) -> DeLong:
-    """Test a difference of AUCs by each image's share in it; the images of a stratum are independent draws."""
-    if not shares.any():  # equal scores, as far as their order goes
+def _test(contributions: np.ndarray, strata: np.ndarray) -> DeLong:
+    """Test a difference of AUCs by each image's contribution to it; images of a stratum are independent draws."""
+    if not contributions.any():  # equal scores, as far as their order goes
         return DeLong(0.0, 0.0, 1.0)
-    difference = float(shares.sum() / 2)  # positives and negatives both sum to it
-    parts = [shares[strata == stratum] for stratum in np.unique(strata)]
+    difference = float(contributions.sum() / 2)  # positives and negatives both sum to it
+    parts = [contributions[strata == stratum] for stratum in np.unique(strata)]
     if min(map(len, parts)) < 2:
         return DeLong(difference, None, None)
     error = float(np.sqrt(sum(len(part) * float(np.var(part, ddof=1)) for part in parts)))

@@ -11,7 +11,7 @@ _COLUMNS = ("source", "filename", "label", "prediction", "seen", "duplicate_of",
 
 
 def write_trained_on(path: Path, tests: Predictions, found: Seen) -> None:
-    """Write one row a test image; `duplicate_of` is the training image, itself where it is one."""
+    """Write one row for each test image; `duplicate_of` names a training image, which may be the test image itself."""
     names = tests.classes
     with new_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
