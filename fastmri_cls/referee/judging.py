@@ -22,6 +22,7 @@ from fastmri_cls.referee.preprocessing import find_preprocessing
 from fastmri_cls.report.mistakes import Overlay
 from fastmri_cls.runs.model_evaluation import Kind, ModelInput
 from fastmri_cls.runs.predictions import Predictions
+from fastmri_cls.sources.classes import ClassNames
 
 Model: TypeAlias = Path | keras.Model | Callable[[Any], Any]
 
@@ -138,8 +139,8 @@ def _judge_table(path: Path, dataset: Dataset, *, has_options: bool) -> Judged:
     left = len(table) - len(rows) - found
     if left:
         notes.append(f"{left} rows of the table are of no test or validation image, and left out.")
-    labels = table.labels(rows)
-    others = sum(a != b for a, b in zip(labels, facts.class_names.tolist(), strict=True)) if labels else 0
+    labels, canonical = table.labels(rows) or [], ClassNames().canonical
+    others = sum(canonical(a) != canonical(b) for a, b in zip(labels, facts.class_names.tolist(), strict=False))
     if others:
         notes.append(f"The table has another label for {others} test images; the dataset's labels count.")
     return Judged(

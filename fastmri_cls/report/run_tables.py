@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from fastmri_cls.evaluation.metrics import BOOTSTRAP_SEED
 from fastmri_cls.evaluation.sets import MEAN, POOLED
 from fastmri_cls.evaluation.statistics import DRAWS
 from fastmri_cls.foundation.json_files import flatten
@@ -37,8 +38,8 @@ def sets_table(metrics: RunMetrics) -> Table:
     rows += [(name, None, accuracy, None, None, None, None) for name, accuracy in baselines.items()]
     note = (
         "Brackets: 95 % confidence interval, bootstrap over groups of duplicates and known patients, stratified by "
-        f"class, {DRAWS} draws. AUC: mean of the one-vs-rest AUCs of the classes in the set. ECE: expected calibration "
-        "error."
+        f"class, {DRAWS} draws with seed {BOOTSTRAP_SEED}. AUC: mean of the one-vs-rest AUCs of the classes in the "
+        "set. ECE: expected calibration error."
     )
     estimates = [estimate for _, found in named for estimate in (found.accuracy, found.auc_macro)]
     if any(estimate.low is None for estimate in estimates if estimate):

@@ -59,11 +59,13 @@ def test_another_function_does_not_replace_the_results_of_the_first(
 
 def test_a_table_without_some_validation_images_says_why_nothing_is_calibrated(data, tmp_path) -> None:
     facts = data.facts([*data.manifest.test_splits, "val"])
-    files = list(zip(facts.sources.tolist(), facts.filenames.tolist(), strict=True))[:-1]
+    columns = (facts.sources.tolist(), facts.filenames.tolist(), facts.class_names.tolist())
+    files = list(zip(*columns, strict=True))[:-1]
+    spelt = {"notumor": "no_tumor"}  # another spelling is not another label
     with (tmp_path / "theirs.csv").open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["source", "filename", *data.classes])
-        writer.writerows([*key, 0.4, 0.3, 0.2, 0.1] for key in files)
+        writer.writerow(["source", "filename", "label", *data.classes])
+        writer.writerows([source, name, spelt.get(label, label), 0.4, 0.3, 0.2, 0.1] for source, name, label in files)
     found = judge(tmp_path / "theirs.csv", data, None, None)
     count = data.count("val")
     assert found.validation is None
