@@ -11,7 +11,7 @@ from fastmri_cls.evaluation.metrics import mean, mean_value
 from fastmri_cls.evaluation.paired import POWER, SIGNIFICANCE
 from fastmri_cls.evaluation.sets import POOLED
 from fastmri_cls.foundation.tables import Cell, PValue, Rounded, Seconds, Table
-from fastmri_cls.report.findings import listed
+from fastmri_cls.report.findings import SELECTED_ON_TEST, listed, selects_on_test
 from fastmri_cls.report.run_tables import CLEAN, NO_INTERVAL
 from fastmri_cls.runs.config import RunConfig
 from fastmri_cls.runs.metrics import Estimate
@@ -54,9 +54,16 @@ def table_one(systems: Sequence[System], numbers: Numbers) -> Table:
         note += NO_INTERVAL
     if any(len(system.runs) > 1 for system in systems):
         note += f" Several runs: mean ± standard deviation over the runs; the interval of the mean covers {_COVERED}."
+    selected = [system.name for system in systems if any(_selects_on_test(run) for run in system.runs)]
+    if selected:
+        note += f" {listed(selected)}: {SELECTED_ON_TEST[0].lower()}{SELECTED_ON_TEST[1:]}"
     if compared_with_paper:
         note += " Paper: arXiv 2511.18326, one run on the published split (1705 test images), without an interval."
     return Table("table1", "Accuracy and AUC on all test images", tuple(columns), rows, note)
+
+
+def _selects_on_test(run: ComparedRun) -> bool:
+    return isinstance(run.config, RunConfig) and run.is_on_own_dataset and selects_on_test(run.config.protocol)
 
 
 def sets_table(systems: Sequence[System], numbers: Numbers) -> Table:

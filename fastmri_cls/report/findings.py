@@ -2,7 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-from fastmri_cls.runs.metrics import Estimate
+from fastmri_cls.evaluation.sets import POOLED
+from fastmri_cls.report.evaluated import EvaluatedData
+from fastmri_cls.runs.config import RunConfig
+from fastmri_cls.runs.metrics import Estimate, RunMetrics
+from fastmri_cls.runs.protocol import Protocol
+
+SELECTED_ON_TEST = (
+    "Early stopping, the learning rate and the choice of the epoch went by images of the first test set: the accuracy "
+    "on it is too high."
+)
 
 
 def first_sentence(model: str, accuracy: Estimate, images: int, baselines: Mapping[str, float]) -> str:
@@ -19,6 +28,24 @@ def first_sentence(model: str, accuracy: Estimate, images: int, baselines: Mappi
         return f"{sentence}."
     known = ", ".join(f"{name} {value:.3f}" for name, value in baselines.items())
     return f"{sentence}; baselines that learn nothing about the classes reach: {known}."
+
+
+def run_findings(config: RunConfig, metrics: RunMetrics, evaluated: EvaluatedData) -> list[str]:
+    """Return what the report and the card of a RUN say of its accuracy.
+
+    Args:
+        config: of the RUN.
+        metrics: of the evaluation.
+        evaluated: the dataset that was evaluated.
+    """
+    found = baseline_findings({"The model": metrics[POOLED].accuracy}, metrics.baselines.get(POOLED, {}))
+    is_own = evaluated.fingerprint == config.dataset.fingerprint
+    return found + ([SELECTED_ON_TEST] if is_own and selects_on_test(config.protocol) else [])
+
+
+def selects_on_test(protocol: Protocol) -> bool:
+    """Whether test images decide when a training ends and which of its epochs is kept."""
+    return protocol.validate_on == "sliding-window"
 
 
 def baseline_findings(accuracies: Mapping[str, Estimate], baselines: Mapping[str, float]) -> list[str]:

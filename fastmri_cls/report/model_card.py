@@ -6,7 +6,7 @@ Sections after Mitchell et al. 2019, Model Cards for Model Reporting. The prose 
 from fastmri_cls.evaluation.sets import MEAN, POOLED
 from fastmri_cls.foundation.templates import render
 from fastmri_cls.report.evaluated import EvaluatedData
-from fastmri_cls.report.findings import baseline_findings, first_sentence
+from fastmri_cls.report.findings import first_sentence, run_findings
 from fastmri_cls.report.run_tables import classes_table, counts_table, protocol_table, sets_table
 from fastmri_cls.runs.config import RunConfig
 from fastmri_cls.runs.metrics import RunMetrics
@@ -37,7 +37,7 @@ def model_card(config: RunConfig, metrics: RunMetrics, evaluated: EvaluatedData)
         protocol=protocol_table(config.protocol),
         sets=sets_table(metrics),
         classes=classes_table(POOLED, pooled),
-        findings=baseline_findings({"The model": pooled.accuracy}, metrics.baselines.get(POOLED, {})),
+        findings=run_findings(config, metrics, evaluated),
         few=[f"{name} ({found.support})" for name, found in pooled.per_class.items() if found.support < _FEW],
     )
 

@@ -39,8 +39,9 @@ def write_evaluation_report(
     write_page(
         path,
         "report/templates/model_evaluation.html",
-        **values | {"findings": _findings(metrics)},
+        **values,
         facts=facts,
+        findings=_findings(metrics),
         trained_elsewhere=True,
         tried=tried_table(facts.input) if facts.input and facts.input.tried else None,
         trained_on=trained_on_table(metrics.trained_on) if metrics.trained_on else None,

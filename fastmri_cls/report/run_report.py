@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fastmri_cls.evaluation.sets import MEAN, POOLED
 from fastmri_cls.report.evaluated import EvaluatedData
-from fastmri_cls.report.findings import baseline_findings, first_sentence
+from fastmri_cls.report.findings import first_sentence, run_findings
 from fastmri_cls.report.html import write_page
 from fastmri_cls.report.mistakes import Mistakes
 from fastmri_cls.report.pictures import Pictures
@@ -38,6 +38,7 @@ def write_run_report(
         config=config,
         command=train_command(config),
         **result_values(config.model, metrics, pictures, evaluated, mistakes),
+        findings=run_findings(config, metrics, evaluated),
         trained_elsewhere=evaluated.fingerprint != config.dataset.fingerprint,
         protocol=protocol_table(config.protocol),
     )
@@ -46,7 +47,7 @@ def write_run_report(
 def result_values(
     model: str, metrics: RunMetrics, pictures: Pictures, evaluated: EvaluatedData, mistakes: Mistakes
 ) -> dict[str, object]:
-    """Return what templates/results.html needs, for any evaluated model; for the arguments see `write_run_report`."""
+    """Return what templates/results.html needs, besides `findings` and `trained_elsewhere`; see `write_run_report`."""
     sets = {name: found for name, found in shown_sets(metrics).items() if name != MEAN}
     pooled, baselines = metrics[POOLED], metrics.baselines.get(POOLED, {})
     return {
@@ -56,7 +57,6 @@ def result_values(
         "mistakes": mistakes,
         "accuracies": {name: found.accuracy for name, found in sets.items()},
         "first": first_sentence(model, pooled.accuracy, pooled.n, baselines),
-        "findings": baseline_findings({"The model": pooled.accuracy}, baselines),
         "tables": {
             "sets": sets_table(metrics),
             "calibration": calibration_table(metrics),

@@ -1,7 +1,7 @@
 """A comparison where something ties, is missing, or was evaluated elsewhere than it was trained."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from fastmri_cls.comparison.runs import group_into_systems, read_runs
 from fastmri_cls.comparison.statistics import Difference, Numbers, SetAccuracies, compute
 from fastmri_cls.comparison.tables import differences_table, sets_table, table_one
 from fastmri_cls.runs.metrics import Estimate
+from fastmri_cls.runs.protocol import PROTOCOLS
 from tests.comparison_runs import make_predictions, write_run
 
 
@@ -85,6 +86,19 @@ def test_groups_that_one_run_knows_count_for_all_in_whatever_order_they_are_give
     same = write_run(tmp_path / "c", replace(tests, groups=160 - tests.groups), model="convnext-tiny")
     systems = group_into_systems(read_runs([folders[0], same]))
     assert "joins" not in table_one(systems, compute(systems)).note
+
+
+def test_a_system_that_was_selected_on_test_images_is_named(tmp_path: Path) -> None:
+    folders = [
+        write_run(tmp_path / name, make_predictions(), protocol=asdict(PROTOCOLS[name]))
+        for name in ("paper", "notebook")
+    ]
+    systems = group_into_systems(read_runs(folders))
+    note = table_one(systems, compute(systems)).note
+    assert (
+        "small-cnn, notebook: early stopping, the learning rate and the choice of the epoch went by images of" in note
+    )
+    assert "paper: early" not in note
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from fastmri_cls.records.patient_counts import PatientCounts
 from fastmri_cls.report import figures, run_tables
 from fastmri_cls.report.drawing import GREYS
 from fastmri_cls.report.evaluated import EvaluatedData
+from fastmri_cls.report.findings import run_findings
 from fastmri_cls.report.mistakes import find_mistakes
 from fastmri_cls.report.pictures import render_all
 from fastmri_cls.report.run_report import write_run_report
@@ -129,6 +130,17 @@ def test_the_note_below_the_sets_explains_what_is_shown_and_nothing_else(page):
     assert "“pooled”" not in note
     assert "“-clean”" not in note
     assert "Without brackets: all draws of the bootstrap give one value" in note
+
+
+def test_a_run_that_was_selected_on_test_images_says_so(tmp_path):
+    def findings(protocol: str, evaluated: EvaluatedData) -> list[str]:
+        folder = tmp_path / protocol / evaluated.fingerprint[:1]
+        run = Run(write_run(folder, make_predictions(), protocol=asdict(PROTOCOLS[protocol])))
+        return run_findings(run.config, run.metrics, evaluated)
+
+    own = replace(EVALUATED, fingerprint="f" * 64)
+    assert findings("notebook", own)[-1].endswith("images of the first test set: the accuracy on it is too high.")
+    assert findings("notebook", EVALUATED) == findings("strict", own) == []
 
 
 def test_no_folder_of_somebodys_machine_is_told(page):
