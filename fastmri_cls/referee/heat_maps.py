@@ -1,5 +1,7 @@
 """Grad-CAM for somebody else's Keras model: its graph is searched for the feature map to read, nested models too."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -70,8 +72,10 @@ def _as_logits(outputs: tf.Tensor) -> tf.Tensor:
 def _with_feature_map(model: keras.Model) -> keras.Model | None:
     """Return a model with the same layers that gives the feature map to read and the outputs."""
     maps: list[keras.KerasTensor] = []
+    called: dict[int, Any] = {}  # layers by their identity
 
     def call(layer: Any, *inputs: Any, **options: Any) -> Any:
+        called[id(layer)] = layer
         has_layers = isinstance(layer, keras.Model) and layer.inputs
         outputs = rerun(layer, inputs[0], call) if has_layers else layer(*inputs, **options)
         if isinstance(outputs, keras.KerasTensor) and len(outputs.shape) == 4 and (outputs.shape[1] or 0) > 1:
@@ -86,4 +90,18 @@ def _with_feature_map(model: keras.Model) -> keras.Model | None:
         return None
     finest = max(feature_map.shape[1] for feature_map in small)
     chosen = next(feature_map for feature_map in reversed(small) if feature_map.shape[1] == finest)
-    return keras.Model(images, (chosen, outputs))
+    with _numbered(list(called.values())):
+        return keras.Model(images, (chosen, outputs))
+
+
+@contextmanager
+def _numbered(layers: Sequence[Any]) -> Iterator[None]:
+    """Give layers different names in the block: a nested model may have one of the same name as the model around it."""
+    names = [layer.name for layer in layers]
+    try:
+        for number, layer in enumerate(layers):
+            layer.name = f"{number}_{layer.name}"
+        yield
+    finally:
+        for layer, name in zip(layers, names, strict=True):
+            layer.name = name

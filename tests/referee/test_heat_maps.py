@@ -69,6 +69,19 @@ def test_a_nested_graph_has_the_heat_of_the_flat_one(images: np.ndarray, activat
         np.testing.assert_allclose(heat, maps[0], atol=1e-4)
 
 
+def test_a_nested_layer_may_have_the_name_of_one_around_it(images: np.ndarray) -> None:
+    keras.utils.set_random_seed(6)
+    backbone = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(8, 3, strides=4, name="same")])
+    last = [keras.layers.Conv2D(8, 3, name="same_too"), *head("softmax")]
+    model = keras.Sequential([keras.Input((32, 32, 3)), backbone, *last])
+    classes = np.array([0, 1, 2, 0, 1])
+    expected = explain_model(model, NAMED["0..255"], ORDER)(images, classes)
+    last[0].name = "same"
+    explain = explain_model(model, NAMED["0..255"], ORDER)
+    np.testing.assert_array_equal(explain(images, classes), expected)
+    assert last[0].name == "same"
+
+
 @pytest.mark.parametrize("packed", [lambda tensor: [tensor], lambda tensor: {"only": tensor}])
 def test_a_model_that_packs_its_input_and_output_has_the_same_heat(images: np.ndarray, packed: Any) -> None:
     keras.utils.set_random_seed(3)

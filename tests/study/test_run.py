@@ -138,7 +138,7 @@ def test_datasets_with_other_test_images_are_refused_before_anything_is_trained(
     with pytest.raises(
         UserError, match=r"other: has other test images than .*grouped \(\d+ in common, of \d+ and \d+\)"
     ):
-        run_study(options(dataset, tmp_path / "out", data=(dataset, tmp_path / "other")))
+        run_study(StudyOptions((dataset, tmp_path / "other"), ("small-cnn",), (0,), tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
