@@ -164,6 +164,18 @@ def test_build_audit_and_predict_refuse_what_the_command_line_does(tmp_path):
         fc.predict(tmp_path, tmp_path / "scan.png", batch_size=-5)
 
 
+@pytest.mark.parametrize("given", ["labels.csv", Path("labels.csv"), ["labels.csv"]])
+def test_one_table_needs_no_list(phantom_sources, tmp_path, given):
+    for function in (fc.build_dataset, fc.audit):
+        with pytest.raises(fc.UserError, match=r"--table labels\.csv: "):
+            function(phantom_sources, tmp_path / "out", table=given)
+
+
+def test_one_source_to_train_on_needs_no_list(phantom_sources, tmp_path):
+    with pytest.raises(fc.UserError, match="nobody"):
+        fc.build_dataset(phantom_sources, tmp_path / "out", train_source="nobody")
+
+
 def test_a_dataset_is_audited_whatever_its_folder_is_called(dataset, tmp_path):
     shutil.copytree(dataset, tmp_path / "rate=0.1")
     opened = fc.Dataset(tmp_path / "rate=0.1")

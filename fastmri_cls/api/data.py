@@ -34,9 +34,9 @@ def build_dataset(
     keep_duplicates: bool = False,
     folds: int | None = None,
     train_fraction: float = 1.0,
-    train_source: Sequence[str] = (),
+    train_source: str | Sequence[str] = (),
     classes: StrPath | None = None,
-    table: Sequence[str] = (),
+    table: StrPath | Sequence[StrPath] = (),
     allow_unlisted: bool = False,
     patient_pattern: str | None = None,
     inherit: str | None = None,
@@ -70,9 +70,10 @@ def build_dataset(
         folds: divide the images outside the test set into this many folds instead of train and val.
         train_fraction: fraction of the groups outside the test set to keep, above 0 to 1; smaller ones are part of
             larger ones.
-        train_source: names of the sources to train and validate on; the others are in the test set alone.
+        train_source: names (or one) of the sources to train and validate on; the others are in the test set alone.
         classes: a file of class names, one a line: `name: alias, ...`.
-        table: CSV or TSV files with `filename` and any of `label`, `patient`, `split`; `NAME=FILE` for one source.
+        table: CSV or TSV files, or one, with `filename` and any of `label`, `patient`, `split`; `NAME=FILE` for one
+            source alone.
         allow_unlisted: accept images that a table leaves out.
         patient_pattern: regular expression whose first group, found in a file name, is the patient.
         inherit: `patients`: an image without a patient gets that of the image it duplicates.
@@ -109,7 +110,7 @@ def build_dataset(
         keep_copies=keep_duplicates,
         folds=folds,
         train_fraction=train_fraction,
-        train_source=tuple(train_source),
+        train_source=_strings(train_source),
         seed=seed,
     )
     options = BuildOptions(
@@ -118,7 +119,7 @@ def build_dataset(
         channels=str(channels),
         encoding=encoding,
         splitting=splitting,
-        metadata=MetadataOptions(tuple(table), allow_unlisted, patient_pattern, inherit, str(slices)),
+        metadata=MetadataOptions(_strings(table), allow_unlisted, patient_pattern, inherit, str(slices)),
         shards=shards,
         max_rejected=max_rejected,
         allow_missing_classes=allow_missing_classes,
@@ -139,7 +140,7 @@ def audit(
     out: StrPath,
     *,
     classes: StrPath | None = None,
-    table: Sequence[str] = (),
+    table: StrPath | Sequence[StrPath] = (),
     allow_unlisted: bool = False,
     patient_pattern: str | None = None,
     inherit: str | None = None,
@@ -156,7 +157,8 @@ def audit(
         sources: folders or archives, as for `build_dataset`; or a dataset, which is audited as it was split.
         out: the folder to make, with audit.html, audit.json and audit.csv.
         classes: a file of class names, one a line: `name: alias, ...`.
-        table: CSV or TSV files with `filename` and any of `label`, `patient`, `split`; `NAME=FILE` for one source.
+        table: CSV or TSV files, or one, with `filename` and any of `label`, `patient`, `split`; `NAME=FILE` for one
+            source alone.
         allow_unlisted: accept images that a table leaves out.
         patient_pattern: regular expression whose first group, found in a file name, is the patient.
         inherit: `patients`: an image without a patient gets that of the image it duplicates.
@@ -190,7 +192,7 @@ def audit(
         names,
         Path(out),
         dask or workers or available_cores(),
-        MetadataOptions(tuple(table), allow_unlisted, patient_pattern, inherit, str(slices)),
+        MetadataOptions(_strings(table), allow_unlisted, patient_pattern, inherit, str(slices)),
         write_patients=Path(write_patients) if write_patients else None,
         labels=labels,
         force=overwrite,
@@ -201,6 +203,10 @@ def _source_arguments(sources: Sources) -> list[str]:
     """Return sources as the command line writes them: NAME=PATH, or PATH."""
     if isinstance(sources, Mapping):
         return [f"{name}={os.fspath(path)}" for name, path in sources.items()]
-    if isinstance(sources, str | os.PathLike):
-        return [os.fspath(sources)]
-    return [os.fspath(path) for path in sources]
+    return list(_strings(sources))
+
+
+def _strings(values: StrPath | Sequence[StrPath]) -> tuple[str, ...]:
+    """Return names or paths, of which one may stand alone, as strings."""
+    one_or_more = [values] if isinstance(values, str | os.PathLike) else values
+    return tuple(os.fspath(value) for value in one_or_more)

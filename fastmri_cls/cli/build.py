@@ -123,7 +123,7 @@ def build_tfrecords(
         bool,
         typer.Option(
             "--allow-missing-classes",
-            help="Accept a source or split without a class of another.",
+            help="Accept a source or split that lacks a class which another one has.",
             rich_help_panel=PANEL,
         ),
     ] = False,

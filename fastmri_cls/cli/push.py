@@ -28,8 +28,8 @@ def push(
 ) -> None:
     """Upload a RUN or a dataset to the Hugging Face hub (extra `hub`), with its card.
 
-    No path of this machine and no file name of an image is uploaded; of a RUN, neither are images. Pixels of a dataset
-    go as they are.
+    No path of this machine and no file name of an image is uploaded. Of a RUN no image is uploaded either; the images
+    of a dataset are, pixel by pixel.
 
     Example: `fastmri-cls push runs/first user/mri-small-cnn --license cc-by-4.0`
     """

@@ -6,7 +6,7 @@ A wrong value is refused here as well as by the command line, since Python calle
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from fastmri_cls.foundation.errors import UserError
+from fastmri_cls.foundation.option_checks import check_choice, check_range
 
 Resize = Literal["bilinear", "nearest", "lanczos"]
 Channels = Literal["auto", "1", "3"]
@@ -17,17 +17,6 @@ Inherit = Literal["patients"]
 SMALLEST_IMAGE, LARGEST_IMAGE = 16, 2048  # pixels
 LARGEST_PART = 0.9  # of the images, for test or validation
 LARGEST_SEED = 2**32 - 1  # numpy's
-
-
-def _check_choice(flag: str, value: object, choices: Any) -> None:
-    if value not in get_args(choices):
-        raise UserError(f"--{flag} {value}: choose one of {', '.join(get_args(choices))}")
-
-
-def _check_range(flag: str, value: float, low: float, high: float | None = None) -> None:
-    if not (low <= value and (high is None or value <= high)):  # refuses NaN, too
-        limits = f"of at least {low}" if high is None else f"from {low} to {high}"
-        raise UserError(f"--{flag} {value}: give a number {limits}")
 
 
 @dataclass(frozen=True)
@@ -51,7 +40,7 @@ class MetadataOptions:
     def __post_init__(self) -> None:
         """Refuse a value that is not among the choices, as a UserError."""
         if self.inherit is not None:
-            _check_choice("inherit", self.inherit, Inherit)
+            check_choice("--inherit", self.inherit, get_args(Inherit))
 
 
 @dataclass(frozen=True)
@@ -83,12 +72,11 @@ class SplitOptions:
 
     def __post_init__(self) -> None:
         """Refuse a value that is out of range or not among the choices, as a UserError."""
-        _check_choice("leakage", self.leakage, Leakage)
-        _check_range("val-fraction", self.val_fraction, 0, LARGEST_PART)
-        _check_range("test-fraction", self.test_fraction, 0, LARGEST_PART)
-        _check_range("seed", self.seed, 0, LARGEST_SEED)
-        if self.folds is not None:
-            _check_range("folds", self.folds, 2)
+        check_choice("--leakage", self.leakage, get_args(Leakage))
+        check_range("--val-fraction", self.val_fraction, 0, LARGEST_PART)
+        check_range("--test-fraction", self.test_fraction, 0, LARGEST_PART)
+        check_range("--seed", self.seed, 0, LARGEST_SEED)
+        check_range("--folds", self.folds, 2)
 
 
 @dataclass(frozen=True)
@@ -119,13 +107,12 @@ class BuildOptions:
 
     def __post_init__(self) -> None:
         """Refuse a value that is out of range or not among the choices, as a UserError."""
-        _check_range("image-size", self.image_size, SMALLEST_IMAGE, LARGEST_IMAGE)
-        _check_choice("resize", self.resize, Resize)
-        _check_choice("channels", self.channels, Channels)
-        _check_choice("encoding", self.encoding, Encoding)
-        _check_range("max-rejected", self.max_rejected, 0, 1)
-        if self.shards is not None:
-            _check_range("shards", self.shards, 1)
+        check_range("--image-size", self.image_size, SMALLEST_IMAGE, LARGEST_IMAGE)
+        check_choice("--resize", self.resize, get_args(Resize))
+        check_choice("--channels", self.channels, get_args(Channels))
+        check_choice("--encoding", self.encoding, get_args(Encoding))
+        check_range("--max-rejected", self.max_rejected, 0, 1)
+        check_range("--shards", self.shards, 1)
 
 
 def as_flags(options: BuildOptions) -> list[str]:

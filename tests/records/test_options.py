@@ -18,10 +18,10 @@ from fastmri_cls.records.options import BuildOptions, MetadataOptions, SplitOpti
         (BuildOptions, "channels", "4", "--channels 4: choose one of"),
         (BuildOptions, "image_size", 8, "--image-size 8: give a number from 16 to 2048"),
         (BuildOptions, "max_rejected", 5, "--max-rejected 5: give a number from 0 to 1"),
-        (BuildOptions, "shards", 0, "--shards 0: give a number of at least 1"),
+        (BuildOptions, "shards", 0, "--shards 0: give at least 1"),
         (SplitOptions, "val_fraction", 1.5, "--val-fraction 1.5: give a number from 0 to 0.9"),
         (SplitOptions, "test_fraction", math.nan, "--test-fraction nan: give a number"),
-        (SplitOptions, "folds", 1, "--folds 1: give a number of at least 2"),
+        (SplitOptions, "folds", 1, "--folds 1: give at least 2"),
         (SplitOptions, "seed", -1, "--seed -1: give a number from 0"),
     ],
 )
