@@ -6,11 +6,12 @@ names; a state dict names four globals, and nothing else is resolved here.
 """
 
 import pickle
+import pickletools
 import struct
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -55,21 +56,39 @@ def read_state_dict(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
-    if (_Unpickler(file).load(), _Unpickler(file).load()) != (_MAGIC, _PROTOCOL):
+    if (_load(file), _load(file)) != (_MAGIC, _PROTOCOL):
         raise pickle.UnpicklingError("another format")
-    _Unpickler(file).load()  # facts about the machine
-    tensors = _Unpickler(file).load()
+    _load(file)  # facts about the machine
+    tensors = _load(file)
     if not isinstance(tensors, dict) or not all(isinstance(tensor, _Tensor) for tensor in tensors.values()):
         raise pickle.UnpicklingError("holds something else than tensors")
     storages = {tensor.storage.key: tensor.storage for tensor in tensors.values()}
     values = {}
-    for key in _Unpickler(file).load():
+    for key in _load(file):
         storage = storages[key]
         (count,) = struct.unpack("<q", file.read(8))
         if count != storage.size or not 0 <= count * storage.dtype.itemsize <= size:
             raise pickle.UnpicklingError(f"storage {key} has another size")
         values[key] = np.frombuffer(file.read(count * storage.dtype.itemsize), storage.dtype)
     return {name: _view(values[tensor.storage.key], tensor) for name, tensor in tensors.items()}
+
+
+def _load(file: BinaryIO) -> Any:
+    """Return the object of the next pickle.
+
+    Python makes room for as many objects as the largest number says that a pickle gives one to refer to it, so that one
+    damaged byte could take all memory. Who writes a pickle counts them up.
+    """
+    start, numbered = file.tell(), 0
+    for operation, number, _ in pickletools.genops(file):
+        if operation.name.endswith("PUT"):
+            if not isinstance(number, int) or number > numbered:
+                raise pickle.UnpicklingError(f"refers to object {number} of {numbered}")
+            numbered += 1
+        elif operation.name == "MEMOIZE":
+            numbered += 1
+    file.seek(start)
+    return _Unpickler(file).load()
 
 
 def _view(values: np.ndarray, tensor: _Tensor) -> np.ndarray:

@@ -52,6 +52,16 @@ def test_what_is_no_state_dict_is_refused_and_nothing_runs(tmp_path, state):
         read_state_dict(path)
 
 
+@pytest.mark.parametrize("number", [1, 100_000, 2**32 - 1])
+@pytest.mark.parametrize("put", [b"r%b", b"p%d\n"])
+def test_numbers_of_objects_take_no_memory(tmp_path, number, put):
+    """Of 2**32 - 1, Python's own reader asks for 64 GiB."""
+    numbered = put % (number.to_bytes(4, "little") if put[:1] == b"r" else number)
+    (tmp_path / "a.pth").write_bytes(b"\x80\x02N" + numbered + b".")
+    with pytest.raises(UserError, match=f"damaged .refers to object {number} of 0"):
+        read_state_dict(tmp_path / "a.pth")
+
+
 @pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
