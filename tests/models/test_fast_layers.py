@@ -135,8 +135,9 @@ def test_a_large_depthwise_kernel_that_trains_gets_the_gradient_of_float32(rows,
             y = tf.cast(model(x), tf.float32)
             loss = tf.reduce_sum(upstream * y)
         found.append([y, *tape.gradient(loss, [x, *(variable.value for variable in model.trainable_variables)])])
-    # The output, the gradients by the map, by the kernel, and by the bias, which TensorFlow sums in bfloat16.
-    for a, b, tolerance in zip(*found, (0.01, 0.01, 0.01, 0.05), strict=True):
+    # The output, the gradients by the map, by the kernel, and by the bias. All but that by the kernel are TensorFlow's,
+    # which sums in bfloat16: the bias everywhere, the others where the processor has no instructions for it.
+    for a, b, tolerance in zip(*found, (0.03, 0.03, 0.01, 0.05), strict=True):
         np.testing.assert_allclose(b, a, atol=tolerance * np.abs(a).max())
 
 
