@@ -89,7 +89,7 @@ def test_every_candidate_of_the_programs_has_a_workload_and_a_requirement_file(t
     )
     datasets = dict.fromkeys(("raw", "jpeg"), tmp_path)
     found = [
-        training.candidates("convnext-tiny", 1, 224, 32),
+        training.candidates("convnext-tiny", 1, 224, 32, list(training.POLICIES)),
         inference.candidates(tmp_path, 32),
         duplicates.candidates(tmp_path),
         inputs.candidates(datasets, tmp_path),
