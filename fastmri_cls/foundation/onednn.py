@@ -1,7 +1,7 @@
-"""oneDNN's kernels, with which TensorFlow computes faster on a CPU than with its own.
+"""Switches on oneDNN, a library of faster kernels for CPUs, where TensorFlow leaves it off.
 
-By itself TensorFlow uses them only on processors with AVX-512 VNNI, bfloat16 or AMX. With AVX2 alone, which
-is what many laptops and older servers have, they make training steps 1.4 to 2.2 times as fast as well
+By itself TensorFlow uses it only on processors with AVX-512 VNNI, bfloat16 or AMX. On one that has no more than AVX2,
+as many laptops and older servers, it made training steps of the three backbones 1.4 to 2.2 times as fast
 (docs/benchmarks.md, Processors without AVX-512).
 """
 

@@ -76,8 +76,8 @@ def _read(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
 def _load(file: BinaryIO) -> Any:
     """Return the object of the next pickle.
 
-    Python makes room for as many objects as the largest number says that a pickle gives one to refer to it, so that one
-    damaged byte could take all memory. Who writes a pickle counts them up.
+    A pickle numbers the objects that it refers to later, and Python makes room up to the largest number: one damaged
+    byte could take all memory. Whatever writes a pickle numbers them in order, so another order is refused.
     """
     start, numbered = file.tell(), 0
     for operation, number, _ in pickletools.genops(file):

@@ -71,8 +71,8 @@ def compile_pattern(pattern: str | None) -> re.Pattern[str] | None:
 def _ids_in_files(files: Sequence[SourceFile], tags: Sequence[PatientTags | None]) -> Iterator[tuple[str, str]]:
     """Yield the id of each image and the tag it is from.
 
-    An id that several files of a source share, all of them, is the placeholder of an anonymised source, unless another
-    source has it as one of several; then the study tells patients.
+    If all files of a source have one id, it is taken for the placeholder of an anonymised source, and the study tells
+    patients apart in its place. It is a real id if another source has it as one of several.
     """
     by_kind: dict[tuple[str, str], list[PatientTags]] = {}  # (source, tag) -> what its files tell
     for file, tag in zip(files, tags, strict=True):
@@ -97,7 +97,7 @@ def _useful(source: str, tags: list[PatientTags], in_use: set[str]) -> set[str]:
     Args:
         source: the source's name.
         tags: what its files tell.
-        in_use: ids that are none of a placeholder.
+        in_use: ids that are known to be no placeholders.
     """
     placeholder = _one_for_all(tag.patient for tag in tags) - in_use
     useful: set[str] = set() if placeholder or not any(tag.patient for tag in tags) else {"patient"}
@@ -112,7 +112,7 @@ def _useful(source: str, tags: list[PatientTags], in_use: set[str]) -> set[str]:
 
 
 def _one_for_all(ids: Iterable[str]) -> set[str]:
-    """Return the id that several files share, all of them; empty if there is none."""
+    """Return the id if two or more files all have the same one; else nothing."""
     counts = Counter(ids)
     return set(counts) - {""} if len(counts) == 1 and counts.total() > 1 else set()
 
