@@ -28,6 +28,7 @@ from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.gpus import visible_gpus
 from fastmri_cls.foundation.progress import log, track
+from fastmri_cls.foundation.quiet import without_native_output
 from fastmri_cls.models.head import Classifier
 from fastmri_cls.models.surgery import CutClassifier
 from fastmri_cls.pipeline.batches import EvaluationBatches, prefetch_to_accelerator
@@ -108,6 +109,8 @@ class FeatureStore:
         self._augment = augment
         self._name = classifier.backbone.name.replace(":", "-")
         self.dtype = _storage_dtype(classifier)
+        with without_native_output():  # oneDNN says once a process if it cannot compute in this type, which only stores
+            tf.cast(0.0, self.dtype)
         self.root = VIEWS.directory
         self._num_classes = classifier.options.num_classes
         self._run = tf.function(self._features, autograph=False)
