@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fastmri_cls.api.data import audit, build_dataset
     from fastmri_cls.api.hub import pull, push
+    from fastmri_cls.api.models import create_model
     from fastmri_cls.api.runs import compare, evaluate, export_model, predict, train
     from fastmri_cls.augment.layer import RandomAffineBrightness
     from fastmri_cls.dataset import Dataset
     from fastmri_cls.evaluation.metrics import classification_report
     from fastmri_cls.foundation.errors import Stopped, UserError
     from fastmri_cls.foundation.progress import show_log
-    from fastmri_cls.models.create import create_model
     from fastmri_cls.models.registry import list_models
     from fastmri_cls.runs.metrics import Estimate, RunMetrics, SetMetrics
     from fastmri_cls.runs.protocol import Protocol
@@ -68,7 +68,7 @@ _MODULES = {
     "build_dataset": "api.data",
     "classification_report": "evaluation.metrics",
     "compare": "api.runs",
-    "create_model": "models.create",
+    "create_model": "api.models",
     "evaluate": "api.runs",
     "export_model": "api.runs",
     "list_models": "models.registry",

@@ -148,6 +148,9 @@ def test_training_starts_from_the_weights_of_the_hub_and_says_which(
     assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
     assert loaded is not None
     assert loaded.path == f"{ADDRESS}@{commit}"
+    made = fc.create_model("small-cnn", 2, image_size=32, weights=ADDRESS)
+    theirs = next(layer for layer in made.layers if layer.name == earlier.bases[0].name).get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
     assert not hub.requests, "offline, the cache is enough"
 
 

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from fastmri_cls.api.models import create_model
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.models import names
-from fastmri_cls.models.create import create_model
 from fastmri_cls.models.registry import BACKBONES, find_backbone, find_model, list_models
 from tests.tiny_backbone import HYBRID, tiny
 

@@ -1,11 +1,13 @@
-"""`create_model`: an ordinary Keras model of the registry, for anybody's training loop."""
+"""The public function that makes an ordinary Keras model of the registry, for anybody's training loop."""
 
-import keras
+from typing import TYPE_CHECKING
 
 from fastmri_cls.foundation.option_checks import check_choice, check_range
-from fastmri_cls.models.head import ClassifierOptions, build_classifier
-from fastmri_cls.models.registry import find_model
-from fastmri_cls.models.weights import load_weights
+
+if TYPE_CHECKING:
+    import keras
+
+__all__ = ["create_model"]
 
 
 def create_model(
@@ -16,7 +18,7 @@ def create_model(
     weights: str = "default",
     *,
     preprocessing: str = "own",
-) -> keras.Model:
+) -> "keras.Model":
     """Return a classifier from plain images to probabilities, in float32 and of Keras' own layers.
 
     Preprocessing is inside the model. Nothing is frozen and nothing is compiled.
@@ -30,7 +32,8 @@ def create_model(
         num_classes: number of outputs.
         image_size: height and width of the images in pixels.
         channels: of the images: 1 (repeated to RGB where the backbone needs it) or 3.
-        weights: `default`, `none`, the name of a published set, a weights file or a RUN folder; as train --weights.
+        weights: `default`, `none`, the name of a published set, the path of a weights file or a RUN, or
+            hf://user/name; as train --weights.
         preprocessing: `own`, what the weights were trained with; `keras` or `densenet`.
 
     Returns:
@@ -39,9 +42,16 @@ def create_model(
     Raises:
         UserError: the name or the preprocessing is unknown, a number is out of range, or the weights cannot be loaded.
     """
+    from fastmri_cls.foundation.quiet import import_tensorflow
+
     check_range("num_classes", num_classes, 2)
     check_choice("channels", channels, (1, 3))
     check_choice("preprocessing", preprocessing, ("own", "keras", "densenet"))
+    import_tensorflow()
+    from fastmri_cls.hub.weights import load_weights
+    from fastmri_cls.models.head import ClassifierOptions, build_classifier
+    from fastmri_cls.models.registry import find_model
+
     options = ClassifierOptions(num_classes, image_size, channels, preprocessing)
     classifier = build_classifier(find_model(name), options, fast=False)
     load_weights(classifier, weights)
