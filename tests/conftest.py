@@ -3,6 +3,7 @@
 import fcntl
 import gc
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from tests.command_server import CommandServer
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 prefer_onednn()  # a test module may import TensorFlow before a command does
+# A script that runs the tests in its background has them, and the commands that they start, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # As the command line does, see cli/app.py.
 gc.set_threshold(50_000, 20, 20)
 
@@ -24,17 +27,19 @@ REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 # The files that take longest, from the longest on: over 40 seconds of processor time (2026-11).
 _LONGEST = (
-    "test_short.py", "test_distribution.py", "test_resume.py", "test_workers.py", "test_study.py", "test_scripts.py",
-    "test_feature_training.py", "test_experiment.py", "test_feature_views.py", "test_api.py", "test_privacy.py",
-    "test_protocol.py", "test_policies.py", "test_notebook.py", "test_recipe.py",
+    "faults/test_workers.py", "training/test_distribution.py", "models/test_weights.py", "faults/test_resume.py",
+    "study/test_run.py", "benchmark/test_scripts.py", "campaign/test_short.py", "training/test_host_traffic.py",
+    "training/test_feature_views.py", "test_experiment.py", "test_privacy.py", "test_api.py",
+    "inference/test_gradcam.py", "real/test_audit.py", "referee/test_referee.py", "training/test_recipe.py",
+    "test_notebook.py", "hub/test_round_trip.py", "training/test_frozen_mode.py", "training/test_feature_training.py",
 )  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest files, then the other slow ones, so that no process is left alone with one at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    place = {name: number for number, name in enumerate(_LONGEST)}
-    items.sort(key=lambda item: (item.path not in slow, place.get(item.path.name, len(place))))
+    place = {Path(__file__).parent / name: number for number, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: (item.path not in slow, place.get(item.path, len(place))))
 
 
 @pytest.fixture(scope="session")
