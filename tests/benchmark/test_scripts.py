@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.tiny_backbone import tiny  # noqa: F401 - a fixture
@@ -36,6 +37,20 @@ def test_exports_are_tried_on_untrained_models_and_on_every_test_image_of_a_run(
     assert untrained["holds"]
     assert trained["holds"]
     assert trained["images"] > untrained["images"]
+
+
+def test_a_large_build_is_drawn_with_duplicates_and_measured():
+    (row,) = last_line("large_build.py", "--images", 400)["rows"]
+    assert row["images"] == 400
+    assert row["seconds"] > 0
+    assert 0.05 < row["peak_gib"] < 2  # Python with NumPy alone, and far more than 400 small images need
+
+
+def test_drawn_images_repeat_as_often_as_said(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    drawn = importlib.import_module("large_build").draw(2000, np.random.default_rng(0))
+    different = len({image.tobytes() for image in drawn})
+    assert 0.92 < different / len(drawn) < 0.97
 
 
 def test_engines_take_turns_and_their_medians_are_compared(tmp_path, monkeypatch, capsys):
