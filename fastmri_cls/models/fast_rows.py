@@ -1,6 +1,7 @@
-"""Layers over the channels of each place of a map, computed as rows of one matrix: what ConvNeXt's blocks consist of.
+"""Layers over the channels of each place of a map, computed as rows of one matrix: what ConvNeXt consists of.
 
-Each is written as a pattern of operations that TensorFlow's graph optimizer (Grappler) replaces by one oneDNN kernel.
+Frozen ones are written as a pattern of operations that TensorFlow's graph optimizer (Grappler) replaces by one oneDNN
+kernel.
 """
 
 import math
@@ -11,13 +12,16 @@ import tensorflow as tf
 from keras import layers, ops
 
 from fastmri_cls.foundation.private_api import LayerScale
+from fastmri_cls.models.fast_activations import gelu
+from fastmri_cls.models.fast_convolution import FoldedConv2D
 from fastmri_cls.models.frozen_values import KeepsFrozenValues
 
 
 class RowsDense(KeepsFrozenValues, layers.Dense):
     """Dense over the last axis of a map [batch, rows, columns, d], with the following LayerScale while both are frozen.
 
-    TensorFlow runs product, bias and GELU as one oneDNN kernel; in Keras' own layer a reshape separates them.
+    While it is frozen, TensorFlow runs product, bias and GELU as one oneDNN kernel; in Keras' own layer a reshape
+    separates them.
     """
 
     # A weak reference: an owned layer would change the order of the model's weights.
@@ -47,7 +51,8 @@ class RowsDense(KeepsFrozenValues, layers.Dense):
         rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
         if self._kept:
             kernel, bias = (tf.convert_to_tensor(value) for value in self._kept)
-            rows = self.activation(tf.nn.bias_add(tf.matmul(rows, kernel), bias))
+            activation = exact_gelu if self.activation is gelu else self.activation
+            rows = activation(tf.nn.bias_add(tf.matmul(rows, kernel), bias))
         else:
             rows = super().call(rows, training)
         return tf.reshape(rows, (-1, *inputs.shape[1:-1], self.units))
@@ -62,6 +67,34 @@ class FoldedLayerScale(LayerScale):
         """Multiply."""
         dense = self.before()
         return x if dense is not None and dense.is_kept else super().call(x)
+
+
+class PatchConv2D(FoldedConv2D):
+    """Conv2D over patches that do not overlap, as a product of matrices while it trains.
+
+    ConvNeXt-Tiny's last downsampling with its gradients, 32 images, mixed_bfloat16, two cores with avx512_bf16:
+    54 ms -> 21 ms.
+    """
+
+    @staticmethod
+    def suits(layer: layers.Layer) -> bool:
+        """Whether `layer` is such a convolution, of square patches that cover its input."""
+        if type(layer) is not layers.Conv2D or layer.groups != 1 or layer.data_format != "channels_last":
+            return False
+        rows, columns = layer.kernel_size
+        covers = all(size is not None and size % rows == 0 for size in layer.input.shape[1:3])
+        return covers and rows == columns > 1 and layer.strides == layer.kernel_size
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Convolve."""
+        if not self.trainable or self._folds(training):
+            return super().call(inputs, training)
+        patches = tf.nn.space_to_depth(inputs, self.kernel_size[0])
+        kernel = tf.reshape(tf.cast(self._kernel, inputs.dtype), (-1, self.filters))
+        rows = tf.reshape(patches, (-1, kernel.shape[0])) @ kernel
+        if self.use_bias:
+            rows = tf.nn.bias_add(rows, tf.cast(self.bias, inputs.dtype))
+        return self.activation(tf.reshape(rows, (-1, *patches.shape[1:3], self.filters)))
 
 
 class RowsLayerNormalization(layers.LayerNormalization):
@@ -116,5 +149,5 @@ def _not_merged(value: tf.Tensor) -> tf.Tensor:
 
 
 def exact_gelu(x: tf.Tensor) -> tf.Tensor:
-    """Return x Phi(x) by erf, which is vectorised; Keras uses erfc, which is not: a third of ConvNeXt's step."""
+    """Return x Phi(x) as oneDNN's kernel has it, by erf; Keras uses erfc, which is not vectorised."""
     return 0.5 * x * (1.0 + ops.erf(x * math.sqrt(0.5)))

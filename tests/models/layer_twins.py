@@ -28,9 +28,9 @@ def images() -> tf.Tensor:
     return tf.constant(np.random.default_rng(1).normal(size=(4, *MAP)), tf.float32)
 
 
-def outputs_and_gradients(model: keras.Model, *, training: bool) -> list[np.ndarray]:
+def outputs_and_gradients(model: keras.Model, *, training: bool, x: tf.Tensor | None = None) -> list[np.ndarray]:
     """The output, the gradients by input and by all that trains, and the weights after."""
-    x = images()
+    x = images() if x is None else x
     with tf.GradientTape() as tape:
         tape.watch(x)
         y = model(x, training=training)

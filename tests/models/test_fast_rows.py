@@ -13,7 +13,7 @@ from fastmri_cls.benchmark.trace import slowest_operations
 from fastmri_cls.foundation.private_api import LayerScale
 from fastmri_cls.models import fast_layers
 from fastmri_cls.models.fast_layers import with_fast_layers
-from fastmri_cls.models.fast_rows import FoldedLayerScale, RowsDense, RowsLayerNormalization, exact_gelu
+from fastmri_cls.models.fast_rows import FoldedLayerScale, PatchConv2D, RowsDense, RowsLayerNormalization, exact_gelu
 from fastmri_cls.models.frozen_values import precompute
 from tests.models.layer_twins import MAP, assert_equal, both, images, outputs_and_gradients
 
@@ -85,6 +85,32 @@ def test_a_dense_layer_takes_up_the_scale_behind_it_while_both_are_frozen(frozen
     theirs.set_weights(ours.get_weights())
     precompute(ours)
     np.testing.assert_allclose(ours(images()), theirs(images()), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["trains", "frozen", "before a frozen normalization", "without a bias"])
+def test_a_convolution_of_patches_is_keras_s(kind):
+    maps = keras.Input((8, 12, 6))
+    x = layers.Conv2D(10, 4, strides=4, activation="relu", use_bias=kind in ("trains", "frozen"))(maps)
+    if kind == "before a frozen normalization":
+        x = layers.BatchNormalization()(layers.Conv2D(10, 4, strides=4, use_bias=False)(maps))
+    theirs = keras.Model(maps, x)
+    ours = with_fast_layers(theirs)
+    ours.set_weights(theirs.get_weights())
+    assert isinstance(ours.layers[1], PatchConv2D)
+    for model in (theirs, ours):
+        model.layers[-1].trainable = kind in ("trains", "without a bias")
+    given = tf.constant(np.random.default_rng(0).normal(size=(4, 8, 12, 6)), tf.float32)
+    assert_equal(*(outputs_and_gradients(model, training=True, x=given) for model in (theirs, ours)))
+
+
+@pytest.mark.parametrize(
+    "options", [{"strides": 1}, {"kernel_size": (2, 4)}, {"kernel_size": 5, "strides": 5}, {"groups": 2}]
+)
+def test_another_convolution_is_none_of_patches(options):
+    maps = keras.Input((8, 12, 6))
+    layer = layers.Conv2D(**{"filters": 4, "kernel_size": 4, "strides": options.get("kernel_size", 4)} | options)
+    ours = with_fast_layers(keras.Model(maps, layer(maps)))
+    assert not isinstance(ours.layers[1], PatchConv2D)
 
 
 def test_a_scale_behind_an_activation_or_another_layer_is_left_alone():
