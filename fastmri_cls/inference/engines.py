@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.gpus import CPU_BATCH, has_nvidia_device, inference_batch, use_device
+from fastmri_cls.foundation.openvino import is_installed
 from fastmri_cls.foundation.progress import log
 from fastmri_cls.foundation.quiet import import_tensorflow
 from fastmri_cls.inference import openvino
@@ -77,7 +78,7 @@ def open_engine(
 
 def _candidates(run: Run, own: Engine, batch_size: int | None) -> Iterator[Engine]:
     """Yield engines that may be faster than a RUN's own one on this CPU."""
-    if own.source is not None and openvino.is_installed():
+    if own.source is not None and is_installed():
         try:
             model = openvino.OpenVino(own.source, batch_size or CPU_BATCH)
             yield _in_openvino(own, model, model.precisions[0])

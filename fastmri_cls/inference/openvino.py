@@ -1,31 +1,19 @@
-"""A classifier in OpenVINO (extra `openvino`), which needs no TensorFlow where the RUN has an ONNX export.
+"""A classifier in OpenVINO (extra `openvino`), which needs no TensorFlow where the RUN has an ONNX export."""
 
-OpenVINO's own converter of Keras models is not used: it is slower, and sends usage statistics to its makers.
-"""
-
-import tempfile
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastmri_cls.foundation.cpu import available_cores
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.extras import missing_extra
+from fastmri_cls.foundation.openvino import compile_for_cpu, fast_precisions, is_installed, read_frozen
 from fastmri_cls.foundation.quiet import without_native_output
 from fastmri_cls.inference.runtimes import Forward, Outputs, in_batches_of
 
 if TYPE_CHECKING:
     import keras
-
-_NAMES = {"float32": "f32", "bfloat16": "bf16"}  # of precisions, as OpenVINO has them
-
-
-def is_installed() -> bool:
-    """Return whether OpenVINO is there, without importing it."""
-    return find_spec("openvino") is not None
 
 
 def check_installed() -> None:
@@ -66,18 +54,11 @@ class OpenVino:
     @property
     def precisions(self) -> tuple[str, ...]:
         """The precisions in which this CPU computes fast, the fastest first."""
-        has_bfloat16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        return ("bfloat16", "float32") if has_bfloat16 else ("float32",)
+        return fast_precisions(self._core)
 
     def compile(self, precision: str) -> Forward:
         """Return the forward pass in a precision."""
-        options = {
-            "INFERENCE_PRECISION_HINT": _NAMES[precision],
-            "INFERENCE_NUM_THREADS": available_cores(),
-            "PERFORMANCE_HINT": "LATENCY",
-            "ENABLE_CPU_PINNING": False,  # pinned threads wait where other work runs: 1.4 times as long at a load of 10
-        }
-        compiled = self._core.compile_model(self._model, "CPU", options)
+        compiled = compile_for_cpu(self._core, self._model, precision)
 
         def run(images: np.ndarray) -> Outputs:
             found = compiled(images.astype(np.float32))
@@ -94,7 +75,4 @@ def _read(core: Any, source: "Path | keras.Model") -> tuple[Any, Sequence[str]]:
 
     with without_native_output():  # TensorFlow's remarks on devices
         frozen = frozen_forward(source)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "model.pb"
-        file.write_bytes(frozen.graph.as_graph_def().SerializeToString())
-        return core.read_model(file), [tensor.name for tensor in frozen.outputs]
+    return read_frozen(core, frozen), [tensor.name for tensor in frozen.outputs]

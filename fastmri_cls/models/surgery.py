@@ -99,6 +99,7 @@ class CutClassifier(NamedTuple):
 
     Attributes:
         cut: the name of the layer after which the cut is, for people; in a hybrid one name per backbone.
+        unfreeze: what phase 2 trains, see `unfreeze_each`.
         places: the position of that layer in each backbone. Keras numbers unnamed layers anew in each process, so the
             name does not identify it.
         trunk: images -> features at the cut; frozen in both phases. In a hybrid one row [batch, units].
@@ -108,6 +109,7 @@ class CutClassifier(NamedTuple):
     """
 
     cut: str
+    unfreeze: float | str
     places: tuple[int, ...]
     trunk: keras.Model
     tail: keras.Model
@@ -133,6 +135,7 @@ def cut_classifier(classifier: Classifier, unfreeze: float | str) -> CutClassifi
     joined = pooled[0] if len(pooled) == 1 else layers.Concatenate()(pooled)
     return CutClassifier(
         cut=" + ".join(operation.name for operation in last),
+        unfreeze=unfreeze,
         places=tuple(b.base.operations.index(operation) for b, operation in zip(branches, last, strict=True)),
         trunk=trunk,
         tail=keras.Model(features, joined),

@@ -34,13 +34,14 @@ class Drops:
 
     Attributes:
         layers: in the order of their draws.
+        widths: how many numbers of an example each layer draws.
     """
 
     def __init__(self, *models: keras.Model) -> None:
         parts = [layer for model in models for layer in all_layers(model)]
         self.layers = list(dict.fromkeys(one for one in parts if isinstance(one, KeyedDropout) and one.draws))
-        self._widths = [math.prod(layer.example_shape) for layer in self.layers]
-        self._rates = np.repeat(np.array([layer.rate for layer in self.layers]), self._widths)
+        self.widths = [math.prod(layer.example_shape) for layer in self.layers]
+        self._rates = np.repeat(np.array([layer.rate for layer in self.layers]), self.widths)
 
     def draw(self, seed: tf.Tensor, batch: int, part: ReplicaSlice = WHOLE_BATCH) -> Factors:
         """Draw for one batch, or for one replica's slice of it.
@@ -60,7 +61,7 @@ class Drops:
         words = tf.random.stateless_uniform(shape, seed, None, None, tf.uint32, alg="philox")[part.index]
         kept = tf.constant(1 / (1 - self._rates), self.layers[0].compute_dtype)
         factors = tf.where(words >= (self._rates * 2.0**32).astype(np.uint32), kept, tf.zeros_like(kept))
-        return tuple(tf.split(factors, self._widths, axis=1))
+        return tuple(tf.split(factors, self.widths, axis=1))
 
     def forward(self, model: keras.Model) -> Callable[[tf.Tensor, Factors], tf.Tensor]:
         """Return a model, or a part of one, as a function of its input and of what its layers multiply by."""

@@ -15,30 +15,30 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from fastmri_cls.augment.batch import Augmentation, Batch
-from fastmri_cls.augment.keyed import fold_in
+from fastmri_cls.augment.batch import Augmentation
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.atomic import new_directory, write_text
 from fastmri_cls.foundation.cache import VIEWS
 from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.gpus import visible_gpus
+from fastmri_cls.foundation.openvino import is_installed
 from fastmri_cls.foundation.progress import log, track
 from fastmri_cls.foundation.quiet import without_native_output
 from fastmri_cls.models.head import Classifier
 from fastmri_cls.models.surgery import CutClassifier
 from fastmri_cls.pipeline.batches import EvaluationBatches, prefetch_to_accelerator
 from fastmri_cls.pipeline.examples import Examples, Selection
-from fastmri_cls.training.drops import Drops, Factors, drop_seed
 from fastmri_cls.training.feature_writer import FeatureWriter, Rows
+from fastmri_cls.training.view_forward import ViewBatch, ViewForward
 
 NAMES = ("cut", "pooled", "labels")
 
 _BATCH, _GPU_BATCH = 32, 256  # a GPU is not filled by 32 images; the size of a batch changes the draws of a view
+_WORTHWHILE = 10_000  # images of 224 px; below, hardly more is gained than a trial takes, which is about 15 s
 _RESERVE = 1 << 30  # bytes of disk that stay free
 
 
@@ -83,6 +83,7 @@ class FeatureStore:
         source: the dataset.
         augment: the augmentation of a view.
         facts: what the features depend on besides weights, cut and precision, as JSON values.
+        keras_alone: compute by Keras on any device; else OpenVINO is tried on a CPU where it is installed.
     """
 
     def __init__(
@@ -92,6 +93,8 @@ class FeatureStore:
         source: Source,
         augment: Augmentation,
         facts: dict[str, object],
+        *,
+        keras_alone: bool = False,
     ) -> None:
         weights = hashlib.sha256()
         for base in classifier.bases:
@@ -102,18 +105,17 @@ class FeatureStore:
         if self._batch != _BATCH:
             self._key |= {"batch": self._batch}
         self._parts = parts
-        self._drops = Drops(parts.trunk, parts.tail)
-        if self._drops.layers:
-            self._key |= {"drops": "keyed"}  # earlier versions drew other numbers
         self._source = source
-        self._augment = augment
         self._name = classifier.backbone.name.replace(":", "-")
         self.dtype = _storage_dtype(classifier)
         with without_native_output():  # oneDNN says once a process if it cannot compute in this type, which only stores
             tf.cast(0.0, self.dtype)
         self.root = VIEWS.directory
-        self._num_classes = classifier.options.num_classes
-        self._run = tf.function(self._features, autograph=False)
+        self._forward = ViewForward(classifier, parts, augment, self._batch, self.dtype)
+        if self._forward.drops:
+            self._key |= {"drops": "keyed"}  # earlier versions drew other numbers
+        has_choice = not (keras_alone or visible_gpus()) and classifier.options.precision != "mixed_float16"
+        self._tries_openvino = has_choice and is_installed()
 
     def provide(self, wanted: Sequence[tuple[Selection, int | None]]) -> list[Features]:
         """Return the features of each selection and view, computed where the cache lacks them.
@@ -126,7 +128,12 @@ class FeatureStore:
         """
         entries = [self._entries(selection, view) for selection, view in wanted]
         missing = list(dict.fromkeys(entry for of_one in entries for entry in of_one if not _is_sound(entry.folder)))
-        self._check_space(sum(entry.selection.count(self._source.dataset.manifest) for entry in missing))
+        rows = sum(entry.selection.count(self._source.dataset.manifest) for entry in missing)
+        self._check_space(rows)
+        if self._tries_openvino and rows * (self._source.dataset.image_size / 224) ** 2 >= _WORTHWHILE:
+            examples = self._source.dataset.examples(missing[0].selection)
+            first = next(iter(EvaluationBatches(examples, self._batch).epoch(0)))
+            self._forward.try_openvino(examples.fetch(first)["image"], tf.constant([0, 0]))
         for entry in missing:
             self._compute(entry)
         return [{name: _load([entry.folder for entry in of_one], name) for name in NAMES} for of_one in entries]
@@ -176,28 +183,10 @@ class FeatureStore:
         with FeatureWriter(directory, arrays) as writer:
             for number, element in enumerate(track(ahead, description, batches.count)):
                 image = examples.fetch(element)["image"]
-                cut, pooled, finite = self._run(image, tf.constant(number), draws.key, draws.view is not None)
+                found = self._forward(image, number, draws.key, augmented=draws.view is not None)
                 real = min(count - number * self._batch, self._batch)
-                writer.append(partial(_rows, cut, pooled, finite, element["label"], real))
+                writer.append(partial(_rows, found, element["label"], real))
         return writer.sums
-
-    def _features(
-        self, images: tf.Tensor, batch: tf.Tensor, key: tf.Tensor, augmented: bool
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        factors: Factors = ()
-        if augmented:
-            seed = fold_in(key, batch)
-            nothing = tf.zeros([self._batch, self._num_classes])
-            images = self._augment(Batch(images, nothing, tf.ones([self._batch])), seed).images
-            factors = self._drops.draw(drop_seed(seed), self._batch)
-
-        def run(part: keras.Model, inputs: tf.Tensor) -> tf.Tensor:
-            return self._drops.forward(part)(inputs, factors) if augmented else part(inputs, training=False)
-
-        cut = run(self._parts.trunk, tf.cast(images, tf.float32))
-        pooled = tf.cast(run(self._parts.tail, cut), tf.float32)
-        stored = tf.cast(cut, self.dtype)
-        return tf.bitcast(stored, tf.uint16), pooled, tf.reduce_all(tf.math.is_finite(stored))
 
 
 @dataclass(frozen=True)
@@ -210,15 +199,15 @@ class _Entry:
     folder: Path
 
 
-def _rows(cut: tf.Tensor, pooled: tf.Tensor, finite: tf.Tensor, labels: tf.Tensor, real: int) -> Rows:
+def _rows(found: ViewBatch, labels: tf.Tensor, real: int) -> Rows:
     """Return the first `real` rows of a batch on the host.
 
     Raises:
         UserError: a feature is not finite.
     """
-    if not finite:
+    if not found.finite:
         raise UserError("--feature-views: features beyond float16's range; choose --precision mixed_bfloat16")
-    return {"cut": cut.numpy()[:real], "pooled": pooled.numpy()[:real], "labels": labels.numpy()[:real]}
+    return {"cut": found.cut.numpy()[:real], "pooled": found.pooled.numpy()[:real], "labels": labels.numpy()[:real]}
 
 
 def _load(folders: Sequence[Path], name: str) -> Joined:

@@ -136,6 +136,8 @@ def make_feature_data(
     augment: Augmentation,
     views: int,
     facts: dict[str, object],
+    *,
+    keras_alone: bool = False,
 ) -> FeatureData:
     """Compute the features of `data`, or find them in the cache, and return the batches of both phases.
 
@@ -147,11 +149,12 @@ def make_feature_data(
         augment: the augmentation that each view draws.
         views: the number of augmented views of each training image.
         facts: what else the features depend on (dataset fingerprint, policy), JSON values.
+        keras_alone: see `FeatureStore`.
 
     Raises:
         UserError: too little disk space, or features that float16 cannot hold.
     """
-    store = FeatureStore(classifier, parts, source, augment, facts)
+    store = FeatureStore(classifier, parts, source, augment, facts, keras_alone=keras_alone)
     *train, validate = store.provide([*((source.training, view) for view in range(views)), (source.validation, None)])
 
     def phase(name: str, dtype: tf.DType) -> TrainingData:

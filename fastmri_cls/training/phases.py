@@ -12,6 +12,7 @@ from fastmri_cls.augment.policies import make_augmentation
 from fastmri_cls.dataset import Dataset
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.progress import log
+from fastmri_cls.models.frozen_values import precompute
 from fastmri_cls.models.head import Classifier, dropouts, freeze_for_phase
 from fastmri_cls.models.surgery import cut_classifier
 from fastmri_cls.runs import files
@@ -70,7 +71,7 @@ def run_phases(
         deadline: `time.monotonic()` at which to save and stop.
     """
     protocol, policy = options.protocol, ComputePolicy(options.precision, options.xla == "on")
-    stages = _stages(classifier, data, options, dataset)
+    stages = _stages(classifier, data, options, dataset, context.replicas)
     checkpoints = SharedCheckpoints(options.out / files.CHECKPOINTS, context, deadline)
     start = (checkpoints.latest() if options.resume else None) or Checkpoint()
     if start.model:
@@ -132,7 +133,9 @@ def check_feature_views(options: TrainOptions, *, from_scratch: bool) -> None:
         )
 
 
-def _stages(classifier: Classifier, data: TrainingData, options: TrainOptions, dataset: Dataset) -> dict[int, Stage]:
+def _stages(
+    classifier: Classifier, data: TrainingData, options: TrainOptions, dataset: Dataset, replicas: int
+) -> dict[int, Stage]:
     """Return the stage of each phase: the whole classifier on images, or its parts on features."""
     protocol = options.protocol
     augment = make_augmentation(protocol.augment, contrast=protocol.contrast)
@@ -140,6 +143,8 @@ def _stages(classifier: Classifier, data: TrainingData, options: TrainOptions, d
         return dict.fromkeys((1, 2), Stage(classifier.model, data, augment))
     freeze_for_phase(classifier, 1, protocol.unfreeze, from_scratch=False, frozen_mode=protocol.frozen_mode)
     parts = cut_classifier(classifier, protocol.unfreeze)
+    if replicas == 1:
+        precompute(classifier.model)
     facts = {"dataset": dataset.fingerprint, "augment": protocol.augment, "contrast": protocol.contrast}
     if dropouts(classifier) and protocol.frozen_mode != "training":  # other views stay those of earlier versions
         facts["frozen_mode"] = protocol.frozen_mode
@@ -148,6 +153,8 @@ def _stages(classifier: Classifier, data: TrainingData, options: TrainOptions, d
         training_selection(dataset.manifest, protocol, options.fold),
         validation_selection(dataset.manifest, protocol, options.fold),
     )
-    features = make_feature_data(classifier, parts, data, source, augment, options.feature_views, facts)
+    keras_alone = options.deterministic or replicas > 1
+    views = options.feature_views
+    features = make_feature_data(classifier, parts, data, source, augment, views, facts, keras_alone=keras_alone)
     none = make_augmentation("none")
     return {1: Stage(parts.head, features.phase1, none), 2: Stage(parts.tail_and_head, features.phase2, none)}

@@ -102,7 +102,7 @@ def test_a_file_that_it_cannot_read_is_named_with_the_cure(model, tmp_path):
 
 
 def test_without_the_extra_the_cure_is_said_before_anything_is_computed(tmp_path, monkeypatch):
-    monkeypatch.setattr(openvino, "find_spec", lambda name: None)
+    monkeypatch.setattr(openvino, "is_installed", lambda: False)
     monkeypatch.setattr(engines, "_open_keras", lambda *_, **__: pytest.fail("Keras was opened"))
     with pytest.raises(UserError, match=r"--engine openvino: needs the extra openvino: pip install -e '.\[openvino\]'"):
         open_engine(FakeRun(tmp_path, None), "openvino", "auto", 4, explain=False, preview=preview(5))

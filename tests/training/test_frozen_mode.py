@@ -98,7 +98,7 @@ def test_feature_views_of_the_two_modes_are_kept_apart_only_where_they_differ(ti
         protocol = resolve_protocol("strict", {"frozen_mode": mode, "unfreeze": "tiny_3" if name == "tiny" else 0.2})
         options = TrainOptions(dataset, name, tmp_path / "run", protocol, feature_views=1)
         data = load_training_data(opened, protocol, "none", 0, None)
-        stages = _stages(build(name), data, options, opened)
+        stages = _stages(build(name), data, options, opened, 1)
         batch = next(stages[2].data.training.examples.in_order(32).as_numpy_iterator())
         return {path.name for path in (tmp_path / "features").iterdir()}, batch["image"]
 
