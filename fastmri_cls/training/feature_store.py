@@ -26,7 +26,7 @@ from fastmri_cls.foundation.checksums import file_sha256
 from fastmri_cls.foundation.errors import UserError
 from fastmri_cls.foundation.gpus import visible_gpus
 from fastmri_cls.foundation.openvino import is_installed
-from fastmri_cls.foundation.progress import log, track
+from fastmri_cls.foundation.progress import busy, log, track
 from fastmri_cls.foundation.quiet import without_native_output
 from fastmri_cls.models.head import Classifier
 from fastmri_cls.models.surgery import CutClassifier
@@ -131,12 +131,15 @@ class FeatureStore:
         rows = sum(entry.selection.count(self._source.dataset.manifest) for entry in missing)
         self._check_space(rows)
         if self._tries_openvino and rows * (self._source.dataset.image_size / 224) ** 2 >= _WORTHWHILE:
-            examples = self._source.dataset.examples(missing[0].selection)
-            first = next(iter(EvaluationBatches(examples, self._batch).epoch(0)))
-            self._forward.try_openvino(examples.fetch(first)["image"], tf.constant([0, 0]))
+            self._try_openvino(self._source.dataset.examples(missing[0].selection))
         for entry in missing:
             self._compute(entry)
         return [{name: _load([entry.folder for entry in of_one], name) for name in NAMES} for of_one in entries]
+
+    def _try_openvino(self, examples: Examples) -> None:
+        first = next(iter(EvaluationBatches(examples, self._batch).epoch(0)))
+        with busy("trying OpenVINO"):
+            self._forward.try_openvino(examples.fetch(first)["image"], tf.constant([0, 0]))
 
     def _entries(self, selection: Selection, view: int | None) -> list["_Entry"]:
         single = [Selection((split,), selection.source) for split in selection.splits]
