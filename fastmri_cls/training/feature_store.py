@@ -1,8 +1,8 @@
 """Features on disk: one folder per split and view in the cache, written once and found by everything it depends on.
 
-A folder holds `cut`, `pooled` and `labels` as .npy files, and `facts.json` with what the features depend on and sha256
-sums. Each split is stored separately, so a training on other folds finds the splits it shares. `fastmri-cls cache`
-lists and removes them (foundation/cache.py).
+A folder holds `cut`, `pooled` and `labels` as .npy files, and `facts.json` with what the features depend on, what
+computed them, and sha256 sums. Each split is stored separately, so a training on other folds finds the splits it
+shares. `fastmri-cls cache` lists and removes them (foundation/cache.py).
 """
 
 import hashlib
@@ -83,7 +83,7 @@ class FeatureStore:
         source: the dataset.
         augment: the augmentation of a view.
         facts: what the features depend on besides weights, cut and precision, as JSON values.
-        keras_alone: compute by Keras on any device; else OpenVINO is tried on a CPU where it is installed.
+        keras_alone: use what Keras computed, nothing else; otherwise OpenVINO is tried on a CPU if it is installed.
     """
 
     def __init__(
@@ -114,6 +114,7 @@ class FeatureStore:
         self._forward = ViewForward(classifier, parts, augment, self._batch, self.dtype)
         if self._forward.drops:
             self._key |= {"drops": "keyed"}  # earlier versions drew other numbers
+        self._engines = ("keras",) if keras_alone else ("keras", "openvino")
         has_choice = not (keras_alone or visible_gpus()) and classifier.options.precision != "mixed_float16"
         self._tries_openvino = has_choice and is_installed()
 
@@ -127,7 +128,8 @@ class FeatureStore:
             UserError: what is missing takes more than the free disk space, or overflows float16.
         """
         entries = [self._entries(selection, view) for selection, view in wanted]
-        missing = list(dict.fromkeys(entry for of_one in entries for entry in of_one if not _is_sound(entry.folder)))
+        unique = dict.fromkeys(entry for of_one in entries for entry in of_one)
+        missing = [entry for entry in unique if not _is_sound(entry.folder, self._engines)]
         rows = sum(entry.selection.count(self._source.dataset.manifest) for entry in missing)
         self._check_space(rows)
         if self._tries_openvino and rows * (self._source.dataset.image_size / 224) ** 2 >= _WORTHWHILE:
@@ -171,7 +173,8 @@ class FeatureStore:
         examples = self._source.dataset.examples(entry.selection)
         with new_directory(entry.folder, force=True) as directory:
             sums = self._write(directory, examples, _Draws(split, entry.view), f"features of {split}, {which}")
-            write_text(directory / VIEWS.marker, json.dumps({"key": entry.key, "sha256": sums}))
+            facts = {"key": entry.key, "sha256": sums, "engine": self._forward.engine}
+            write_text(directory / VIEWS.marker, json.dumps(facts))
 
     def _write(self, directory: Path, examples: Examples, draws: "_Draws", description: str) -> dict[str, str]:
         """Write the features of `examples`; return the sha256 of each file."""
@@ -235,10 +238,13 @@ def _storage_dtype(classifier: Classifier) -> tf.DType:
     return tf.bfloat16 if classifier.options.precision == "mixed_bfloat16" else tf.float16
 
 
-def _is_sound(folder: Path) -> bool:
-    """Whether the folder holds what was written into it; if so, mark it as used now."""
+def _is_sound(folder: Path, engines: Sequence[str]) -> bool:
+    """Whether the folder holds what one of `engines` computed, as it was written; if so, mark it as used now."""
     try:
-        sums = json.loads((folder / VIEWS.marker).read_text(encoding="utf-8"))["sha256"]
+        facts = json.loads((folder / VIEWS.marker).read_text(encoding="utf-8"))
+        sums = facts["sha256"]
+        if facts.get("engine", "keras") not in engines:
+            return False
         sound = all(file_sha256(folder / name) == digest for name, digest in sums.items())
     except (OSError, ValueError, KeyError):
         return False

@@ -75,6 +75,11 @@ class ViewForward:
         """Whether layers drop something in a view."""
         return bool(self._drops.layers)
 
+    @property
+    def engine(self) -> str:
+        """What computes: `keras` or `openvino`."""
+        return "keras" if self._network is None else "openvino"
+
     def __call__(self, images: tf.Tensor, number: int, key: tf.Tensor, *, augmented: bool) -> ViewBatch:
         """Return the features of a batch.
 

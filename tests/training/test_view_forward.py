@@ -1,6 +1,7 @@
 """A view by OpenVINO is the one by Keras up to rounding, and is taken only where it is that and faster."""
 
 from itertools import combinations
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,10 +9,16 @@ import pytest
 import tensorflow as tf
 
 from fastmri_cls.augment.policies import make_augmentation
+from fastmri_cls.dataset import Dataset
 from fastmri_cls.models.head import ClassifierOptions, build_classifier, freeze_for_phase
 from fastmri_cls.models.registry import find_backbone
 from fastmri_cls.models.surgery import cut_classifier
+from fastmri_cls.runs.options import TrainOptions
+from fastmri_cls.runs.protocol import resolve_protocol
 from fastmri_cls.training import feature_store, view_forward
+from fastmri_cls.training.data import load_training_data, training_selection
+from fastmri_cls.training.feature_store import FeatureStore, Source
+from fastmri_cls.training.phases import _stages
 from fastmri_cls.training.view_forward import ViewBatch, ViewForward
 from tests.tiny_backbone import tiny
 
@@ -67,6 +74,7 @@ def test_openvino_computes_the_same_view(name, size, unfreeze, mode, tiny, with_
     with caplog.at_level("INFO"):
         one.try_openvino(images(size), KEY)
     assert "feature views by OpenVINO in float32" in caplog.text
+    assert one.engine == "openvino"
     for found, exact in zip(views(), expected, strict=True):
         np.testing.assert_allclose(found, exact, atol=2e-3 * np.abs(exact).max())  # float16, and sums in another order
     cuts = expected[::2]
@@ -94,7 +102,7 @@ def test_keras_goes_on_where_openvino_is_no_better(name, value, said, with_openv
         one.try_openvino(images(), KEY)
     assert caplog.text.count("OpenVINO") == bool(said)
     assert said in caplog.text
-    assert one._network is None
+    assert one.engine == "keras"
     for found, exact in zip(numbers(one(images(), 5, KEY, augmented=True)), expected, strict=True):
         np.testing.assert_array_equal(found, exact)
 
@@ -109,12 +117,6 @@ def test_keras_goes_on_where_openvino_is_no_better(name, value, said, with_openv
     ],
 )
 def test_it_is_tried_where_it_is_installed_and_pays(changed, is_tried, dataset, cache, tmp_path, monkeypatch):
-    from fastmri_cls.dataset import Dataset
-    from fastmri_cls.runs.options import TrainOptions
-    from fastmri_cls.runs.protocol import resolve_protocol
-    from fastmri_cls.training.data import load_training_data
-    from fastmri_cls.training.phases import _stages
-
     tried: list[tf.Tensor] = []
     monkeypatch.setattr(ViewForward, "try_openvino", lambda self, images, key: tried.append(images))
     for name, value in ({"_WORTHWHILE": 1e-9, "is_installed": lambda: True} | changed).items():
@@ -130,3 +132,30 @@ def test_it_is_tried_where_it_is_installed_and_pays(changed, is_tried, dataset, 
     assert len(tried) == is_tried
     _stages(classifier, data, options, opened, 1)  # all views are in the cache now
     assert len(tried) == is_tried
+
+
+def test_a_training_to_be_repeated_bit_for_bit_uses_no_view_of_openvino(dataset, cache):
+    opened = Dataset(dataset)
+    selected = training_selection(opened.manifest, resolve_protocol("strict", {}), None)
+    keras.utils.set_random_seed(0)
+    classifier = build_classifier(find_backbone("small-cnn"), ClassifierOptions.for_dataset(opened))
+    freeze_for_phase(classifier, 1, 0.2, from_scratch=False)
+    made = (
+        classifier,
+        cut_classifier(classifier, 0.2),
+        Source(opened, selected, selected),
+        make_augmentation("paper"),
+        {},
+    )
+
+    def facts(*, keras_alone: bool) -> Path:
+        FeatureStore(*made, keras_alone=keras_alone).provide([(selected, 0)])
+        (found,) = cache.glob("*/facts.json")
+        return found
+
+    by_keras = facts(keras_alone=False).read_text()
+    by_openvino = by_keras.replace('"engine": "keras"', '"engine": "openvino"')
+    assert by_openvino != by_keras
+    facts(keras_alone=True).write_text(by_openvino)
+    assert facts(keras_alone=False).read_text() == by_openvino
+    assert facts(keras_alone=True).read_text() == by_keras
