@@ -2,8 +2,9 @@
 
 Measured by benchmarks/backbones.py on two cores with avx512_bf16, a forward pass of 32 images of 224 px in
 mixed_bfloat16 (in float32): DenseNet121 1.5 to 1.7 times as fast (1.15), EfficientNetV2S 1.4 (1.1), ConvNeXt-Tiny
-1.9 (1.3), in addition to the gain of backbones.py. A step of phase 2 gains by what layers do that train: 1.2 for
-EfficientNetV2S (swish), 1.1 for ConvNeXt-Tiny (GELU, convolution of patches, depthwise kernels).
+1.9 (1.3), in addition to the gain of backbones.py. A step of phase 2 gains by what layers do that train,
+1.15 with EfficientNetV2S (swish) and 1.09 with ConvNeXt-Tiny: GELU, convolution of patches, depthwise kernels
+(benchmarks/phase2_step.py).
 
 What a frozen layer computes from its weights alone (a kernel in the precision of the step, scaled by the normalization
 behind it) `frozen_values.precompute` computes once a phase. On a GPU without XLA that is two thirds of all kernels of a

@@ -39,6 +39,13 @@ def test_exports_are_tried_on_untrained_models_and_on_every_test_image_of_a_run(
     assert trained["images"] > untrained["images"]
 
 
+def test_a_step_of_phase_2_is_measured_beside_that_of_another_checkout():
+    arguments = ("--before", BENCHMARKS.parent, "--models", "small-cnn", "--image-size", 32, "--rounds", 1)
+    (row,) = last_line("phase2_step.py", *arguments)["rows"]
+    assert 0 < row["seconds"] < 10
+    assert row["ratio"] == pytest.approx(row["before"] / row["seconds"])
+
+
 def test_a_large_build_is_drawn_with_duplicates_and_measured():
     (row,) = last_line("large_build.py", "--images", 400)["rows"]
     assert row["images"] == 400
