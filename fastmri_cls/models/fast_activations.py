@@ -1,8 +1,8 @@
-"""Activations of layers that train, in one pass over memory forwards and one backwards: XLA compiles these passes.
+"""Activations of layers that train: XLA makes the gradient of swish, GELU and its gradient one pass over memory each.
 
 TensorFlow computes the gradient of swish in six passes and GELU with its gradient in more than ten. On a map of
 [1568, 3072] in bfloat16, two cores with avx512_bf16: swish's gradient 10.8 ms -> 3.3 ms, GELU and its gradient
-13.4 ms -> 6.4 ms. Everything is computed in float32. A shape takes .05 s to compile.
+13.4 ms -> 6.4 ms. What XLA compiles is computed in float32; each size of a map takes .05 s to compile.
 """
 
 import math

@@ -33,7 +33,7 @@ def with_fast_layers(model: keras.Model) -> keras.Model:
     """Return a functional model with faster layers: the same names and order of layers and weights, fresh weights.
 
     On a GPU activations and what works on rows stay Keras': there is no oneDNN to join operations, and op by op
-    `exact_gelu` is 3 % wrong in bfloat16 where x is about -2, by cancellation in 1 + erf, while Keras' is .6 % wrong.
+    `onednn_gelu` is 3 % wrong in bfloat16 where x is about -2, by cancellation in 1 + erf, while Keras' is .6 % wrong.
     """
     parts = [layer for layer in all_layers(model) if layer is not model]
     on_cpu = [] if visible_gpus() else parts

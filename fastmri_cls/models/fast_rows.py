@@ -51,7 +51,7 @@ class RowsDense(KeepsFrozenValues, layers.Dense):
         rows = tf.reshape(inputs, (-1, inputs.shape[-1]))
         if self._kept:
             kernel, bias = (tf.convert_to_tensor(value) for value in self._kept)
-            activation = exact_gelu if self.activation is gelu else self.activation
+            activation = onednn_gelu if self.activation is gelu else self.activation
             rows = activation(tf.nn.bias_add(tf.matmul(rows, kernel), bias))
         else:
             rows = super().call(rows, training)
@@ -148,6 +148,6 @@ def _not_merged(value: tf.Tensor) -> tf.Tensor:
     return tf.raw_ops.PlaceholderWithDefault(input=value, shape=value.shape)
 
 
-def exact_gelu(x: tf.Tensor) -> tf.Tensor:
+def onednn_gelu(x: tf.Tensor) -> tf.Tensor:
     """Return x Phi(x) as oneDNN's kernel has it, by erf; Keras uses erfc, which is not vectorised."""
     return 0.5 * x * (1.0 + ops.erf(x * math.sqrt(0.5)))

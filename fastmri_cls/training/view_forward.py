@@ -106,9 +106,9 @@ class ViewForward:
             return
         ours, theirs = (one(images, 0, key, augmented=True) for one in (self, other))
         difference = np.abs(_unit(ours.pooled) - _unit(theirs.pooled)).max()
-        found = f"in {precision}: features of length 1 differ by {difference:.1e} at most"
+        found = f"in {precision}: features, scaled to length 1, differ by at most {difference:.1e}"
         if not difference <= _TOLERANCES[precision]:
-            log.info(f"note: OpenVINO is not used {found}")
+            log.info(f"note: OpenVINO is not used; {found}, and {_TOLERANCES[precision]:g} is allowed")
             return
         turns = [[_seconds(one, images, key) for one in (self, other)] for _ in range(_ROUNDS)]
         before, after = map(min, zip(*turns, strict=True))

@@ -13,7 +13,7 @@ from fastmri_cls.benchmark.trace import slowest_operations
 from fastmri_cls.foundation.private_api import LayerScale
 from fastmri_cls.models import fast_layers
 from fastmri_cls.models.fast_layers import with_fast_layers
-from fastmri_cls.models.fast_rows import FoldedLayerScale, PatchConv2D, RowsDense, RowsLayerNormalization, exact_gelu
+from fastmri_cls.models.fast_rows import FoldedLayerScale, PatchConv2D, RowsDense, RowsLayerNormalization, onednn_gelu
 from fastmri_cls.models.frozen_values import precompute
 from tests.models.layer_twins import MAP, assert_equal, both, images, outputs_and_gradients
 
@@ -123,7 +123,7 @@ def test_a_scale_behind_an_activation_or_another_layer_is_left_alone():
 
 
 def test_gelu_is_right_to_a_percent_in_bfloat16_where_a_gpu_computes_it_op_by_op(monkeypatch):
-    """`exact_gelu`, made for oneDNN, which joins it with the product before, is 3 % off here."""
+    """`onednn_gelu`, made for oneDNN, which joins it with the product before, is 3 % off here."""
     monkeypatch.setattr(fast_layers, "visible_gpus", lambda: ["GPU:0"])
     inputs = keras.Input(MAP)
     dense = layers.Dense(16, dtype="mixed_bfloat16")(inputs)
@@ -136,12 +136,12 @@ def test_gelu_is_right_to_a_percent_in_bfloat16_where_a_gpu_computes_it_op_by_op
 
     assert type(ours.layers[1]) is layers.Dense
     assert error(ours.layers[2].activation) < 0.01
-    assert error(exact_gelu) > 0.01
+    assert error(onednn_gelu) > 0.01
 
 
 def test_gelu_is_x_times_the_normal_distribution():
     x = np.linspace(-8, 8, 4001).astype(np.float32)
-    np.testing.assert_allclose(exact_gelu(tf.constant(x)), x * norm.cdf(x.astype(np.float64)), atol=1e-6)
+    np.testing.assert_allclose(onednn_gelu(tf.constant(x)), x * norm.cdf(x.astype(np.float64)), atol=1e-6)
 
 
 def test_a_map_that_goes_elsewhere_too_keeps_its_gelu_apart():
